@@ -1,0 +1,94 @@
+"""What the gateway learns from the store, as plain data: keys, rules and the deployment's secret.
+
+The control process builds a `State` and numbers it; each gateway swaps it in whole and keeps the last one on disk, so
+that it starts and serves when the store is away.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+STATE_FORMAT = 1
+"""Version of this shape. A gateway refuses a newer one loudly and serves on with what it has."""
+
+Scope = Literal["call", "feedback", "read", "admin"]
+"""`call`: model calls. `feedback`: give feedback and record metrics. `read`: analytics and calls. `admin`: everything."""
+
+
+class KeyHash(msgspec.Struct, frozen=True, omit_defaults=True):
+    """SHA-256 (hex) of a secret that opens the key; a rotated one has an end."""
+
+    sha256: str
+    until_us: int | None = None
+
+
+class KeyState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A virtual key as the request path needs it. `None` limits nothing."""
+
+    id: str
+    tenant: str
+    hashes: tuple[KeyHash, ...]
+    name: str = ""
+    scopes: tuple[Scope, ...] = ("call", "feedback")
+    models: tuple[str, ...] | None = None
+    """Allowed models: names or globs (`gpt-5*`)."""
+    regions: tuple[str, ...] | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent: int | None = None
+    budget_day_micros: int | None = None
+    budget_month_micros: int | None = None
+    allow_loss: bool = False
+    """Fields without counterpart in the upstream's dialect are dropped instead of refused."""
+    explore: bool = True
+    """Calls of this key may be used to explore."""
+    expires_us: int | None = None
+    feature: str | None = None
+    """Default feature of its calls, for cost per feature."""
+
+
+class RuleState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A routing rule as the request path needs it (table `routing_rules`, settings `[[rules]]`)."""
+
+    id: str
+    tenant: str
+    pattern: str
+    preferred_layer: str | None = None
+    preferred_model: str | None = None
+    priority: int = 0
+    applies_to: Literal["auto", "all"] = "auto"
+
+
+class State(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One numbered version of all of it."""
+
+    version: int
+    made_us: int
+    secret: str
+    """Hex; keys the hashes of prompts and proves that an id was made by this deployment."""
+    keys: tuple[KeyState, ...] = ()
+    rules: tuple[RuleState, ...] = ()
+    gateways: int = 1
+    """Gateways that reported in the last minute."""
+    format: int = STATE_FORMAT
+
+
+class LeaseWish(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a gateway spent of a key's budget since its last report, and how much more it asks for."""
+
+    key_id: str
+    period: str
+    """`day:2026-11-21` or `month:2026-11` (UTC)."""
+    spent_micros: int
+    want_micros: int
+
+
+class LeaseGrant(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What it may spend from now on; 0 with `exhausted` when the budget is used up."""
+
+    key_id: str
+    period: str
+    granted_micros: int
+    exhausted: bool = False

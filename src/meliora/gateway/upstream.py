@@ -1,0 +1,56 @@
+"""What the gateway asks of an upstream, whether it lies behind a socket or is simulated in this process."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+Headers = list[tuple[bytes, bytes]]
+"""Lower-case names, in the order received."""
+
+
+class UpstreamRequest(msgspec.Struct, frozen=True):
+    """One HTTP request. `path` is what follows the provider's base URL, query included."""
+
+    method: str
+    path: str
+    headers: Headers
+    body: bytes
+
+
+class UpstreamAnswer(Protocol):
+    """An answer whose head has arrived; its body is pulled chunk by chunk."""
+
+    status: int
+    headers: Headers
+
+    async def chunk(self) -> bytes:
+        """Give the next bytes of the body, `b""` at its proper end.
+
+        Raises `UpstreamTimeout` after the stall limit, `UpstreamBroken` where the body ends before it should.
+        """
+        ...
+
+    async def read(self, limit: int) -> bytes:
+        """Give the whole rest of the body. Raises `UpstreamBroken` past `limit` bytes, and as `chunk` does."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the rest: the upstream sees the connection close. Safe to call at any time, any number of times."""
+        ...
+
+
+class Upstream(Protocol):
+    """A provider that can be sent requests."""
+
+    async def send(self, request: UpstreamRequest) -> UpstreamAnswer:
+        """Send, and return when the answer's head is there.
+
+        Raises `UpstreamUnreachable` (nothing was sent), `UpstreamTimeout` or `UpstreamBroken`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close idle connections and abort the others."""
+        ...

@@ -1,0 +1,12 @@
+"""Settings: the only reader of the environment.
+
+    models      what can be set, with its meaning and its default (the documentation is generated from it)
+    load        `meliora.toml`, then `MELIORA_*` over it, then what is wrong and where
+    litellm     a LiteLLM proxy configuration, translated
+
+Precedence: `MELIORA_*` over `meliora.toml` over the documents' bare names (`ENABLE_LEARNING`, ...) over the defaults.
+"""
+
+from meliora.settings.models import Settings
+
+__all__ = ["Settings"]
