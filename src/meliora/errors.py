@@ -1,29 +1,29 @@
 """The one error tree: every failure a caller can see, with a stable code, what was wrong and what to do.
 
-    MelioraError
-    ├── SettingsError              bad_settings             the settings do not hold together
-    ├── MissingExtra               missing_extra            an optional dependency is not installed
-    ├── InvalidRequest             invalid_request     400  the request cannot be served as it is
-    │   ├── UntranslatableField    untranslatable_field     a field has no counterpart in the upstream's dialect
-    │   ├── BodyTooLarge           body_too_large      413
-    │   └── UnsupportedMedia       unsupported_media   415
-    ├── Unauthorized               invalid_key         401
-    ├── Forbidden                  forbidden           403
-    │   └── ModelForbidden         model_forbidden
-    ├── NotFound                   not_found           404
-    │   └── UnknownModel           unknown_model
-    ├── Conflict                   conflict            409
-    ├── RateLimited                rate_limited        429
-    ├── BudgetExhausted            budget_exhausted    429
-    ├── Overloaded                 overloaded          503
-    ├── UpstreamError              upstream_error      502
-    │   ├── UpstreamUnreachable    upstream_unreachable     no connection could be made
-    │   ├── UpstreamTimeout        upstream_timeout    504  it was too slow to connect, to answer or to go on
-    │   └── UpstreamBroken         upstream_broken          what it sent is not a whole, well-formed answer
-    ├── NoEndpoint                 no_endpoint         503  every endpoint of the model is out
-    └── StoreError                 store_error         503
-        ├── StoreUnavailable       store_unavailable
-        └── SchemaMismatch         schema_mismatch          the database is of another version than this code
+MelioraError
+├── SettingsError              bad_settings             the settings do not hold together
+├── MissingExtra               missing_extra            an optional dependency is not installed
+├── InvalidRequest             invalid_request     400  the request cannot be served as it is
+│   ├── UntranslatableField    untranslatable_field     a field has no counterpart in the upstream's dialect
+│   ├── BodyTooLarge           body_too_large      413
+│   └── UnsupportedMedia       unsupported_media   415
+├── Unauthorized               invalid_key         401
+├── Forbidden                  forbidden           403
+│   └── ModelForbidden         model_forbidden
+├── NotFound                   not_found           404
+│   └── UnknownModel           unknown_model
+├── Conflict                   conflict            409
+├── RateLimited                rate_limited        429
+├── BudgetExhausted            budget_exhausted    429
+├── Overloaded                 overloaded          503
+├── UpstreamError              upstream_error      502
+│   ├── UpstreamUnreachable    upstream_unreachable     no connection could be made
+│   ├── UpstreamTimeout        upstream_timeout    504  it was too slow to connect, to answer or to go on
+│   └── UpstreamBroken         upstream_broken          what it sent is not a whole, well-formed answer
+├── NoEndpoint                 no_endpoint         503  every endpoint of the model is out
+└── StoreError                 store_error         503
+    ├── StoreUnavailable       store_unavailable
+    └── SchemaMismatch         schema_mismatch          the database is of another version than this code
 """
 
 from __future__ import annotations

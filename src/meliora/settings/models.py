@@ -26,10 +26,16 @@ class Section(BaseModel):
 class Server(Section):
     """Where Meliora listens and keeps its state."""
 
-    host: str = Field("127.0.0.1", description="Address the gateway binds. Other machines reach it only if you widen this.")
+    host: str = Field(
+        "127.0.0.1", description="Address the gateway binds. Other machines reach it only if you widen this."
+    )
     port: int = Field(8700, ge=0, le=65535, description="The one port that users see. 0 lets the system choose.")
-    state_dir: Path = Field(Path("var"), description="Directory of everything Meliora keeps: database, spool, keys, backups.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe level that is logged.")
+    state_dir: Path = Field(
+        Path("var"), description="Directory of everything Meliora keeps: database, spool, keys, backups."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level that is logged."
+    )
     log_format: Literal["json", "text"] = Field("json", description="`json` for machines, `text` for people.")
     drain_seconds: Seconds = Field(30, description="How long SIGTERM waits for calls in flight before it cuts them.")
 
@@ -38,7 +44,8 @@ class Store(Section):
     """Where records and configuration rows live."""
 
     url: str = Field(
-        "", description="SQLAlchemy URL. Empty: SQLite in the state directory. `postgresql+psycopg://...` for many gateways."
+        "",
+        description="SQLAlchemy URL. Empty: SQLite in the state directory. `postgresql+psycopg://...` for many gateways.",
     )
     pool_size: int = Field(5, ge=1, le=100, description="Connections a process keeps to PostgreSQL.")
 
@@ -55,13 +62,20 @@ class Timeouts(Section):
 class Retry(Section):
     """What is repeated, and how much of it."""
 
-    attempts: int = Field(3, ge=1, le=10, description="Most attempts a call may make, over all endpoints and fallbacks.")
-    budget_ratio: float = Field(0.2, ge=0, le=1, description="Retries allowed as a share of the calls of the last ten seconds.")
+    attempts: int = Field(
+        3, ge=1, le=10, description="Most attempts a call may make, over all endpoints and fallbacks."
+    )
+    budget_ratio: float = Field(
+        0.2, ge=0, le=1, description="Retries allowed as a share of the calls of the last ten seconds."
+    )
     budget_floor: float = Field(5, ge=0, description="Retries a second that are allowed whatever the share.")
-    backoff: Seconds = Field(0.2, description="Seconds before the first repetition at the same endpoint; doubled each time, with jitter.")
+    backoff: Seconds = Field(
+        0.2, description="Seconds before the first repetition at the same endpoint; doubled each time, with jitter."
+    )
     backoff_max: Seconds = Field(5, description="Longest wait before a repetition.")
     retry_after_max: Seconds = Field(
-        10, description="Longest `retry-after` that is waited for; a longer one goes to the next endpoint, or to the client."
+        10,
+        description="Longest `retry-after` that is waited for; a longer one goes to the next endpoint, or to the client.",
     )
 
 
@@ -71,7 +85,10 @@ class Breaker(Section):
     window: Seconds = Field(30, description="Seconds over which failures are counted.")
     min_calls: int = Field(10, ge=1, description="Calls in the window before the breaker may open.")
     failure_ratio: float = Field(0.5, gt=0, le=1, description="Share of failures at which it opens.")
-    open_seconds: Seconds = Field(10, description="Seconds it stays open before one call may probe; doubled up to 8 times as long while probes fail.")
+    open_seconds: Seconds = Field(
+        10,
+        description="Seconds it stays open before one call may probe; doubled up to 8 times as long while probes fail.",
+    )
 
 
 class Limits(Section):
@@ -80,7 +97,9 @@ class Limits(Section):
     body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Largest request body.")
     header_bytes: int = Field(32 * 1024, ge=1024, description="Largest request head.")
     response_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="Largest answer that is not a stream.")
-    concurrent_calls: int = Field(2000, ge=1, description="Calls in flight; more are refused with 503 and `retry-after`.")
+    concurrent_calls: int = Field(
+        2000, ge=1, description="Calls in flight; more are refused with 503 and `retry-after`."
+    )
     client_stall: Seconds = Field(60, description="Seconds a client may stop reading before its call is cancelled.")
     json_depth: int = Field(128, ge=8, le=512, description="Deepest nesting of a request body.")
 
@@ -91,7 +110,9 @@ class Cache(Section):
     enabled: bool = Field(False, description="Answer an equal request of the same tenant from memory.")
     ttl: Seconds = Field(86400, description="Seconds an answer is kept.")
     ttl_code: Seconds = Field(3600, description="Seconds an answer of the code tier is kept.")
-    max_bytes: int = Field(64 * 1024 * 1024, ge=0, description="Memory the cache may take; the least recently used go first.")
+    max_bytes: int = Field(
+        64 * 1024 * 1024, ge=0, description="Memory the cache may take; the least recently used go first."
+    )
     max_entry_bytes: int = Field(1024 * 1024, ge=0, description="Largest answer that is kept.")
 
 
@@ -101,11 +122,17 @@ class Gateway(Section):
     mode: Literal["serve", "observe"] = Field(
         "serve", description="`observe` records what would have been chosen and never changes a call."
     )
-    keepalive: Seconds = Field(10, description="Seconds of silence after which a stream's client gets a keep-alive in its dialect's form; 0 for none.")
+    keepalive: Seconds = Field(
+        10,
+        description="Seconds of silence after which a stream's client gets a keep-alive in its dialect's form; 0 for none.",
+    )
     idempotency_ttl: Seconds = Field(600, description="Seconds an answer is kept for a repeated `idempotency-key`.")
-    anonymous: bool = Field(False, description="Serve calls that carry no key, as tenant `default`. For one machine only.")
+    anonymous: bool = Field(
+        False, description="Serve calls that carry no key, as tenant `default`. For one machine only."
+    )
     budget_without_store: Literal["allow", "deny"] = Field(
-        "allow", description="What a key with a budget may do when its slice is used up and the store cannot grant another."
+        "allow",
+        description="What a key with a budget may do when its slice is used up and the store cannot grant another.",
     )
     budget_slice: float = Field(0.05, gt=0, le=1, description="Share of a budget that a gateway leases at a time.")
     timeouts: Timeouts = Timeouts()
@@ -119,18 +146,28 @@ class Recording(Section):
     """What is kept of a call."""
 
     content: Literal["off", "redacted", "full"] = Field(
-        "redacted", description="Prompts and answers: not kept, kept with secrets and personal data masked, or kept as they are."
+        "redacted",
+        description="Prompts and answers: not kept, kept with secrets and personal data masked, or kept as they are.",
     )
-    content_bytes: int = Field(65536, ge=0, description="Longest text kept of a request or an answer; the rest is cut, and marked so.")
+    content_bytes: int = Field(
+        65536, ge=0, description="Longest text kept of a request or an answer; the rest is cut, and marked so."
+    )
     retention_days: float = Field(90, gt=0, description="Days that calls are kept; roll-ups stay.")
     content_retention_days: float = Field(30, gt=0, description="Days that content is kept.")
     segment_bytes: int = Field(16 * 1024 * 1024, ge=65536, description="Size at which a spool segment is closed.")
-    spool_max_bytes: int = Field(4 * 1024**3, ge=1024 * 1024, description="Largest spool while the store is away; past it records are dropped, counted and shouted about.")
+    spool_max_bytes: int = Field(
+        4 * 1024**3,
+        ge=1024 * 1024,
+        description="Largest spool while the store is away; past it records are dropped, counted and shouted about.",
+    )
     ingest_interval: Seconds = Field(0.5, description="Seconds between two looks of the ingester at the spool.")
 
 
 class Price(Section):
-    """US dollars a million tokens. What is left out is unknown (not free); `cached_input` and `reasoning` fall back to `input` and `output`."""
+    """US dollars a million tokens. What is left out is unknown (not free).
+
+    `cached_input` and `reasoning` fall back to `input` and `output`.
+    """
 
     input: UsdPerMillion | None = Field(None, description="Prompt tokens.")
     output: UsdPerMillion | None = Field(None, description="Answer tokens.")
@@ -144,21 +181,37 @@ class Price(Section):
 class Provider(Section):
     """An upstream account: where it is, how it is spoken to, with which key."""
 
-    kind: Literal["openai", "anthropic", "simulated"] = Field("openai", description="Dialect: any OpenAI-compatible service, Anthropic, or the built-in simulation.")
+    kind: Literal["openai", "anthropic", "simulated"] = Field(
+        "openai", description="Dialect: any OpenAI-compatible service, Anthropic, or the built-in simulation."
+    )
     base_url: str = Field("", description="Address up to and including the version, e.g. `https://api.openai.com/v1`.")
-    api_key: str = Field("", description="Reference to the key: `env:NAME` or `file:PATH`. Never the key itself. Empty: none is sent.")
-    auth_header: str = Field("", description="Header that carries the key. Default: `authorization: Bearer` for openai, `x-api-key` for anthropic; `api-key` for Azure.")
-    headers: dict[str, str] = Field({}, description="Headers added to each request (a value may be a reference as in `api_key`).")
+    api_key: str = Field(
+        "", description="Reference to the key: `env:NAME` or `file:PATH`. Never the key itself. Empty: none is sent."
+    )
+    auth_header: str = Field(
+        "",
+        description="Header that carries the key. Empty: `authorization: Bearer` (openai) or `x-api-key` (anthropic). Azure: `api-key`.",
+    )
+    headers: dict[str, str] = Field(
+        {}, description="Headers added to each request (a value may be a reference as in `api_key`)."
+    )
     query: dict[str, str] = Field({}, description="Query parameters added to each request, e.g. Azure's `api-version`.")
     models: list[Name] = Field([], description="Models served under their own names; each gets an endpoint here.")
     passthrough: bool = Field(False, description="Also serve `PROVIDER/MODEL` for any model name.")
-    responses: bool = Field(True, description="The upstream has `/responses`; otherwise such calls are translated to chat completions.")
+    responses: bool = Field(
+        True, description="The upstream has `/responses`; otherwise such calls are translated to chat completions."
+    )
     stream_usage: bool = Field(True, description="The upstream accepts `stream_options.include_usage`.")
-    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = Field("max_completion_tokens", description="Field that limits the answer when a call is translated to chat completions.")
+    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = Field(
+        "max_completion_tokens",
+        description="Field that limits the answer when a call is translated to chat completions.",
+    )
     weight: float = Field(1, ge=0, description="Share of calls among the endpoints of one model.")
     max_connections: int = Field(1000, ge=1, description="Most connections to this provider.")
     proxy: str = Field("", description="HTTP proxy, e.g. `http://proxy:3128`.")
-    ca_file: str = Field("", description="PEM file of the certificate authority that signs this upstream, besides the system's.")
+    ca_file: str = Field(
+        "", description="PEM file of the certificate authority that signs this upstream, besides the system's."
+    )
     timeouts: Timeouts | None = Field(None, description="Timeouts of this provider in place of the gateway's.")
     region: str = Field("", description="Where it processes data, e.g. `eu`; keys may be confined to regions.")
     prices_from: str = Field("", description="Provider id in genai-prices; empty: found by base URL and model name.")
@@ -175,11 +228,17 @@ class EndpointRef(Section):
 class Model(Section):
     """A model that clients may ask for."""
 
-    endpoints: list[EndpointRef] = Field([], description="Where it is served; several are balanced by weight and health.")
+    endpoints: list[EndpointRef] = Field(
+        [], description="Where it is served; several are balanced by weight and health."
+    )
     tier: Tier | None = Field(None, description="Class of models it answers for with `auto`.")
-    context_window: int | None = Field(None, ge=1, description="Tokens of prompt and answer together; empty: taken from genai-prices, or unknown.")
+    context_window: int | None = Field(
+        None, ge=1, description="Tokens of prompt and answer together; empty: taken from genai-prices, or unknown."
+    )
     max_output: int | None = Field(None, ge=1, description="Most tokens of an answer.")
-    capabilities: list[Capability] | None = Field(None, description="What it can do; empty: assumed to do everything but embeddings.")
+    capabilities: list[Capability] | None = Field(
+        None, description="What it can do; empty: assumed to do everything but embeddings."
+    )
     price: Price | None = Field(None, description="Overrides genai-prices.")
     fallbacks: list[Name] = Field([], description="Models tried in this order when every endpoint of this one fails.")
 
@@ -188,14 +247,20 @@ class Rule(Section):
     """A routing rule: a linear-time regular expression (RE2) over the prompt's text."""
 
     id: str = Field("", description="Stable name shown in `x-meliora-reason`; empty: `toml-N`.")
-    pattern: str = Field(description="RE2 pattern, searched in the last user message and the system prompt; case counts unless it begins with `(?i)`.")
+    pattern: str = Field(
+        description="RE2 pattern, searched in the last user message and the system prompt; case counts unless it begins with `(?i)`."
+    )
     preferred_layer: Tier | None = Field(None, description="Tier to use when it matches.")
     preferred_model: str | None = Field(None, description="Model to use when it matches; before the tier.")
     priority: int = Field(0, description="Higher is looked at first.")
     active: bool = Field(True, description="Whether it takes part.")
-    applies_to: Literal["auto", "all"] = Field("auto", description="`auto`: only calls that leave the choice to Meliora; `all`: also calls that name a model.")
+    applies_to: Literal["auto", "all"] = Field(
+        "auto", description="`auto`: only calls that leave the choice to Meliora; `all`: also calls that name a model."
+    )
     tenant: str = Field("default", description="Tenant it belongs to.")
-    metadata: dict[str, Any] = Field({}, description="Anything worth keeping with it: reasoning, success rate, usage count.")
+    metadata: dict[str, Any] = Field(
+        {}, description="Anything worth keeping with it: reasoning, success rate, usage count."
+    )
 
     @model_validator(mode="after")
     def _names_a_target(self) -> Rule:
@@ -209,7 +274,9 @@ class Routing(Section):
 
     default_tier: Tier = Field("balanced", description="Tier for `auto` where the classifier has nothing to go by.")
     complexity_threshold: float = Field(0.45, ge=0, le=1, description="Complexity at and above which a prompt is deep.")
-    token_threshold: int = Field(300, ge=0, description="Estimated prompt tokens above which complexity is raised by 0.15.")
+    token_threshold: int = Field(
+        300, ge=0, description="Estimated prompt tokens above which complexity is raised by 0.15."
+    )
 
 
 class Otlp(Section):
@@ -241,10 +308,16 @@ class Improvements(Section):
     """How far code improvements may go by themselves."""
 
     automatic: bool = Field(False, description="Apply improvements without a person (`ENABLE_AUTO_IMPROVEMENTS`).")
-    confidence_threshold: float = Field(0.7, ge=0, le=1, description="Least confidence to apply one (`IMPROVEMENT_CONFIDENCE_THRESHOLD`).")
-    monitoring_seconds: Seconds = Field(300, description="How long a deployed improvement is watched (`MONITORING_DURATION_SECONDS`).")
+    confidence_threshold: float = Field(
+        0.7, ge=0, le=1, description="Least confidence to apply one (`IMPROVEMENT_CONFIDENCE_THRESHOLD`)."
+    )
+    monitoring_seconds: Seconds = Field(
+        300, description="How long a deployed improvement is watched (`MONITORING_DURATION_SECONDS`)."
+    )
     auto_rollback: bool = Field(True, description="Undo an improvement that hurts (`ENABLE_AUTO_ROLLBACK`).")
-    rollback_error_threshold: float = Field(0.1, ge=0, le=1, description="Error rate at which it is undone (`ROLLBACK_ERROR_THRESHOLD`).")
+    rollback_error_threshold: float = Field(
+        0.1, ge=0, le=1, description="Error rate at which it is undone (`ROLLBACK_ERROR_THRESHOLD`)."
+    )
 
 
 class Settings(Section):
@@ -259,7 +332,9 @@ class Settings(Section):
     learning: Learning = Learning()
     thresholds: Thresholds = Thresholds()
     improvements: Improvements = Improvements()
-    providers: dict[Name, Provider] = Field({}, description="Upstream accounts by name. None at all: the simulated provider.")
+    providers: dict[Name, Provider] = Field(
+        {}, description="Upstream accounts by name. None at all: the simulated provider."
+    )
     models: dict[Name, Model] = Field({}, description="Models by name.")
-    aliases: dict[Name, Name] = Field({}, description="Other names for models, e.g. `smart = \"gpt-5\"`.")
+    aliases: dict[Name, Name] = Field({}, description='Other names for models, e.g. `smart = "gpt-5"`.')
     rules: list[Rule] = Field([], description="Routing rules, besides those kept in the store.")
