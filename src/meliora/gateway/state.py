@@ -86,7 +86,10 @@ class LeaseWish(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class LeaseGrant(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What it may spend from now on; 0 with `exhausted` when the budget is used up."""
+    """What it may spend from now on; 0 with `exhausted` when the budget is used up.
+
+    `granted_micros` is added to what the gateway still holds of earlier grants; every wish gets an answer.
+    """
 
     key_id: str
     period: str
