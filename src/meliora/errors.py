@@ -28,7 +28,9 @@ MelioraError
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 
 class MelioraError(Exception):
@@ -52,10 +54,30 @@ class MelioraError(Exception):
         return f"{self.message} {self.hint}".rstrip()
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with the settings: where it stands, what is wrong, what to write. Holds no secret."""
+
+    where: str
+    """`FILE:LINE`, or the name of a variable."""
+    what: str
+    write: str = ""
+    severity: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what} {self.write}".rstrip()
+
+
 class SettingsError(MelioraError):
-    """Name the setting, where it stands, and what to write."""
+    """Name the setting, where it stands, and what to write; `problems` has all of them where there are several."""
 
     code = "bad_settings"
+
+    def __init__(
+        self, message: str, *, hint: str = "", field: str | None = None, problems: Iterable[Problem] = ()
+    ) -> None:
+        super().__init__(message, hint=hint, field=field)
+        self.problems = tuple(problems)
 
 
 class MissingExtra(MelioraError):
