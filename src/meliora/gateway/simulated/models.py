@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from meliora.settings.models import Capability, EndpointRef, Model, Price, Provider, Tier
+from meliora.settings.models import Model, Provider, Tier
 
 PROVIDER = "simulated"
 """Name of the provider in the catalog."""
@@ -49,9 +49,7 @@ SIMULATED: tuple[SimulatedModel, ...] = (
         output_usd=0.40,
         first_token_ms=2,
         token_ms=0.02,
-        quality=_quality(
-            chat=0.82, code=0.45, reasoning=0.40, research=0.50, creative=0.70, system=0.60, simple=0.96
-        ),
+        quality=_quality(chat=0.82, code=0.45, reasoning=0.40, research=0.50, creative=0.70, system=0.60, simple=0.96),
     ),
     SimulatedModel(
         name="simulated-medium",
@@ -60,9 +58,7 @@ SIMULATED: tuple[SimulatedModel, ...] = (
         output_usd=3.20,
         first_token_ms=4,
         token_ms=0.04,
-        quality=_quality(
-            chat=0.90, code=0.70, reasoning=0.66, research=0.72, creative=0.82, system=0.76, simple=0.98
-        ),
+        quality=_quality(chat=0.90, code=0.70, reasoning=0.66, research=0.72, creative=0.82, system=0.76, simple=0.98),
     ),
     SimulatedModel(
         name="simulated-large",
@@ -71,9 +67,7 @@ SIMULATED: tuple[SimulatedModel, ...] = (
         output_usd=16.00,
         first_token_ms=8,
         token_ms=0.08,
-        quality=_quality(
-            chat=0.96, code=0.86, reasoning=0.93, research=0.92, creative=0.93, system=0.88, simple=0.99
-        ),
+        quality=_quality(chat=0.96, code=0.86, reasoning=0.93, research=0.92, creative=0.93, system=0.88, simple=0.99),
         context_window=400_000,
     ),
     SimulatedModel(
@@ -83,9 +77,7 @@ SIMULATED: tuple[SimulatedModel, ...] = (
         output_usd=4.80,
         first_token_ms=5,
         token_ms=0.04,
-        quality=_quality(
-            chat=0.75, code=0.95, reasoning=0.72, research=0.55, creative=0.50, system=0.90, simple=0.96
-        ),
+        quality=_quality(chat=0.75, code=0.95, reasoning=0.72, research=0.55, creative=0.50, system=0.90, simple=0.96),
         context_window=200_000,
     ),
     SimulatedModel(
@@ -114,16 +106,22 @@ def simulated_models() -> dict[str, Model]:
 
 def simulated_provider() -> Provider:
     """Give the provider as settings. It has no address: `SimulatedUpstream` answers in this process."""
-    return Provider(kind="simulated", models=[model.name for model in SIMULATED])
+    return Provider.model_validate({"kind": "simulated", "models": [model.name for model in SIMULATED]})
 
 
 def _settings(model: SimulatedModel) -> Model:
-    writes: list[Capability] = ["tools", "vision", "json_schema", "reasoning"]
-    return Model(
-        endpoints=[EndpointRef(provider=PROVIDER, model=model.name)],
-        tier=model.tier,
-        context_window=model.context_window,
-        max_output=model.max_output,
-        capabilities=["embeddings"] if model.dimensions else writes,
-        price=Price(input=model.input_usd, output=model.output_usd, cached_input=model.input_usd / 10),
+    writes = ["tools", "vision", "json_schema", "reasoning"]
+    return Model.model_validate(
+        {
+            "endpoints": [{"provider": PROVIDER, "model": model.name}],
+            "tier": model.tier,
+            "context_window": model.context_window,
+            "max_output": model.max_output,
+            "capabilities": ["embeddings"] if model.dimensions else writes,
+            "price": {
+                "input": model.input_usd,
+                "output": model.output_usd,
+                "cached_input": model.input_usd / 10,
+            },
+        }
     )
