@@ -29,7 +29,9 @@ class Server(Section):
     host: str = Field(
         default="127.0.0.1", description="Address the gateway binds. Other machines reach it only if you widen this."
     )
-    port: int = Field(default=8700, ge=0, le=65535, description="The one port that users see. 0 lets the system choose.")
+    port: int = Field(
+        default=8700, ge=0, le=65535, description="The one port that users see. 0 lets the system choose."
+    )
     state_dir: Path = Field(
         default=Path("var"), description="Directory of everything Meliora keeps: database, spool, keys, backups."
     )
@@ -37,7 +39,9 @@ class Server(Section):
         default="info", description="Least severe level that is logged."
     )
     log_format: Literal["json", "text"] = Field(default="json", description="`json` for machines, `text` for people.")
-    drain_seconds: Seconds = Field(default=30, description="How long SIGTERM waits for calls in flight before it cuts them.")
+    drain_seconds: Seconds = Field(
+        default=30, description="How long SIGTERM waits for calls in flight before it cuts them."
+    )
 
 
 class Store(Section):
@@ -54,7 +58,9 @@ class Timeouts(Section):
     """How long an upstream may take. A passed limit counts as a fault of the endpoint, and the next one is tried."""
 
     connect: Seconds = Field(default=5, description="Seconds to open a connection, TLS included.")
-    first_byte: Seconds = Field(default=120, description="Seconds from the request's last byte to the answer's headers.")
+    first_byte: Seconds = Field(
+        default=120, description="Seconds from the request's last byte to the answer's headers."
+    )
     stall: Seconds = Field(default=60, description="Seconds of silence between two chunks of a body.")
     total: Seconds = Field(default=900, description="Seconds for the whole answer of one attempt.")
 
@@ -70,7 +76,8 @@ class Retry(Section):
     )
     budget_floor: float = Field(default=5, ge=0, description="Retries a second that are allowed whatever the share.")
     backoff: Seconds = Field(
-        default=0.2, description="Seconds before the first repetition at the same endpoint; doubled each time, with jitter."
+        default=0.2,
+        description="Seconds before the first repetition at the same endpoint; doubled each time, with jitter.",
     )
     backoff_max: Seconds = Field(default=5, description="Longest wait before a repetition.")
     retry_after_max: Seconds = Field(
@@ -100,7 +107,9 @@ class Limits(Section):
     concurrent_calls: int = Field(
         default=2000, ge=1, description="Calls in flight; more are refused with 503 and `retry-after`."
     )
-    client_stall: Seconds = Field(default=60, description="Seconds a client may stop reading before its call is cancelled.")
+    client_stall: Seconds = Field(
+        default=60, description="Seconds a client may stop reading before its call is cancelled."
+    )
     json_depth: int = Field(default=128, ge=8, le=512, description="Deepest nesting of a request body.")
 
 
@@ -126,7 +135,9 @@ class Gateway(Section):
         default=10,
         description="Seconds of silence after which a stream's client gets a keep-alive in its dialect's form; 0 for none.",
     )
-    idempotency_ttl: Seconds = Field(default=600, description="Seconds an answer is kept for a repeated `idempotency-key`.")
+    idempotency_ttl: Seconds = Field(
+        default=600, description="Seconds an answer is kept for a repeated `idempotency-key`."
+    )
     anonymous: bool = Field(
         default=False, description="Serve calls that carry no key, as tenant `default`. For one machine only."
     )
@@ -134,7 +145,9 @@ class Gateway(Section):
         default="allow",
         description="What a key with a budget may do when its slice is used up and the store cannot grant another.",
     )
-    budget_slice: float = Field(default=0.05, gt=0, le=1, description="Share of a budget that a gateway leases at a time.")
+    budget_slice: float = Field(
+        default=0.05, gt=0, le=1, description="Share of a budget that a gateway leases at a time."
+    )
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
@@ -154,7 +167,9 @@ class Recording(Section):
     )
     retention_days: float = Field(default=90, gt=0, description="Days that calls are kept; roll-ups stay.")
     content_retention_days: float = Field(default=30, gt=0, description="Days that content is kept.")
-    segment_bytes: int = Field(default=16 * 1024 * 1024, ge=65536, description="Size at which a spool segment is closed.")
+    segment_bytes: int = Field(
+        default=16 * 1024 * 1024, ge=65536, description="Size at which a spool segment is closed."
+    )
     spool_max_bytes: int = Field(
         default=4 * 1024**3,
         ge=1024 * 1024,
@@ -171,9 +186,15 @@ class Price(Section):
 
     input: UsdPerMillion | None = Field(default=None, description="Prompt tokens.")
     output: UsdPerMillion | None = Field(default=None, description="Answer tokens.")
-    cached_input: UsdPerMillion | None = Field(default=None, description="Prompt tokens read from the provider's cache.")
-    cache_write: UsdPerMillion | None = Field(default=None, description="Prompt tokens written to the provider's cache.")
-    reasoning: UsdPerMillion | None = Field(default=None, description="Reasoning tokens, where they differ from `output`.")
+    cached_input: UsdPerMillion | None = Field(
+        default=None, description="Prompt tokens read from the provider's cache."
+    )
+    cache_write: UsdPerMillion | None = Field(
+        default=None, description="Prompt tokens written to the provider's cache."
+    )
+    reasoning: UsdPerMillion | None = Field(
+        default=None, description="Reasoning tokens, where they differ from `output`."
+    )
     batch_input: UsdPerMillion | None = Field(default=None, description="Prompt tokens of batch calls.")
     batch_output: UsdPerMillion | None = Field(default=None, description="Answer tokens of batch calls.")
 
@@ -184,9 +205,12 @@ class Provider(Section):
     kind: Literal["openai", "anthropic", "simulated"] = Field(
         default="openai", description="Dialect: any OpenAI-compatible service, Anthropic, or the built-in simulation."
     )
-    base_url: str = Field(default="", description="Address up to and including the version, e.g. `https://api.openai.com/v1`.")
+    base_url: str = Field(
+        default="", description="Address up to and including the version, e.g. `https://api.openai.com/v1`."
+    )
     api_key: str = Field(
-        default="", description="Reference to the key: `env:NAME` or `file:PATH`. Never the key itself. Empty: none is sent."
+        default="",
+        description="Reference to the key: `env:NAME` or `file:PATH`. Never the key itself. Empty: none is sent.",
     )
     auth_header: str = Field(
         default="",
@@ -195,11 +219,16 @@ class Provider(Section):
     headers: dict[str, str] = Field(
         default={}, description="Headers added to each request (a value may be a reference as in `api_key`)."
     )
-    query: dict[str, str] = Field(default={}, description="Query parameters added to each request, e.g. Azure's `api-version`.")
-    models: list[Name] = Field(default=[], description="Models served under their own names; each gets an endpoint here.")
+    query: dict[str, str] = Field(
+        default={}, description="Query parameters added to each request, e.g. Azure's `api-version`."
+    )
+    models: list[Name] = Field(
+        default=[], description="Models served under their own names; each gets an endpoint here."
+    )
     passthrough: bool = Field(default=False, description="Also serve `PROVIDER/MODEL` for any model name.")
     responses: bool = Field(
-        default=True, description="The upstream has `/responses`; otherwise such calls are translated to chat completions."
+        default=True,
+        description="The upstream has `/responses`; otherwise such calls are translated to chat completions.",
     )
     stream_usage: bool = Field(default=True, description="The upstream accepts `stream_options.include_usage`.")
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = Field(
@@ -214,7 +243,9 @@ class Provider(Section):
     )
     timeouts: Timeouts | None = Field(default=None, description="Timeouts of this provider in place of the gateway's.")
     region: str = Field(default="", description="Where it processes data, e.g. `eu`; keys may be confined to regions.")
-    prices_from: str = Field(default="", description="Provider id in genai-prices; empty: found by base URL and model name.")
+    prices_from: str = Field(
+        default="", description="Provider id in genai-prices; empty: found by base URL and model name."
+    )
 
 
 class EndpointRef(Section):
@@ -233,14 +264,18 @@ class Model(Section):
     )
     tier: Tier | None = Field(default=None, description="Class of models it answers for with `auto`.")
     context_window: int | None = Field(
-        default=None, ge=1, description="Tokens of prompt and answer together; empty: taken from genai-prices, or unknown."
+        default=None,
+        ge=1,
+        description="Tokens of prompt and answer together; empty: taken from genai-prices, or unknown.",
     )
     max_output: int | None = Field(default=None, ge=1, description="Most tokens of an answer.")
     capabilities: list[Capability] | None = Field(
         default=None, description="What it can do; empty: assumed to do everything but embeddings."
     )
     price: Price | None = Field(default=None, description="Overrides genai-prices.")
-    fallbacks: list[Name] = Field(default=[], description="Models tried in this order when every endpoint of this one fails.")
+    fallbacks: list[Name] = Field(
+        default=[], description="Models tried in this order when every endpoint of this one fails."
+    )
 
 
 class Rule(Section):
@@ -248,14 +283,15 @@ class Rule(Section):
 
     id: str = Field(default="", description="Stable name shown in `x-meliora-reason`; empty: `toml-N`.")
     pattern: str = Field(
-       default= description="RE2 pattern, searched in the last user message and the system prompt; case counts unless it begins with `(?i)`."
+        description="RE2 pattern, searched in the last user message and the system prompt; case counts unless it begins with `(?i)`."
     )
     preferred_layer: Tier | None = Field(default=None, description="Tier to use when it matches.")
     preferred_model: str | None = Field(default=None, description="Model to use when it matches; before the tier.")
     priority: int = Field(default=0, description="Higher is looked at first.")
     active: bool = Field(default=True, description="Whether it takes part.")
     applies_to: Literal["auto", "all"] = Field(
-        default="auto", description="`auto`: only calls that leave the choice to Meliora; `all`: also calls that name a model."
+        default="auto",
+        description="`auto`: only calls that leave the choice to Meliora; `all`: also calls that name a model.",
     )
     tenant: str = Field(default="default", description="Tenant it belongs to.")
     metadata: dict[str, Any] = Field(
@@ -272,8 +308,12 @@ class Rule(Section):
 class Routing(Section):
     """How a model is chosen when the client leaves it to Meliora."""
 
-    default_tier: Tier = Field(default="balanced", description="Tier for `auto` where the classifier has nothing to go by.")
-    complexity_threshold: float = Field(default=0.45, ge=0, le=1, description="Complexity at and above which a prompt is deep.")
+    default_tier: Tier = Field(
+        default="balanced", description="Tier for `auto` where the classifier has nothing to go by."
+    )
+    complexity_threshold: float = Field(
+        default=0.45, ge=0, le=1, description="Complexity at and above which a prompt is deep."
+    )
     token_threshold: int = Field(
         default=300, ge=0, description="Estimated prompt tokens above which complexity is raised by 0.15."
     )
@@ -284,7 +324,9 @@ class Otlp(Section):
 
     enabled: bool = Field(default=False, description="Export recorded calls.")
     endpoint: str = Field(default="http://127.0.0.1:4318", description="OTLP over HTTP, without `/v1/traces`.")
-    headers: dict[str, str] = Field(default={}, description="Headers of the export (a value may be `env:NAME` or `file:PATH`).")
+    headers: dict[str, str] = Field(
+        default={}, description="Headers of the export (a value may be `env:NAME` or `file:PATH`)."
+    )
     content: bool = Field(default=False, description="Also export recorded content.")
 
 
@@ -292,22 +334,32 @@ class Learning(Section):
     """The learning that later planes share; the documents' bare names (`LEARNING_RATE`, ...) are honoured."""
 
     enabled: bool = Field(default=True, description="Learn from outcomes (`ENABLE_LEARNING`).")
-    rate: float = Field(default=0.1, ge=0, le=1, description="Weight of a new outcome in a moving average (`LEARNING_RATE`).")
-    exploration: float = Field(default=0.1, ge=0, le=1, description="Share of choices made to learn (`EXPLORATION_RATE`).")
+    rate: float = Field(
+        default=0.1, ge=0, le=1, description="Weight of a new outcome in a moving average (`LEARNING_RATE`)."
+    )
+    exploration: float = Field(
+        default=0.1, ge=0, le=1, description="Share of choices made to learn (`EXPLORATION_RATE`)."
+    )
 
 
 class Thresholds(Section):
     """Where the analyzers begin to warn."""
 
     response_time_ms: float = Field(default=100, gt=0, description="Slow from here (`RESPONSE_TIME_THRESHOLD_MS`).")
-    memory_warning_mb: float = Field(default=7168, gt=0, description="High memory from here (`MEMORY_WARNING_THRESHOLD_MB`).")
-    error_rate: float = Field(default=0.05, gt=0, le=1, description="Too many errors from here (`ERROR_RATE_THRESHOLD`).")
+    memory_warning_mb: float = Field(
+        default=7168, gt=0, description="High memory from here (`MEMORY_WARNING_THRESHOLD_MB`)."
+    )
+    error_rate: float = Field(
+        default=0.05, gt=0, le=1, description="Too many errors from here (`ERROR_RATE_THRESHOLD`)."
+    )
 
 
 class Improvements(Section):
     """How far code improvements may go by themselves."""
 
-    automatic: bool = Field(default=False, description="Apply improvements without a person (`ENABLE_AUTO_IMPROVEMENTS`).")
+    automatic: bool = Field(
+        default=False, description="Apply improvements without a person (`ENABLE_AUTO_IMPROVEMENTS`)."
+    )
     confidence_threshold: float = Field(
         default=0.7, ge=0, le=1, description="Least confidence to apply one (`IMPROVEMENT_CONFIDENCE_THRESHOLD`)."
     )
