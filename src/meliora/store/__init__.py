@@ -1,1 +1,24 @@
-"""."""
+"""All SQL, and the only place that has any: SQLite and PostgreSQL, one repository a concept.
+
+    store                the `Store`: opens the database, hands out the repositories below
+    calls                what was called, by id, filter and order of ingest
+    feedbacks            what people said about it; the last word stands, the history stays
+    metrics              named measurements
+    model_performances   successes, latency and cost a model and task, as sums and counts
+    rules, keys          routing rules; virtual keys, stored hashed
+    budgets              slices of a key's budget, leased to gateways
+    states, gateways     what a gateway is told, and what it tells
+    analytics            cost, tokens, errors, rankings, percentiles
+    activity, deployment who did what; the secret that proves an id was made here
+
+    sink, windows, housekeeping   what `telemetry` asks for: ingest, roll-ups, retention and erasure
+    tables, migrations, migrate   the schema and how a database gets it
+    engine, rows, cursors         connections, transactions, errors; shapes of rows
+    backup                        the whole state directory, out and back
+
+Each method of a repository takes the tenant first. Nothing here is on the request path.
+"""
+
+from meliora.store.store import Store
+
+__all__ = ["Store"]

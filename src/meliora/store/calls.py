@@ -1,0 +1,133 @@
+"""Calls as they were served: one, a page, the newest, and their content."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from meliora.store.cursors import Page
+
+CallState = Literal["open", "finished", "lost"]
+"""`open`: begun and not finished; `lost`: open for an hour, its gateway is gone."""
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One call. Fields as in `telemetry.records.CallFinished`; None is unknown. An open or lost call has no outcome."""
+
+    id: str
+    tenant: str
+    state: CallState
+    seq: int
+    key_id: str
+    gateway: str
+    started_us: int
+    ended_us: int | None
+    dialect: str
+    model_asked: str
+    outcome: str | None
+    status: int | None
+    stream: bool
+    model: str | None
+    provider: str | None
+    endpoint: str | None
+    tier: str | None
+    task: str | None
+    reason: str | None
+    rule_id: str | None
+    observed_model: str | None
+    confidence: float | None
+    attempts: list[dict[str, Any]] | None
+    ttft_us: int | None
+    overhead_us: int | None
+    tokens_in: int | None
+    tokens_out: int | None
+    tokens_cached: int | None
+    tokens_cache_write: int | None
+    tokens_reasoning: int | None
+    usage_source: str | None
+    cost_micros: int | None
+    error_code: str | None
+    error_message: str | None
+    finish_reason: str | None
+    response_id: str | None
+    message_id: str | None
+    user_id: str | None
+    session_id: str | None
+    feature: str | None
+    tags: dict[str, str] | None
+    trace_id: str | None
+    span_id: str | None
+    parent_span_id: str | None
+    request_bytes: int | None
+    response_bytes: int | None
+    chunks: int | None
+    prompt_hash: str | None
+    features: dict[str, float] | None
+    cached: bool
+    simulated: bool
+    loss: list[str] | None
+    content: str | None
+    """`off`, `redacted`, `full`, or `erased` where a person's wish or the retention took it."""
+
+
+class CallContent(msgspec.Struct, frozen=True):
+    """The recorded bodies of a call, as its `content` setting allowed."""
+
+    call_id: str
+    content: str
+    request_text: str | None
+    response_text: str | None
+    truncated: bool
+    masked: int
+
+
+class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list is narrowed to; None narrows nothing. Times are a half-open interval of `started_us`."""
+
+    model: str | None = None
+    user: str | None = None
+    session: str | None = None
+    key_id: str | None = None
+    state: CallState | None = None
+    outcome: Literal["ok", "error", "cancelled"] | None = None
+    status: int | None = None
+    tag: tuple[str, str] | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+EVERY_CALL = CallFilter()
+
+
+class Tail(msgspec.Struct, frozen=True):
+    """Calls in the order they were ingested, and where to go on."""
+
+    calls: tuple[Call, ...]
+    after: int
+
+
+class Calls:
+    """Read the calls of a tenant. They are written by `sink` alone."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def get(self, tenant: str, call_id: str) -> Call:
+        """Give one call. Raises `NotFound`, also for a call of another tenant."""
+        raise NotImplementedError
+
+    def list(
+        self, tenant: str, where: CallFilter = EVERY_CALL, *, limit: int = 50, cursor: str | None = None
+    ) -> Page[Call]:
+        """Give calls, the newest first; at most 500. Raises `InvalidRequest` for a foreign cursor."""
+        raise NotImplementedError
+
+    def tail(self, tenant: str, after: int | None = None, *, limit: int = 100) -> Tail:
+        """Give what was ingested after `after`, oldest first; with None the last `limit` calls. None is missed or repeated."""
+        raise NotImplementedError
+
+    def content(self, tenant: str, call_id: str) -> CallContent:
+        """Give the recorded bodies. Raises `NotFound` where none are kept."""
+        raise NotImplementedError

@@ -1,0 +1,95 @@
+"""Connections and transactions. Knows the two databases' manners; turns their errors into ours."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+from sqlalchemy.engine import URL, make_url
+
+from meliora.errors import MissingExtra, SchemaMismatch, StoreError, StoreUnavailable
+
+BUSY_MS = 15_000
+"""How long a SQLite writer waits for another one."""
+
+_UPGRADE = "Run `meliora db upgrade`."
+
+
+def database_url(url: str, state_dir: Path) -> URL:
+    """Give the URL to connect to: the one set, or SQLite's in the state directory."""
+    return make_url(url) if url else URL.create("sqlite", database=str(state_dir / "meliora.db"))
+
+
+def connect(url: str | URL, *, pool_size: int = 5) -> sa.Engine:
+    """Make an engine; nothing is connected before its first use. Raises `MissingExtra` without PostgreSQL's driver."""
+    url = make_url(url)
+    options: dict[str, Any] = {
+        "json_serializer": lambda value: msgspec.json.encode(value).decode(),
+        "json_deserializer": msgspec.json.decode,
+        "pool_size": pool_size,
+        "max_overflow": 10,
+        "pool_timeout": 10,
+    }
+    if url.get_backend_name() == "sqlite":
+        engine = sa.create_engine(url, **options, connect_args={"timeout": BUSY_MS / 1000})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    try:
+        return sa.create_engine(url, **options, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+    except ModuleNotFoundError as error:
+        raise MissingExtra("PostgreSQL needs its driver.", hint="pip install 'meliora[postgres]'") from error
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
+    # The module must not begin transactions by itself: it would not do so before DDL, nor ever with IMMEDIATE.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        "cache_size=-65536",
+        "temp_store=MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A write transaction takes the lock at once; one that reads first and writes later can fail without waiting.
+    immediate = connection.get_execution_options().get("meliora_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Hold a transaction that only reads."""
+    with _ours(), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Hold a transaction that writes; commit at the end, roll back on an error."""
+    with _ours(), engine.connect().execution_options(meliora_write=True) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    try:
+        yield
+    except exc.DBAPIError as error:
+        text = str(error.orig).strip().split("\n")[0]
+        if "no such table" in text or "no such column" in text or "UndefinedTable" in type(error.orig).__name__:
+            raise SchemaMismatch(f"The database lacks a table or column: {text}.", hint=_UPGRADE) from error
+        if isinstance(error, (exc.OperationalError, exc.InterfaceError)) or error.connection_invalidated:
+            raise StoreUnavailable(f"The database cannot be used: {text}.", retry_after=1) from error
+        raise StoreError(f"The database refused: {text}.") from error
+    except exc.TimeoutError as error:
+        raise StoreUnavailable("All connections to the database are busy.", retry_after=1) from error

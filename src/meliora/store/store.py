@@ -1,0 +1,84 @@
+"""The store as one object: the engine and a repository for each concept, sharing one clock and one source of randomness."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import sqlalchemy as sa
+
+from meliora.store.activity import Activity
+from meliora.store.analytics import Analytics
+from meliora.store.budgets import Budgets
+from meliora.store.calls import Calls
+from meliora.store.deployment import Deployment
+from meliora.store.engine import connect, database_url
+from meliora.store.feedbacks import Feedbacks, Unseen
+from meliora.store.gateways import Gateways
+from meliora.store.keys import Keys
+from meliora.store.metrics import Metrics
+from meliora.store.model_performances import ModelPerformances
+from meliora.store.rules import Rules
+from meliora.store.states import States
+from meliora.telemetry.ids import CallIds
+
+
+def now_us() -> int:
+    """Give the time in microseconds UTC: the default clock."""
+    return time.time_ns() // 1000
+
+
+class Store:
+    """Everything that is kept. Safe to share between threads; the schema must be there (`migrate.upgrade`)."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        *,
+        clock_us: Callable[[], int] = now_us,
+        randbytes: Callable[[int], bytes] = os.urandom,
+        budget_slice: float = 0.05,
+        unseen: Unseen | None = None,
+    ) -> None:
+        self.engine = engine
+        self.deployment = Deployment(engine, randbytes)
+        self.secret = self.deployment.secret()
+        self.call_ids = CallIds(bytes.fromhex(self.secret), clock_us, randbytes)
+        self.calls = Calls(engine)
+        self.feedbacks = Feedbacks(engine, clock_us, self.call_ids.issued, unseen)
+        self.metrics = Metrics(engine, clock_us)
+        self.model_performances = ModelPerformances(engine, clock_us)
+        self.rules = Rules(engine, clock_us, randbytes)
+        self.keys = Keys(engine, clock_us, randbytes)
+        self.budgets = Budgets(engine, budget_slice)
+        self.states = States(engine, self.secret)
+        self.gateways = Gateways(engine)
+        self.analytics = Analytics(engine)
+        self.activity = Activity(engine, clock_us)
+
+    @classmethod
+    def open(cls, url: str, state_dir: Path, *, pool_size: int = 5, budget_slice: float = 0.05) -> Store:
+        """Open the database at `url`, or SQLite in the state directory where it is empty.
+
+        Raises `StoreUnavailable`, and `SchemaMismatch` with the command to run where its version is not this code's.
+        """
+        from meliora.store.migrate import check
+
+        engine = connect(database_url(url, state_dir), pool_size=pool_size)
+        check(engine)
+        return cls(engine, budget_slice=budget_slice)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

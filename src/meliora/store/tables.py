@@ -1,0 +1,404 @@
+"""Every table, as SQLAlchemy Core metadata. Holds no queries; `migrations` builds what stands here.
+
+Times are integer microseconds UTC, money integer micro-dollars. Where a grouping column of a roll-up has no value the
+row holds an empty string, since NULL cannot be part of a primary key; repositories give it back as None.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Json = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""SQLite numbers rows by itself only where the type is INTEGER."""
+
+Decimal = sa.DECIMAL(20, 6, asdecimal=False)
+
+
+def _text(name: str, *, null: bool = False, key: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=null, primary_key=key)
+
+
+def _count(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, nullable=False, server_default=sa.text("0"))
+
+
+def _number(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, nullable=True)
+
+
+def _time(name: str, *, null: bool = False) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, nullable=null)
+
+
+def _flag(name: str) -> sa.Column[bool]:
+    return sa.Column(name, sa.Boolean, nullable=False, server_default=sa.false())
+
+
+calls = sa.Table(
+    "calls",
+    metadata,
+    _text("id", key=True),
+    _text("tenant"),
+    _text("state"),  # open, finished, lost
+    sa.Column("seq", sa.BigInteger, nullable=False),  # order of ingest, for `tail`
+    _text("key_id"),
+    _text("gateway"),
+    _time("started_us"),
+    _time("ended_us", null=True),
+    _text("dialect"),
+    _text("model_asked"),
+    _text("outcome", null=True),
+    sa.Column("status", sa.Integer, nullable=True),
+    _flag("stream"),
+    _text("model", null=True),
+    _text("provider", null=True),
+    _text("endpoint", null=True),
+    _text("tier", null=True),
+    _text("task", null=True),
+    _text("reason", null=True),
+    _text("rule_id", null=True),
+    _text("observed_model", null=True),
+    sa.Column("confidence", sa.Double, nullable=True),
+    sa.Column("attempts", Json, nullable=True),
+    _number("ttft_us"),
+    _number("overhead_us"),
+    _number("tokens_in"),
+    _number("tokens_out"),
+    _number("tokens_cached"),
+    _number("tokens_cache_write"),
+    _number("tokens_reasoning"),
+    _text("usage_source", null=True),
+    _number("cost_micros"),
+    _text("error_code", null=True),
+    _text("error_message", null=True),
+    _text("finish_reason", null=True),
+    _text("response_id", null=True),
+    _text("message_id", null=True),
+    _text("user_id", null=True),
+    _text("session_id", null=True),
+    _text("feature", null=True),
+    sa.Column("tags", Json, nullable=True),
+    _text("trace_id", null=True),
+    _text("span_id", null=True),
+    _text("parent_span_id", null=True),
+    _number("request_bytes"),
+    _number("response_bytes"),
+    _number("chunks"),
+    _text("prompt_hash", null=True),
+    sa.Column("features", Json, nullable=True),
+    _flag("cached"),
+    _flag("simulated"),
+    sa.Column("loss", Json, nullable=True),
+    _text("content", null=True),  # off, redacted, full; erased
+    sa.Index("ix_calls_tenant_started", "tenant", "started_us"),
+    sa.Index("ix_calls_tenant_seq", "tenant", "seq"),
+)
+
+
+def _partial(name: str, *columns: str, where: str) -> sa.Index:
+    """Index only the rows that can be asked for, which keeps ingest cheap where most of them are empty."""
+    condition = sa.text(where)
+    return sa.Index(name, *(calls.c[c] for c in columns), sqlite_where=condition, postgresql_where=condition)
+
+
+_partial("ix_calls_tenant_cost", "tenant", "cost_micros", where="cost_micros IS NOT NULL")
+_partial("ix_calls_tenant_message", "tenant", "message_id", where="message_id IS NOT NULL")
+_partial("ix_calls_tenant_response", "tenant", "response_id", where="response_id IS NOT NULL")
+_partial("ix_calls_tenant_user", "tenant", "user_id", "started_us", where="user_id IS NOT NULL")
+_partial("ix_calls_tenant_session", "tenant", "session_id", "started_us", where="session_id IS NOT NULL")
+_partial("ix_calls_tenant_errors", "tenant", "started_us", "error_code", where="outcome = 'error'")
+_partial("ix_calls_unfinished", "state", "started_us", where="state <> 'finished'")
+
+call_contents = sa.Table(
+    "call_contents",
+    metadata,
+    _text("call_id", key=True),
+    _text("tenant"),
+    sa.Column("started_us", sa.BigInteger, nullable=False, index=True),
+    _text("content"),
+    _text("request_text", null=True),
+    _text("response_text", null=True),
+    _flag("truncated"),
+    _count("masked"),
+)
+
+feedback = sa.Table(
+    "feedback",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    _text("tenant"),
+    _text("call_id"),
+    _text("message_id", null=True),
+    _text("user_id", null=True),
+    _text("feedback_type"),
+    sa.Column("value", sa.Double, nullable=False),
+    _text("model_used", null=True),
+    _text("task_type", null=True),
+    _number("response_length"),
+    _text("comment", null=True),
+    sa.Column("metadata", Json, nullable=True),
+    _flag("pending"),  # its call is not ingested yet
+    _time("created_at"),
+    _time("updated_at"),
+    sa.UniqueConstraint("tenant", "call_id"),
+    sa.Index("ix_feedback_tenant_updated", "tenant", "updated_at"),
+    sa.Index("ix_feedback_tenant_user", "tenant", "user_id"),
+)
+sa.Index(
+    "ix_feedback_pending",
+    feedback.c.call_id,
+    sqlite_where=sa.text("pending"),
+    postgresql_where=sa.text("pending"),
+)
+
+feedback_history = sa.Table(
+    "feedback_history",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    _text("tenant"),
+    _text("call_id"),
+    _text("user_id", null=True),
+    _text("feedback_type"),
+    sa.Column("value", sa.Double, nullable=False),
+    _text("comment", null=True),
+    sa.Column("metadata", Json, nullable=True),
+    _time("given_at"),
+    sa.Index("ix_feedback_history_tenant_call", "tenant", "call_id"),
+    sa.Index("ix_feedback_history_tenant_user", "tenant", "user_id"),
+)
+
+performance_metrics = sa.Table(
+    "performance_metrics",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    _text("tenant"),
+    _text("metric_name"),
+    _text("metric_type"),  # value: one observation; window: a five-minute roll-up
+    sa.Column("metric_value", Decimal, nullable=False),
+    _text("metric_unit"),
+    sa.Column("context", Json, nullable=True),
+    _text("category", null=True),
+    _text("endpoint", null=True),
+    sa.Column("min_value", Decimal, nullable=True),
+    sa.Column("max_value", Decimal, nullable=True),
+    sa.Column("p50_value", Decimal, nullable=True),
+    sa.Column("p95_value", Decimal, nullable=True),
+    sa.Column("p99_value", Decimal, nullable=True),
+    _count("samples"),
+    _time("window_start", null=True),
+    _time("recorded_at"),
+    sa.Index("ix_performance_metrics_name", "tenant", "metric_name", "recorded_at"),
+    sa.Index("ix_performance_metrics_category", "tenant", "category"),
+    sa.Index("ix_performance_metrics_window", "tenant", "window_start"),
+)
+
+model_performance = sa.Table(
+    "model_performance",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    _text("tenant"),
+    _text("model_id"),
+    _text("task_type"),
+    _count("total_calls"),
+    _count("successes"),
+    sa.Column("latency_sum_ms", sa.Double, nullable=False, server_default=sa.text("0")),
+    _count("timed_calls"),
+    _count("cost_sum_micros"),
+    _count("priced_calls"),
+    _time("last_updated"),
+    sa.UniqueConstraint("tenant", "model_id", "task_type"),
+)
+
+routing_rules = sa.Table(
+    "routing_rules",
+    metadata,
+    _text("id", key=True),
+    _text("tenant"),
+    _text("pattern"),
+    _text("preferred_layer", null=True),
+    _text("preferred_model", null=True),
+    sa.Column("priority", sa.Integer, nullable=False, server_default=sa.text("0")),
+    sa.Column("active", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("applies_to", sa.Text, nullable=False, server_default=sa.text("'auto'")),
+    sa.Column("metadata", Json, nullable=True),
+    _time("created_at"),
+    _time("updated_at"),
+    sa.UniqueConstraint("tenant", "pattern"),
+)
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    _text("id", key=True),
+    _text("tenant"),
+    _text("name"),
+    _text("prefix"),
+    sa.Column("scopes", Json, nullable=False),
+    sa.Column("models", Json, nullable=True),
+    sa.Column("regions", Json, nullable=True),
+    _number("requests_per_minute"),
+    _number("tokens_per_minute"),
+    _number("concurrent"),
+    _number("budget_day_micros"),
+    _number("budget_month_micros"),
+    _flag("allow_loss"),
+    sa.Column("explore", sa.Boolean, nullable=False, server_default=sa.true()),
+    _time("expires_us", null=True),
+    _text("feature", null=True),
+    _time("created_us"),
+    _time("updated_us"),
+    _time("revoked_us", null=True),
+    sa.Index("ix_keys_tenant", "tenant", "created_us"),
+)
+
+key_hashes = sa.Table(
+    "key_hashes",
+    metadata,
+    _text("sha256", key=True),
+    _text("tenant"),
+    sa.Column("key_id", sa.Text, nullable=False, index=True),
+    _time("until_us", null=True),
+)
+
+budget_usage = sa.Table(
+    "budget_usage",
+    metadata,
+    _text("key_id", key=True),
+    _text("period", key=True),
+    _text("tenant"),
+    _count("spent_micros"),
+    _time("updated_us"),
+)
+
+budget_leases = sa.Table(
+    "budget_leases",
+    metadata,
+    _text("key_id", key=True),
+    _text("period", key=True),
+    _text("gateway", key=True),
+    _text("tenant"),
+    _count("held_micros"),  # granted, not reported as spent
+    _count("reported_micros"),
+    _count("recorded_micros"),  # what its recorded calls cost, as of its reclaim
+    _time("updated_us"),
+)
+
+_USAGE = ("calls", "errors", "cancelled", "cached", "tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning")
+
+
+def _usage() -> list[sa.Column[int]]:
+    """`timed` counts the calls behind `latency_us`; `unpriced` and `unmetered` those whose cost or tokens are unknown."""
+    return [_count(name) for name in (*_USAGE, "unmetered", "cost_micros", "unpriced", "latency_us", "timed")]
+
+
+usage_daily = sa.Table(
+    "usage_daily",
+    metadata,
+    _text("tenant", key=True),
+    _text("day", key=True),
+    _text("model", key=True),
+    _text("task", key=True),
+    _text("key_id", key=True),
+    _text("feature", key=True),
+    *_usage(),
+)
+
+usage_users = sa.Table(
+    "usage_users",
+    metadata,
+    _text("tenant", key=True),
+    _text("day", key=True),
+    _text("user_id", key=True),
+    *_usage(),
+)
+
+usage_gateways = sa.Table(
+    "usage_gateways",
+    metadata,
+    _text("key_id", key=True),
+    _text("gateway", key=True),
+    _text("day", key=True),
+    _text("tenant"),
+    _count("cost_micros"),
+)
+
+rollups = sa.Table(
+    "rollups",
+    metadata,
+    _text("tenant", key=True),
+    sa.Column("window_start", sa.BigInteger, primary_key=True, autoincrement=False),
+    _text("model", key=True),
+    _text("task", key=True),
+    _text("endpoint", key=True),
+    *[_count(name) for name in (*_USAGE, "unmetered", "cost_sum_micros", "unpriced")],
+    sa.Column("latency", Json, nullable=False),
+    sa.Column("ttft", Json, nullable=False),
+    sa.Column("cost", Json, nullable=False),
+)
+
+dirty_windows = sa.Table(
+    "dirty_windows",
+    metadata,
+    _text("tenant", key=True),
+    sa.Column("window_start", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("stamp", sa.BigInteger, nullable=False),  # `seq` of the last call that touched it
+)
+
+spool_segments = sa.Table(
+    "spool_segments",
+    metadata,
+    _text("segment", key=True),
+    sa.Column("offset", sa.BigInteger, nullable=False),
+    _time("updated_us"),
+    _time("done_us", null=True),
+)
+
+gateways = sa.Table(
+    "gateways",
+    metadata,
+    _text("id", key=True),
+    _text("version"),
+    sa.Column("format", sa.Integer, nullable=False),
+    _text("host"),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("breakers", Json, nullable=True),
+    sa.Column("counters", Json, nullable=True),
+    _time("started_us"),
+    _time("seen_us"),
+)
+
+activity_log = sa.Table(
+    "activity_log",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    _text("tenant"),
+    _time("at"),
+    _text("actor"),
+    _text("action"),
+    _text("subject"),
+    sa.Column("detail", Json, nullable=True),
+    sa.Index("ix_activity_log_tenant", "tenant", "id"),
+)
+
+deployment = sa.Table("deployment", metadata, _text("name", key=True), _text("value"))
+
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    _text("tenant"),
+    sa.Column("subject", sa.Text, nullable=False, index=True),  # keyed hash of tenant and user
+    _time("at"),
+    sa.Column("counts", Json, nullable=True),
+)
