@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -39,17 +39,23 @@ class Pace:
     sleep: Sleep = asyncio.sleep
 
 
-@dataclass
 class SimulatedAnswer:
     """An answer whose body comes at the declared pace, a token a chunk."""
 
-    status: int
-    headers: Headers
-    _chunks: Iterator[bytes]
-    _pace: Pace
-    _token_seconds: float
-    _owed: float = field(default=0.0, init=False)
-    _aborted: bool = field(default=False, init=False)
+    def __init__(self, made: Answer, pieces: Iterable[bytes], pace: Pace, token_seconds: float) -> None:
+        self.made = made
+        """The answer before it was cut into chunks."""
+        self.status = made.status
+        self.headers: Headers = made.headers
+        self._pieces = iter(pieces)
+        self._pace = pace
+        self._token_seconds = token_seconds
+        self._owed = 0.0
+        self._aborted = False
+
+    def instead(self, made: Answer, pieces: Iterable[bytes]) -> SimulatedAnswer:
+        """Give another answer at the same pace."""
+        return SimulatedAnswer(made, pieces, self._pace, self._token_seconds)
 
     async def chunk(self) -> bytes:
         """Give the next chunk, `b""` at the end. Raises `UpstreamBroken` after `abort`."""
@@ -59,7 +65,7 @@ class SimulatedAnswer:
         if self._owed >= NAP:
             owed, self._owed = self._owed, 0.0
             await self._pace.sleep(owed)
-        return next(self._chunks, b"")
+        return next(self._pieces, b"")
 
     async def read(self, limit: int) -> bytes:
         """Give the rest of the body. Raises `UpstreamBroken` past `limit` bytes."""
@@ -107,8 +113,8 @@ class SimulatedUpstream:
         wait = (model.first_token_ms / 1000 + tokens * token_seconds) * self._pace.scale
         if wait > 0:
             await self._pace.sleep(wait)
-        chunks = iter([event.data for event in made.events] if made.stream else [made.body])
-        return SimulatedAnswer(made.status, made.headers, chunks, self._pace, token_seconds if made.stream else 0.0)
+        pieces = [event.data for event in made.events] if made.stream else [made.body]
+        return SimulatedAnswer(made, pieces, self._pace, token_seconds if made.stream else 0.0)
 
 
 def respond(
