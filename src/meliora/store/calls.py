@@ -7,7 +7,11 @@ from typing import Any, Literal
 import msgspec
 import sqlalchemy as sa
 
-from meliora.store.cursors import Page
+from meliora.errors import NotFound
+from meliora.store.cursors import Page, decode, encode
+from meliora.store.engine import reading
+from meliora.store.rows import before, page_size
+from meliora.store.tables import call_contents, calls
 
 CallState = Literal["open", "finished", "lost"]
 """`open`: begun and not finished; `lost`: open for an hour, its gateway is gone."""
@@ -116,18 +120,77 @@ class Calls:
 
     def get(self, tenant: str, call_id: str) -> Call:
         """Give one call. Raises `NotFound`, also for a call of another tenant."""
-        raise NotImplementedError
+        with reading(self._engine) as connection:
+            row = connection.execute(_SELECT.where(_T.tenant == tenant, _T.id == call_id)).one_or_none()
+        if row is None:
+            raise NotFound(f"There is no call {call_id!r}.", hint="It may not be ingested yet; that takes a second.")
+        return to_call(row)
 
     def list(
         self, tenant: str, where: CallFilter = EVERY_CALL, *, limit: int = 50, cursor: str | None = None
     ) -> Page[Call]:
         """Give calls, the newest first; at most 500. Raises `InvalidRequest` for a foreign cursor."""
-        raise NotImplementedError
+        limit = page_size(limit)
+        query = _SELECT.where(_T.tenant == tenant, *_conditions(where))
+        if cursor is not None:
+            query = query.where(before(_T.started_us, _T.id, decode(cursor, str)))
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(_T.started_us.desc(), _T.id.desc()).limit(limit + 1)).all()
+        found = tuple(to_call(row) for row in rows[:limit])
+        return Page(found, encode(found[-1].started_us, found[-1].id) if len(rows) > limit else None)
 
     def tail(self, tenant: str, after: int | None = None, *, limit: int = 100) -> Tail:
-        """Give what was ingested after `after`, oldest first; with None the last `limit` calls. None is missed or repeated."""
-        raise NotImplementedError
+        """Give what was ingested after `after`, oldest first; with None the last `limit` calls.
+
+        No call is missed. One that was shown open comes again when it is finished.
+        """
+        limit = page_size(limit)
+        query = _SELECT.where(_T.tenant == tenant).limit(limit)
+        with reading(self._engine) as connection:
+            if after is None:
+                rows = connection.execute(query.order_by(_T.seq.desc())).all()[::-1]
+            else:
+                rows = connection.execute(query.where(_T.seq > after).order_by(_T.seq)).all()
+        found = tuple(to_call(row) for row in rows)
+        return Tail(found, found[-1].seq if found else after or 0)
 
     def content(self, tenant: str, call_id: str) -> CallContent:
         """Give the recorded bodies. Raises `NotFound` where none are kept."""
-        raise NotImplementedError
+        table = call_contents.c
+        columns = [table[name] for name in CallContent.__struct_fields__]
+        query = sa.select(*columns).where(table.tenant == tenant, table.call_id == call_id)
+        with reading(self._engine) as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise NotFound(f"No content is kept of call {call_id!r}.")
+        return CallContent(**row._mapping)
+
+
+_T = calls.c
+_SELECT = sa.select(*[_T[name] for name in Call.__struct_fields__])
+
+
+def to_call(row: sa.Row[Any]) -> Call:
+    """Make a `Call` of a row that has all its columns."""
+    return Call(**row._mapping)
+
+
+def _conditions(where: CallFilter) -> list[sa.ColumnElement[bool]]:
+    equal = {
+        "model": where.model,
+        "user_id": where.user,
+        "session_id": where.session,
+        "key_id": where.key_id,
+        "state": where.state,
+        "outcome": where.outcome,
+        "status": where.status,
+    }
+    found: list[sa.ColumnElement[bool]] = [_T[name] == value for name, value in equal.items() if value is not None]
+    if where.tag is not None:
+        name, value = where.tag
+        found.append(_T.tags[name].as_string() == value)
+    if where.since_us is not None:
+        found.append(_T.started_us >= where.since_us)
+    if where.until_us is not None:
+        found.append(_T.started_us < where.until_us)
+    return found

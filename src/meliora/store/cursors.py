@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Generic, TypeVar
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from meliora.errors import InvalidRequest
 
 T = TypeVar("T")
+S = TypeVar("S", str, int)
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
@@ -25,12 +25,17 @@ def encode(first: int, second: str | int) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode((first, second))).decode().rstrip("=")
 
 
-def decode(cursor: str) -> tuple[int, str | int]:
-    """Give the two sort values back. Raises `InvalidRequest` for anything that `encode` did not make."""
+def decode(cursor: str, second: type[S]) -> tuple[int, S]:
+    """Give the two sort values back, the latter of type `second`. Raises `InvalidRequest` for what `encode` did not make."""
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        return msgspec.json.decode(raw, type=tuple[int, str | int])
-    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
-        raise InvalidRequest(
-            "The cursor is not one of ours.", hint="Leave it out to start over.", field="cursor"
-        ) from error
+        first, other = msgspec.json.decode(raw, type=tuple[int, str | int])
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise _foreign() from error
+    if not isinstance(other, second) or abs(first) >> 63:
+        raise _foreign()
+    return first, other
+
+
+def _foreign() -> InvalidRequest:
+    return InvalidRequest("The cursor is not one of ours.", hint="Leave it out to start over.", field="cursor")

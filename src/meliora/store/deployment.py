@@ -6,6 +6,10 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
+from meliora.store.engine import reading, writing
+from meliora.store.rows import insert_into
+from meliora.store.tables import deployment
+
 
 class Deployment:
     """Keep named values of the deployment."""
@@ -16,12 +20,25 @@ class Deployment:
 
     def secret(self) -> str:
         """Give the deployment's secret (64 hex digits), made at the first call; two processes get the same."""
-        raise NotImplementedError
+        return self._once("secret", lambda: self._randbytes(32).hex())
 
     def value(self, name: str) -> str | None:
         """Give a named value, or None."""
-        raise NotImplementedError
+        with reading(self._engine) as connection:
+            return connection.execute(sa.select(deployment.c.value).where(deployment.c.name == name)).scalar_one_or_none()
 
     def put(self, name: str, value: str) -> None:
         """Set a named value."""
-        raise NotImplementedError
+        with writing(self._engine) as connection:
+            insert = insert_into(connection, deployment).values(name=name, value=value)
+            connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+
+    def _once(self, name: str, make: Callable[[], str]) -> str:
+        found = self.value(name)
+        if found is None:
+            with writing(self._engine) as connection:
+                insert = insert_into(connection, deployment).values(name=name, value=make())
+                connection.execute(insert.on_conflict_do_nothing())
+            found = self.value(name)
+        assert found is not None
+        return found

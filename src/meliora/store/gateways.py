@@ -7,8 +7,14 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from meliora.store.engine import reading, writing
+from meliora.store.rows import insert_into
+from meliora.store.tables import gateways
+
 ALIVE_US = 60_000_000
 """A gateway that was silent for longer counts as dead."""
+
+_FORGET_US = 86_400_000_000
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +46,15 @@ class Gateways:
 
     def beat(self, heartbeat: Heartbeat, now_us: int) -> None:
         """Note that a gateway is alive. One silent for a day is forgotten."""
-        raise NotImplementedError
+        row = msgspec.structs.asdict(heartbeat) | {"seen_us": now_us}
+        with writing(self._engine) as connection:
+            insert = insert_into(connection, gateways).values(**row)
+            connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=row))
+            connection.execute(sa.delete(gateways).where(gateways.c.seen_us < now_us - _FORGET_US))
 
     def list(self, now_us: int) -> tuple[GatewaySeen, ...]:
         """Give all that reported within a day, by id."""
-        raise NotImplementedError
+        query = sa.select(gateways).where(gateways.c.seen_us >= now_us - _FORGET_US).order_by(gateways.c.id)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query).all()
+        return tuple(GatewaySeen(**row._mapping, alive=row.seen_us >= now_us - ALIVE_US) for row in rows)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from meliora.gateway.state import KeyState, Scope
+from meliora.errors import Conflict, InvalidRequest, NotFound
+from meliora.gateway.state import KeyHash, KeyState, Scope
+from meliora.store.engine import reading, writing
+from meliora.store.rows import insert_into, new_id
+from meliora.store.tables import key_hashes, keys
 
 SECRET_PREFIX = "mel_"
 
@@ -62,28 +67,148 @@ class Keys:
 
         Raises `Conflict` for a secret that is in use, `InvalidRequest` for one under 24 characters.
         """
-        raise NotImplementedError
+        if secret is not None and len(secret) < _SHORTEST:
+            raise InvalidRequest(f"The secret is shorter than {_SHORTEST} characters.", field="secret")
+        secret = secret or self._secret()
+        now = self._clock_us()
+        row = _row(wish)
+        with writing(self._engine) as connection:
+            key_id = new_id("key", self._randbytes)
+            connection.execute(
+                sa.insert(keys).values(
+                    id=key_id, tenant=tenant, prefix=_shown(secret), created_us=now, updated_us=now, **row
+                )
+            )
+            _add_hash(connection, tenant, key_id, secret)
+            return IssuedKey(_get(connection, tenant, key_id), secret)
 
     def rotate(self, tenant: str, key_id: str, *, overlap_us: int = 0) -> IssuedKey:
         """Give the key a new secret; the old ones open it for `overlap_us` more. Raises `NotFound`, `Conflict` if revoked."""
-        raise NotImplementedError
+        secret = self._secret()
+        now = self._clock_us()
+        with writing(self._engine) as connection:
+            _get_live(connection, tenant, key_id)
+            # An earlier rotation may have set a nearer end: rotating again does not put it off.
+            until = now + max(0, overlap_us)
+            connection.execute(
+                sa.update(key_hashes)
+                .where(_H.key_id == key_id, sa.or_(_H.until_us.is_(None), _H.until_us > until))
+                .values(until_us=until)
+            )
+            connection.execute(sa.delete(key_hashes).where(_H.key_id == key_id, _H.until_us <= now))
+            _add_hash(connection, tenant, key_id, secret)
+            _set(connection, key_id, prefix=_shown(secret), updated_us=now)
+            return IssuedKey(_get(connection, tenant, key_id), secret)
 
     def revoke(self, tenant: str, key_id: str) -> Key:
         """End a key for good, all its secrets with it. Revoking twice changes nothing. Raises `NotFound`."""
-        raise NotImplementedError
+        now = self._clock_us()
+        with writing(self._engine) as connection:
+            key = _get(connection, tenant, key_id)
+            if key.revoked_us is None:
+                _set(connection, key_id, revoked_us=now, updated_us=now)
+                connection.execute(sa.delete(key_hashes).where(_H.key_id == key_id))
+            return _get(connection, tenant, key_id)
 
     def get(self, tenant: str, key_id: str) -> Key:
         """Give one key, revoked ones too. Raises `NotFound`."""
-        raise NotImplementedError
+        with reading(self._engine) as connection:
+            return _get(connection, tenant, key_id)
 
     def list(self, tenant: str, *, revoked: bool = True) -> tuple[Key, ...]:
         """Give the keys, oldest first; without the revoked ones if wished."""
-        raise NotImplementedError
+        query = _SELECT.where(_T.tenant == tenant).order_by(_T.created_us, _T.id)
+        if not revoked:
+            query = query.where(_T.revoked_us.is_(None))
+        with reading(self._engine) as connection:
+            return tuple(_key(row) for row in connection.execute(query))
 
     def update(self, tenant: str, key_id: str, changes: dict[str, Any]) -> Key:
         """Change the named fields of `KeyWish`; None takes a limit away. Raises `NotFound`, `InvalidRequest`, `Conflict` if revoked."""
-        raise NotImplementedError
+        for name in changes:
+            if name not in KeyWish.__struct_fields__:
+                raise InvalidRequest(f"A key has no {name!r}.", field=name)
+        with writing(self._engine) as connection:
+            key = _get_live(connection, tenant, key_id)
+            wished = {name: getattr(key, name) for name in KeyWish.__struct_fields__} | changes
+            try:
+                wish = msgspec.convert(wished, KeyWish)
+            except msgspec.ValidationError as error:
+                raise InvalidRequest(f"The change does not fit: {error}.") from error
+            _set(connection, key_id, updated_us=self._clock_us(), **_row(wish))
+            return _get(connection, tenant, key_id)
 
     def open(self, secret: str, now_us: int) -> KeyState | None:
         """Give the key that this secret opens, over all tenants (it is how a tenant is found), or None."""
-        raise NotImplementedError
+        query = sa.select(keys).join(key_hashes, _H.key_id == _T.id).where(_H.sha256 == _sha256(secret))
+        alive = (_T.revoked_us.is_(None), sa.or_(_H.until_us.is_(None), _H.until_us > now_us))
+        unexpired = sa.or_(_T.expires_us.is_(None), _T.expires_us > now_us)
+        with reading(self._engine) as connection:
+            row = connection.execute(query.where(*alive, unexpired)).one_or_none()
+        return None if row is None else to_state(row, (KeyHash(_sha256(secret)),))
+
+    def _secret(self) -> str:
+        return SECRET_PREFIX + self._randbytes(24).hex()
+
+
+_T = keys.c
+_H = key_hashes.c
+_SELECT = sa.select(*[_T[name] for name in Key.__struct_fields__])
+_SHORTEST = 24
+_TUPLES = ("scopes", "models", "regions")
+
+
+def to_state(row: sa.Row[Any], hashes: tuple[KeyHash, ...]) -> KeyState:
+    """Make of a row what the request path needs."""
+    plain = {name: row._mapping[name] for name in KeyState.__struct_fields__ if name != "hashes"}
+    return KeyState(**_tupled(plain), hashes=hashes)
+
+
+def _key(row: sa.Row[Any]) -> Key:
+    return Key(**_tupled(dict(row._mapping)))
+
+
+def _tupled(values: dict[str, Any]) -> dict[str, Any]:
+    return values | {name: tuple(values[name]) for name in _TUPLES if values[name] is not None}
+
+
+def _get(connection: sa.Connection, tenant: str, key_id: str) -> Key:
+    row = connection.execute(_SELECT.where(_T.tenant == tenant, _T.id == key_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no key {key_id!r}.")
+    return _key(row)
+
+
+def _get_live(connection: sa.Connection, tenant: str, key_id: str) -> Key:
+    key = _get(connection, tenant, key_id)
+    if key.revoked_us is not None:
+        raise Conflict(f"Key {key_id} is revoked.", hint="Make a new one.")
+    return key
+
+
+def _set(connection: sa.Connection, key_id: str, **values: Any) -> None:
+    connection.execute(sa.update(keys).where(_T.id == key_id).values(**values))
+
+
+def _add_hash(connection: sa.Connection, tenant: str, key_id: str, secret: str) -> None:
+    insert = insert_into(connection, key_hashes).values(sha256=_sha256(secret), tenant=tenant, key_id=key_id)
+    if not connection.execute(insert.on_conflict_do_nothing()).rowcount:
+        raise Conflict("This secret opens a key already.")
+
+
+def _row(wish: KeyWish) -> dict[str, Any]:
+    row = {name: getattr(wish, name) for name in KeyWish.__struct_fields__}
+    for name, value in row.items():
+        if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value < 2**63:
+            raise InvalidRequest(
+                f"{name} is {value}.", hint="Write a number from 0 on, or null for no limit.", field=name
+            )
+    return row
+
+
+def _sha256(secret: str) -> str:
+    return sha256(secret.encode()).hexdigest()
+
+
+def _shown(secret: str) -> str:
+    return secret[: len(SECRET_PREFIX) + 6]

@@ -8,6 +8,11 @@ from typing import Any, Literal
 import msgspec
 import sqlalchemy as sa
 
+from meliora.errors import Conflict, InvalidRequest, NotFound
+from meliora.store.engine import reading, writing
+from meliora.store.rows import insert_into, new_id
+from meliora.store.tables import routing_rules
+
 AppliesTo = Literal["auto", "all"]
 
 
@@ -49,24 +54,96 @@ class Rules:
 
     def list(self, tenant: str, *, active_only: bool = False) -> tuple[Rule, ...]:
         """Give the rules in the order they are tried: priority from high to low, then id."""
-        raise NotImplementedError
+        query = _SELECT.where(_T.tenant == tenant).order_by(_T.priority.desc(), _T.id)
+        if active_only:
+            query = query.where(_T.active)
+        with reading(self._engine) as connection:
+            return tuple(Rule(**row._mapping) for row in connection.execute(query))
 
     def get(self, tenant: str, rule_id: str) -> Rule:
         """Give one rule. Raises `NotFound`."""
-        raise NotImplementedError
+        with reading(self._engine) as connection:
+            return _get(connection, tenant, rule_id)
 
     def upsert(self, tenant: str, wish: RuleWish) -> Rule:
         """Make the rule of this pattern what is wished; a new one gets an id. Raises `InvalidRequest` without a target."""
-        raise NotImplementedError
+        row = _row(wish)
+        now = self._clock_us()
+        with writing(self._engine) as connection:
+            insert = insert_into(connection, routing_rules).values(
+                id=new_id("rule", self._randbytes), tenant=tenant, created_at=now, updated_at=now, **row
+            )
+            insert = insert.on_conflict_do_update(
+                index_elements=["tenant", "pattern"], set_={**row, "updated_at": now}
+            ).returning(_T.id)
+            return _get(connection, tenant, connection.execute(insert).scalar_one())
 
     def change(self, tenant: str, rule_id: str, wish: RuleWish) -> Rule:
         """Replace a rule under its id, pattern included. Raises `NotFound`, `Conflict` where another has the pattern."""
-        raise NotImplementedError
+        row = _row(wish)
+        with writing(self._engine) as connection:
+            _get(connection, tenant, rule_id)
+            other = sa.select(_T.id).where(_T.tenant == tenant, _T.pattern == wish.pattern, _T.id != rule_id)
+            if (found := connection.execute(other).scalar_one_or_none()) is not None:
+                raise Conflict(
+                    f"Rule {found} has this pattern.", hint="Change that one, or delete it.", field="pattern"
+                )
+            connection.execute(
+                sa.update(routing_rules)
+                .where(_T.tenant == tenant, _T.id == rule_id)
+                .values(**row, updated_at=self._clock_us())
+            )
+            return _get(connection, tenant, rule_id)
 
     def delete(self, tenant: str, rule_id: str) -> None:
         """Remove a rule. Raises `NotFound`."""
-        raise NotImplementedError
+        with writing(self._engine) as connection:
+            gone = connection.execute(sa.delete(routing_rules).where(_T.tenant == tenant, _T.id == rule_id))
+            if not gone.rowcount:
+                raise _unknown(rule_id)
 
     def reorder(self, tenant: str, rule_ids: Sequence[str]) -> tuple[Rule, ...]:
         """Give these rules descending priorities in this order, above all others. Raises `NotFound` and changes nothing."""
-        raise NotImplementedError
+        now = self._clock_us()
+        with writing(self._engine) as connection:
+            others = sa.select(sa.func.max(_T.priority)).where(_T.tenant == tenant, _T.id.not_in(rule_ids))
+            least = max(0, connection.execute(others).scalar() or 0)
+            for place, rule_id in enumerate(rule_ids):
+                changed = connection.execute(
+                    sa.update(routing_rules)
+                    .where(_T.tenant == tenant, _T.id == rule_id)
+                    .values(priority=least + len(rule_ids) - place, updated_at=now)
+                )
+                if not changed.rowcount:
+                    raise _unknown(rule_id)
+        return self.list(tenant)
+
+
+_T = routing_rules.c
+_PLAIN = ["id", "tenant", "pattern", "preferred_layer", "preferred_model", "priority", "active", "applies_to"]
+_SELECT = sa.select(
+    *[_T[name] for name in [*_PLAIN, "metadata"]],
+    _T.created_at.label("created_us"),
+    _T.updated_at.label("updated_us"),
+)
+
+
+def _get(connection: sa.Connection, tenant: str, rule_id: str) -> Rule:
+    row = connection.execute(_SELECT.where(_T.tenant == tenant, _T.id == rule_id)).one_or_none()
+    if row is None:
+        raise _unknown(rule_id)
+    return Rule(**row._mapping)
+
+
+def _unknown(rule_id: str) -> NotFound:
+    return NotFound(f"There is no rule {rule_id!r}.")
+
+
+def _row(wish: RuleWish) -> dict[str, Any]:
+    if not wish.pattern:
+        raise InvalidRequest("A rule needs a pattern.", field="pattern")
+    if wish.preferred_layer is None and wish.preferred_model is None:
+        raise InvalidRequest("A rule names a preferred_layer or a preferred_model.", field="preferred_layer")
+    if abs(wish.priority) >= 2**31:
+        raise InvalidRequest(f"priority is {wish.priority}.", hint="Write a smaller number.", field="priority")
+    return msgspec.structs.asdict(wish)

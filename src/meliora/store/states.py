@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 
+import msgspec
 import sqlalchemy as sa
 
-from meliora.gateway.state import RuleState, State
+from meliora.gateway.state import KeyHash, KeyState, RuleState, State
+from meliora.store.engine import reading, writing
+from meliora.store.gateways import ALIVE_US
+from meliora.store.keys import to_state
+from meliora.store.rows import insert_into
+from meliora.store.tables import deployment, gateways, key_hashes, keys, routing_rules
 
 
 class States:
@@ -21,4 +28,62 @@ class States:
 
         Revoked keys and ended secrets are left out; inactive rules too. Rules of the settings stand beside those kept here.
         """
-        raise NotImplementedError
+        with reading(self._engine) as connection:
+            state, digest = self._gather(connection, settings_rules, now_us)
+            number, last = _numbered(connection)
+        if last != digest:
+            # Gathered again under the lock: two control processes that load at once come to the same number.
+            with writing(self._engine) as connection:
+                insert = insert_into(connection, deployment).values(name=_VERSION, value="0:")
+                connection.execute(insert.on_conflict_do_nothing())
+                number, last = _numbered(connection, lock=True)
+                state, digest = self._gather(connection, settings_rules, now_us)
+                if last != digest:
+                    number += 1
+                    connection.execute(
+                        sa.update(deployment).where(deployment.c.name == _VERSION).values(value=f"{number}:{digest}")
+                    )
+        return msgspec.structs.replace(state, version=number, made_us=now_us)
+
+    def _gather(self, connection: sa.Connection, settings_rules: Sequence[RuleState], now_us: int) -> tuple[State, str]:
+        state = State(
+            version=0,
+            made_us=0,
+            secret=self._secret,
+            keys=_keys(connection, now_us),
+            rules=(*settings_rules, *_rules(connection)),
+            gateways=_alive(connection, now_us),
+        )
+        return state, sha256(msgspec.json.encode(state)).hexdigest()
+
+
+def _keys(connection: sa.Connection, now_us: int) -> tuple[KeyState, ...]:
+    live = sa.or_(key_hashes.c.until_us.is_(None), key_hashes.c.until_us > now_us)
+    hashes: dict[str, list[KeyHash]] = {}
+    for row in connection.execute(sa.select(key_hashes).where(live).order_by(key_hashes.c.sha256)):
+        hashes.setdefault(row.key_id, []).append(KeyHash(row.sha256, row.until_us))
+    rows = connection.execute(sa.select(keys).where(keys.c.revoked_us.is_(None)).order_by(keys.c.id))
+    return tuple(to_state(row, tuple(hashes[row.id])) for row in rows if row.id in hashes)
+
+
+def _rules(connection: sa.Connection) -> tuple[RuleState, ...]:
+    columns = [routing_rules.c[name] for name in RuleState.__struct_fields__]
+    order = (routing_rules.c.tenant, routing_rules.c.priority.desc(), routing_rules.c.id)
+    rows = connection.execute(sa.select(*columns).where(routing_rules.c.active).order_by(*order))
+    return tuple(RuleState(**row._mapping) for row in rows)
+
+
+def _alive(connection: sa.Connection, now_us: int) -> int:
+    alive = sa.select(sa.func.count()).select_from(gateways).where(gateways.c.seen_us >= now_us - ALIVE_US)
+    return max(1, connection.execute(alive).scalar_one())
+
+
+def _numbered(connection: sa.Connection, *, lock: bool = False) -> tuple[int, str]:
+    """Give the last number and the digest of the content that bears it."""
+    query = sa.select(deployment.c.value).where(deployment.c.name == _VERSION)
+    held = connection.execute(query.with_for_update() if lock else query).scalar_one_or_none() or "0:"
+    number, _, digest = held.partition(":")
+    return int(number), digest
+
+
+_VERSION = "state_version"
