@@ -51,6 +51,19 @@ class Upstream(Protocol):
         """
         ...
 
+    def check(self, now: float) -> None:
+        """Time out what is too slow; `now` is the loop's time. Called ten times a second."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether any connection is open."""
+        ...
+
+    def retire(self) -> None:
+        """Close what is idle, and everything else as soon as its call has ended."""
+        ...
+
     async def close(self) -> None:
         """Close idle connections and abort the others."""
         ...

@@ -102,6 +102,17 @@ class SimulatedUpstream:
             return await self._faults.around(request, self._send)
         return await self._send(request)
 
+    def check(self, now: float) -> None:
+        """Have nothing to time out."""
+
+    @property
+    def busy(self) -> bool:
+        """Hold nothing open."""
+        return False
+
+    def retire(self) -> None:
+        """Hold nothing open."""
+
     async def close(self) -> None:
         """Hold nothing, so close nothing."""
 

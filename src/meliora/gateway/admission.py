@@ -1,0 +1,97 @@
+"""Whether a call may begin now: room in the house, the key's rates, the key's budget. What was taken is settled at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from meliora.clock import Clock
+from meliora.errors import BudgetExhausted
+from meliora.gateway.budgets import BudgetLedger, Reservation
+from meliora.gateway.call import Call
+from meliora.gateway.limits import Admission as Admitted
+from meliora.gateway.limits import Limiter
+from meliora.gateway.prices import cost_micros
+from meliora.gateway.snapshot import Snapshot
+from meliora.routing.decide import Decision
+from meliora.telemetry.records import CallFinished, Usage
+
+ASSUMED_OUTPUT = 512
+"""Tokens of answer reserved for a call that names no limit."""
+
+
+@dataclass(slots=True)
+class Ticket:
+    """What a call holds while it runs."""
+
+    admitted: Admitted
+    reservation: Reservation | None
+    settled: bool = False
+
+
+class Admission:
+    """Let calls in, and take back what they did not use."""
+
+    def __init__(
+        self, clock: Clock, limiter: Limiter, ledger: BudgetLedger, lease: Callable[[], Awaitable[bool]]
+    ) -> None:
+        self._clock = clock
+        self.limiter = limiter
+        self._ledger = ledger
+        self._lease = lease
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are let in and have not ended."""
+        return self.limiter.flying
+
+    async def enter(self, call: Call, decision: Decision, snapshot: Snapshot) -> Ticket:
+        """Let a call in. Raises `Overloaded`, `RateLimited` or `BudgetExhausted`."""
+        view = call.view
+        assert view is not None
+        estimate = Usage(input=max(1, view.input_chars // 4), output=view.max_output_tokens or ASSUMED_OUTPUT)
+        tokens = (estimate.input or 0) + (estimate.output or 0)
+        admitted = self.limiter.admit(call.key, tokens, self._clock.monotonic())
+        try:
+            reservation = await self._reserve(call, decision, snapshot, estimate)
+        except BaseException:
+            self.limiter.settle(admitted, 0)
+            raise
+        return Ticket(admitted, reservation)
+
+    def settle(self, ticket: Ticket, record: CallFinished) -> None:
+        """Charge what the call really took: nothing where nothing was answered, the estimate where the usage is unknown."""
+        if ticket.settled:
+            return
+        ticket.settled = True
+        usage = record.usage
+        answered = record.outcome == "ok" or usage is not None
+        known = usage is not None and usage.input is not None and usage.output is not None
+        tokens = (usage.input or 0) + (usage.output or 0) if usage is not None and known else None
+        self.limiter.settle(ticket.admitted, tokens if answered else 0)
+        if ticket.reservation is not None:
+            self._ledger.settle(ticket.reservation, record.cost_micros if answered else 0, self._clock.now_us())
+
+    def leave(self, ticket: Ticket) -> None:
+        """End a call that came to no record."""
+        if not ticket.settled:
+            ticket.settled = True
+            self.limiter.settle(ticket.admitted, 0)
+            if ticket.reservation is not None:
+                self._ledger.settle(ticket.reservation, 0, self._clock.now_us())
+
+    async def _reserve(
+        self, call: Call, decision: Decision, snapshot: Snapshot, estimate: Usage
+    ) -> Reservation | None:
+        key = call.key
+        if key.budget_day_micros is None and key.budget_month_micros is None:
+            return None
+        entry = snapshot.catalog.find(decision.model)
+        costs = [cost_micros(estimate, endpoint.rates) for endpoint in entry.endpoints] if entry is not None else []
+        amount = max((cost for cost in costs if cost is not None), default=0)
+        try:
+            return self._ledger.reserve(key, amount, self._clock.now_us())
+        except BudgetExhausted:
+            if not await self._lease():
+                raise
+            return self._ledger.reserve(key, amount, self._clock.now_us())

@@ -1,0 +1,134 @@
+"""One try at one endpoint: send, and know before the client sees a byte whether this answer can be given to it.
+
+A stream counts as begun with its first content; what comes before (roles, ids, pings) is a prelude, and a failure within it is
+a failure of the attempt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from meliora.errors import MelioraError, UpstreamBroken
+from meliora.gateway.catalog import Endpoint
+from meliora.gateway.dialects.errors import Fault, classify
+from meliora.gateway.dialects.events import has_content, stream_error
+from meliora.gateway.dialects.sse import Framer
+from meliora.gateway.dialects.translate import StreamTranslation
+from meliora.gateway.outgoing import Outgoing
+from meliora.gateway.upstream import Headers, UpstreamAnswer
+
+EVENT_LIMIT = 8 * 1024 * 1024
+"""Longest single event of a stream."""
+ERROR_LIMIT = 1024 * 1024
+"""Longest error body that is read."""
+
+
+class AttemptFailed(Exception):
+    """An attempt came to nothing: the upstream refused (`status`, `headers`, `body`), or there was no whole answer (`cause`)."""
+
+    def __init__(self, fault: Fault, *, status: int | None = None, headers: Headers | None = None, body: bytes = b"") -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+        self.status = status
+        self.headers = headers or []
+        self.body = body
+        self.cause: MelioraError | None = None
+
+    @classmethod
+    def of(cls, error: MelioraError) -> AttemptFailed:
+        """Wrap an error of the connection; another endpoint may do better."""
+        failed = cls(Fault(status=error.status, type=error.code, code=error.code, message=error.message, retryable=True))
+        failed.cause = error
+        return failed
+
+
+@dataclass(slots=True)
+class Whole:
+    """A whole answer, as the upstream gave it."""
+
+    endpoint: Endpoint
+    outgoing: Outgoing
+    status: int
+    headers: Headers
+    body: bytes
+    parsed: Any
+
+
+@dataclass(slots=True)
+class Opened:
+    """A stream that has begun: `events` are the first whole events in the upstream's dialect, not yet given on."""
+
+    endpoint: Endpoint
+    outgoing: Outgoing
+    headers: Headers
+    answer: UpstreamAnswer
+    framer: Framer
+    events: bytes
+    ended: bool = False
+    translation: StreamTranslation | None = field(default=None)
+
+
+async def attempt(endpoint: Endpoint, outgoing: Outgoing, stream: bool, limit: int) -> Whole | Opened:
+    """Try once. Raises `AttemptFailed`; the answer is then already dropped."""
+    try:
+        answer = await endpoint.account.upstream.send(outgoing.request)
+    except MelioraError as error:
+        raise AttemptFailed.of(error) from error
+    try:
+        if answer.status >= 400:
+            await _refused(answer)
+        if stream and _is_stream(answer.headers):
+            return await _open(endpoint, outgoing, answer)
+        return await _whole(endpoint, outgoing, answer, limit)
+    except MelioraError as error:
+        answer.abort()
+        raise AttemptFailed.of(error) from error
+    except BaseException:
+        answer.abort()
+        raise
+
+
+async def _refused(answer: UpstreamAnswer) -> None:
+    body = await answer.read(ERROR_LIMIT)
+    fault = classify(answer.status, answer.headers, body)
+    raise AttemptFailed(fault, status=answer.status, headers=answer.headers, body=body)
+
+
+async def _whole(endpoint: Endpoint, outgoing: Outgoing, answer: UpstreamAnswer, limit: int) -> Whole:
+    body = await answer.read(limit)
+    try:
+        parsed = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise UpstreamBroken(f"{endpoint.id} answered {answer.status} with a body that is no JSON: {error}.") from error
+    if not isinstance(parsed, dict):
+        raise UpstreamBroken(f"{endpoint.id} answered {answer.status} with JSON that is no object.")
+    return Whole(endpoint, outgoing, answer.status, answer.headers, body, parsed)
+
+
+async def _open(endpoint: Endpoint, outgoing: Outgoing, answer: UpstreamAnswer) -> Opened:
+    framer = Framer(EVENT_LIMIT)
+    dialect = outgoing.dialect
+    events = b""
+    while True:
+        data = await answer.chunk()
+        if not data:
+            if not events:
+                raise UpstreamBroken(f"{endpoint.id} ended its stream before any event.")
+            return Opened(endpoint, outgoing, answer.headers, answer, framer, events, ended=True)
+        fresh = framer.feed(data)
+        if not fresh:
+            continue
+        fault = stream_error(dialect, fresh)
+        content = has_content(dialect, fresh)
+        if fault is not None and not content:
+            raise AttemptFailed(fault, status=None)
+        events = events + fresh if events else fresh
+        if content or len(events) > EVENT_LIMIT:
+            return Opened(endpoint, outgoing, answer.headers, answer, framer, events)
+
+
+def _is_stream(headers: Headers) -> bool:
+    return any(name == b"content-type" and value.lstrip().lower().startswith(b"text/event-stream") for name, value in headers)

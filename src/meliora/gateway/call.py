@@ -1,0 +1,127 @@
+"""One call: everything known of it while it is served, in one object that only its own task touches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from meliora.errors import InvalidRequest
+from meliora.gateway.catalog import Endpoint, Entry
+from meliora.gateway.dialects.inspect import RequestView
+from meliora.gateway.inbound import Inbound
+from meliora.gateway.state import KeyState
+from meliora.gateway.tracing import Span
+from meliora.routing.decide import Decision
+from meliora.telemetry.records import Attempt, Dialect
+
+MAX_TAGS = 16
+_MAX_TAG = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What the application says about a call, in headers of its own."""
+
+    user: str | None = None
+    session: str | None = None
+    feature: str | None = None
+    message_id: str | None = None
+    tags: dict[str, str] | None = None
+
+
+class Call:
+    """The state of one call."""
+
+    __slots__ = (
+        "attempts",
+        "body",
+        "cached",
+        "decision",
+        "dialect",
+        "endpoint",
+        "entry",
+        "finished",
+        "gone",
+        "id",
+        "inbound",
+        "key",
+        "labels",
+        "loss",
+        "span",
+        "started",
+        "started_us",
+        "ttft_us",
+        "upstream_seconds",
+        "view",
+    )
+
+    def __init__(self, call_id: str, dialect: Dialect, inbound: Inbound, key: KeyState, started_us: int) -> None:
+        self.id = call_id
+        self.dialect: Dialect = dialect
+        self.inbound = inbound
+        self.key = key
+        self.started_us = started_us
+        self.started = 0.0
+        """Monotonic seconds."""
+        self.body: dict[str, Any] = {}
+        self.view: RequestView | None = None
+        self.labels = Labels()
+        self.span: Span | None = None
+        self.decision: Decision | None = None
+        self.entry: Entry | None = None
+        self.endpoint: Endpoint | None = None
+        self.attempts: list[Attempt] = []
+        self.loss: tuple[str, ...] = ()
+        self.ttft_us: int | None = None
+        self.upstream_seconds = 0.0
+        """Time spent waiting for upstreams, up to the first content of a stream."""
+        self.cached = False
+        self.finished = False
+        """Its end is recorded."""
+        self.gone = ""
+        """Why the client is no longer there: `left` or `stalled`; empty while it is."""
+
+
+def labels_of(inbound: Inbound, user: str | None) -> Labels:
+    """Read `x-meliora-user`, `-session`, `-feature`, `-message-id` and `-tags` (`name=value,name=value`)."""
+    headers = inbound.headers
+    raw = headers.get(b"x-meliora-tags")
+    if raw is None and not any(name in headers for name in _LABELS):
+        return Labels(user=user)
+    return Labels(
+        user=_label(inbound, b"x-meliora-user") or user,
+        session=_label(inbound, b"x-meliora-session"),
+        feature=_label(inbound, b"x-meliora-feature"),
+        message_id=_label(inbound, b"x-meliora-message-id"),
+        tags=_tags(raw.decode("utf-8", "replace")) if raw else None,
+    )
+
+
+_LABELS = (b"x-meliora-user", b"x-meliora-session", b"x-meliora-feature", b"x-meliora-message-id")
+
+
+def _label(inbound: Inbound, name: bytes) -> str | None:
+    raw = inbound.headers.get(name)
+    if raw is None:
+        return None
+    value = raw.decode("utf-8", "replace").strip()
+    if len(value) > _MAX_TAG:
+        raise InvalidRequest(f"The header {name.decode()} is longer than {_MAX_TAG} characters.", field=name.decode())
+    return value or None
+
+
+def _tags(raw: str) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for part in raw.split(","):
+        name, equals, value = part.partition("=")
+        name = name.strip()
+        if not part.strip():
+            continue
+        if not equals or not name or len(name) > _MAX_TAG or len(value) > _MAX_TAG or len(tags) >= MAX_TAGS:
+            raise InvalidRequest(
+                f"The header x-meliora-tags does not read: {part[:80]!r}.",
+                hint=f"Write name=value,name=value; at most {MAX_TAGS} of {_MAX_TAG} characters.",
+                field="x-meliora-tags",
+            )
+        tags[name] = value.strip()
+    return tags

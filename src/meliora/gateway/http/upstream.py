@@ -1,0 +1,125 @@
+"""A provider behind a base URL: builds the request's head, and gives the answer as the gateway wants it."""
+
+from __future__ import annotations
+
+from meliora.errors import InvalidRequest
+from meliora.gateway.http.connection import Connection
+from meliora.gateway.http.dial import Origin
+from meliora.gateway.http.pool import Pool
+from meliora.gateway.upstream import Headers, UpstreamRequest
+from meliora.settings.models import Timeouts
+
+
+class HttpAnswer:
+    """An answer on a pooled connection, which goes back to the pool at its end."""
+
+    __slots__ = ("_connection", "_pool", "headers", "status")
+
+    def __init__(self, connection: Connection, pool: Pool) -> None:
+        self._connection: Connection | None = connection
+        self._pool = pool
+        self.status = connection.status
+        self.headers = connection.headers
+
+    async def chunk(self) -> bytes:
+        """Give the next bytes, `b""` at the proper end."""
+        connection = self._connection
+        if connection is None:
+            return b""
+        try:
+            data = await connection.chunk()
+        except BaseException:
+            self.abort()
+            raise
+        if not data:
+            self._release()
+        return data
+
+    async def read(self, limit: int) -> bytes:
+        """Give the whole rest of the body."""
+        connection = self._connection
+        if connection is None:
+            return b""
+        try:
+            data = await connection.read(limit)
+        except BaseException:
+            self.abort()
+            raise
+        self._release()
+        return data
+
+    def abort(self) -> None:
+        """Drop the rest by closing the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+
+    def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.release(connection)
+
+
+class HttpUpstream:
+    """Send requests to one origin with the provider's own headers."""
+
+    def __init__(self, origin: Origin, *, size: int, timeouts: Timeouts, headers: Headers, query: str = "") -> None:
+        self.pool = Pool(origin, size, timeouts)
+        self._query = query
+        prefix = origin.path_prefix
+        if origin.proxy is not None and origin.tls is None:
+            prefix = f"http://{origin.authority}{prefix}"
+        self._prefix = prefix.encode()
+        fixed: Headers = [(b"host", origin.authority.encode()), (b"accept-encoding", b"identity"), *headers]
+        self._fixed = b"".join(_line(name, value) for name, value in fixed)
+        if origin.proxy is not None and origin.tls is None and origin.proxy[2]:
+            self._fixed += _line(b"proxy-authorization", origin.proxy[2])
+
+    async def send(self, request: UpstreamRequest) -> HttpAnswer:
+        """Send, and return when the answer's head is there."""
+        connection = await self.pool.exchange(self._head(request), request.body)
+        return HttpAnswer(connection, self.pool)
+
+    def check(self, now: float) -> None:
+        """Time out what is too slow."""
+        self.pool.check(now)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any connection is open."""
+        return self.pool.open > 0
+
+    def retire(self) -> None:
+        """Close what is idle, and the rest as it comes back."""
+        self.pool.retire()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self.pool.close()
+
+    def _head(self, request: UpstreamRequest) -> bytes:
+        path = request.path
+        if self._query:
+            path += ("&" if "?" in path else "?") + self._query
+        parts = [
+            f"{request.method} ".encode(),
+            self._prefix,
+            path.encode("ascii", "strict") if path.isascii() else _refuse_path(),
+            b" HTTP/1.1\r\n",
+            self._fixed,
+        ]
+        parts.extend(_line(name, value) for name, value in request.headers)
+        if request.body or request.method not in ("GET", "HEAD"):
+            parts.append(b"content-length: %d\r\n" % len(request.body))
+        parts.append(b"\r\n")
+        return b"".join(parts)
+
+
+def _line(name: bytes, value: bytes) -> bytes:
+    if b"\r" in value or b"\n" in value or b"\0" in value:
+        raise InvalidRequest(f"The header {name.decode('latin-1')} holds a line break.")
+    return b"%b: %b\r\n" % (name, value)
+
+
+def _refuse_path() -> bytes:
+    raise InvalidRequest("The path holds characters outside ASCII.", hint="Percent-encode them.")

@@ -1,0 +1,212 @@
+"""What is written of a call: a begin when it is accepted, a finish before its last bytes leave, masked before either."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from meliora.clock import Clock
+from meliora.gateway.call import Call
+from meliora.gateway.dialects.summary import Summary
+from meliora.gateway.metrics import Metrics
+from meliora.gateway.prices import cost_micros
+from meliora.telemetry.records import CallBegun, CallFinished, Outcome, Usage, UsageSource
+from meliora.telemetry.redaction import Redactor
+from meliora.telemetry.spool import SpoolWriter
+
+_encoder = msgspec.json.Encoder()
+_MARGIN = 8192
+"""Characters read beyond the kept length, so that what is masked there is not cut into something that looks harmless."""
+
+
+@dataclass(slots=True)
+class Result:
+    """How a call ended."""
+
+    outcome: Outcome
+    status: int
+    summary: Summary | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    response: Any = None
+    """The answer's decoded body; for a stream its collected text stands in `summary`."""
+    response_bytes: int = 0
+    chunks: int = 0
+
+
+class Recorder:
+    """Write records to the spool and count them."""
+
+    def __init__(self, spool: SpoolWriter, metrics: Metrics, clock: Clock, redactor: Redactor, gateway: str) -> None:
+        self._spool = spool
+        self._metrics = metrics
+        self._clock = clock
+        self._redactor = redactor
+        self._gateway = gateway
+        self.secret = b""
+
+    @property
+    def dropped(self) -> int:
+        """Records that the disk refused since the start."""
+        return self._spool.dropped
+
+    def begun(self, call: Call) -> None:
+        """Write that a call was accepted."""
+        view = call.view
+        record = CallBegun(
+            id=call.id,
+            tenant=call.key.tenant,
+            key_id=call.key.id,
+            gateway=self._gateway,
+            started_us=call.started_us,
+            dialect=call.dialect,
+            model_asked=view.model if view is not None else "",
+            stream=view.stream if view is not None else False,
+            user=call.labels.user,
+            session=call.labels.session,
+        )
+        self._spool.append(_encoder.encode(record))
+
+    def finished(
+        self, call: Call, result: Result, content: Literal["off", "redacted", "full"], limit: int
+    ) -> CallFinished:
+        """Write how a call ended, and give what was written."""
+        view, decision, endpoint, summary = call.view, call.decision, call.endpoint, result.summary
+        served = result.outcome == "ok" or (summary is not None and (summary.usage is not None or bool(summary.text)))
+        ended = self._clock.monotonic()
+        usage, source = self._usage(call, summary) if served and not call.cached else (None, "none")
+        request = self._keep(call.body, content, limit) if call.body else _NOTHING
+        answer = result.response if result.response is not None else (summary.text if summary is not None else None)
+        response = self._keep(answer, content, limit) if answer is not None else _NOTHING
+        elapsed = int((ended - call.started) * 1e6)
+        record = CallFinished(
+            id=call.id,
+            tenant=call.key.tenant,
+            key_id=call.key.id,
+            gateway=self._gateway,
+            started_us=call.started_us,
+            ended_us=call.started_us + elapsed,
+            dialect=call.dialect,
+            model_asked=view.model if view is not None else "",
+            outcome=result.outcome,
+            status=result.status,
+            stream=view.stream if view is not None else False,
+            model=call.entry.name if call.entry is not None and served else None,
+            provider=endpoint.account.name if endpoint is not None else None,
+            endpoint=endpoint.id if endpoint is not None else None,
+            tier=(call.entry.tier if call.entry is not None else None) or (decision.tier if decision else None),
+            task=decision.task if decision is not None else None,
+            reason=self._reason(call),
+            rule_id=decision.rule_id if decision is not None else None,
+            observed_model=decision.observed if decision is not None else None,
+            confidence=decision.confidence if decision is not None else None,
+            attempts=tuple(call.attempts),
+            ttft_us=call.ttft_us,
+            overhead_us=self._overhead(call, elapsed, result),
+            usage=usage,
+            usage_source=source,
+            cost_micros=0 if call.cached else self._cost(call, usage),
+            error_code=result.error_code or (summary.error_code if summary is not None else None),
+            error_message=self._short(result.error_message or (summary.error_message if summary is not None else None)),
+            finish_reason=summary.finish_reason if summary is not None else None,
+            response_id=summary.response_id if summary is not None else None,
+            message_id=call.labels.message_id,
+            user=call.labels.user,
+            session=call.labels.session,
+            feature=call.labels.feature or call.key.feature,
+            tags=call.labels.tags or {},
+            trace_id=call.span.trace_id if call.span is not None else None,
+            span_id=call.span.span_id if call.span is not None else None,
+            parent_span_id=call.span.parent if call.span is not None else None,
+            request_bytes=len(call.inbound.body),
+            response_bytes=result.response_bytes,
+            chunks=result.chunks,
+            prompt_hash=self._hash(view.prompt_text) if view is not None else None,
+            features=_features(call),
+            cached=call.cached,
+            simulated=endpoint is not None and endpoint.account.simulated,
+            loss=call.loss,
+            content=content,
+            request_text=request.text,
+            response_text=response.text,
+            truncated=request.cut or response.cut,
+            masked=request.masked + response.masked,
+        )
+        self._spool.append(_encoder.encode(record))
+        self._metrics.finished(record)
+        return record
+
+    def _usage(self, call: Call, summary: Summary | None) -> tuple[Usage | None, UsageSource]:
+        if summary is not None and summary.usage is not None:
+            return summary.usage, "provider"
+        if call.view is None or summary is None:
+            return None, "none"
+        estimate = Usage(input=max(1, call.view.input_chars // 4), output=len(summary.text.encode()) // 4)
+        return estimate, "estimated"
+
+    def _cost(self, call: Call, usage: Usage | None) -> int | None:
+        if usage is None or call.endpoint is None:
+            return None
+        return cost_micros(usage, call.endpoint.rates)
+
+    def _keep(self, value: Any, content: str, limit: int) -> _Text:
+        if content == "off":
+            return _NOTHING
+        masked = 0
+        if content == "redacted":
+            value, masked = self._redactor.mask_json(_bounded(value, limit + _MARGIN))
+        text = value if isinstance(value, str) else _encoder.encode(value).decode()
+        return _Text(text[:limit], masked, len(text) > limit)
+
+    def _short(self, message: str | None) -> str | None:
+        return self._redactor.mask(message[:2000])[0][:1000] if message else None
+
+    def _hash(self, text: str) -> str:
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=self.secret[:64], digest_size=16).hexdigest()
+
+    def _reason(self, call: Call) -> str:
+        decision = call.decision
+        if call.cached:
+            return "cache"
+        if decision is None:
+            return ""
+        if call.entry is not None and call.entry.name != decision.model:
+            return f"fallback:{decision.model}"
+        return decision.reason
+
+    def _overhead(self, call: Call, elapsed: int, result: Result) -> int | None:
+        if call.ttft_us is not None:
+            return max(0, call.ttft_us - int(call.upstream_seconds * 1e6))
+        return None if result.chunks else max(0, elapsed - int(call.upstream_seconds * 1e6))
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    text: str | None = None
+    masked: int = 0
+    cut: bool = False
+
+
+_NOTHING = _Text()
+
+
+def _bounded(value: Any, limit: int) -> Any:
+    """Cut one long string before it is masked; nested values are bounded by the body's own limit."""
+    return value[:limit] if isinstance(value, str) else value
+
+
+def _features(call: Call) -> dict[str, float]:
+    view = call.view
+    if view is None:
+        return {}
+    found = {"chars": float(view.input_chars), "prompt_chars": float(len(view.prompt_text))}
+    if view.has_tools:
+        found["tools"] = 1.0
+    if view.has_images:
+        found["images"] = 1.0
+    if view.has_schema:
+        found["schema"] = 1.0
+    return found

@@ -1,0 +1,411 @@
+"""One call from its body to its record: who asks, what they may, which model, the attempts, the answer.
+
+Reads as the sentence above. Each call keeps the snapshot that it began with, whatever is reloaded meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from meliora.errors import InvalidRequest, MelioraError, UpstreamBroken
+from meliora.gateway.admission import Admission, Ticket
+from meliora.gateway.attempt import AttemptFailed, Opened, Whole
+from meliora.gateway.call import Call, labels_of
+from meliora.gateway.catalog import Endpoint, Entry
+from meliora.gateway.dialects.errors import render, status_for, translate_error
+from meliora.gateway.dialects.inspect import check_duplicates, inspect_request
+from meliora.gateway.dialects.summary import Summary, summarise_body, summarise_stream
+from meliora.gateway.dialects.translate import Options
+from meliora.gateway.inbound import Inbound, Receive, Send
+from meliora.gateway.outgoing import Asked, Outgoing, outgoing, upstream_dialect
+from meliora.gateway.recorder import Recorder, Result
+from meliora.gateway.relay import STREAM_HEADERS, Kept, Stream, drain, relay
+from meliora.gateway.replies import Keeping, Replies, Reply
+from meliora.gateway.snapshot import Snapshot
+from meliora.gateway.tracing import span_for
+from meliora.gateway.tries import Means, Tries
+from meliora.gateway.upstream import Headers
+from meliora.gateway.watch import Watch
+from meliora.routing.decide import Decision, Wanted, decide
+from meliora.telemetry.ids import CallIds
+from meliora.telemetry.records import Dialect
+
+_JSON: tuple[bytes, bytes] = (b"content-type", b"application/json")
+_PASSED_BACK = frozenset(
+    (b"x-request-id", b"request-id", b"retry-after", b"retry-after-ms", b"x-should-retry", b"openai-processing-ms", b"openai-version")
+)
+_PASSED_BACK_PREFIXES = (b"x-ratelimit-", b"anthropic-ratelimit-")
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all calls of a gateway share."""
+
+    means: Means
+    recorder: Recorder
+    admission: Admission
+    replies: Replies
+    watch: Watch
+    ids: CallIds
+
+
+class Serving:
+    """Serve one call. `run` answers in every case; what it raises is a defect."""
+
+    def __init__(self, house: House, snapshot: Snapshot, dialect: Dialect, send: Send) -> None:
+        self._house = house
+        self._snapshot = snapshot
+        self._dialect: Dialect = dialect
+        self._send = send
+        self._call: Call | None = None
+        self._ticket: Ticket | None = None
+        self._stream: Stream | None = None
+        self._keeping: Keeping | None = None
+
+    async def run(self, inbound: Inbound, receive: Receive) -> None:
+        """Serve the call and record how it ended."""
+        house = self._house
+        try:
+            call = self._accept(inbound)
+            house.watch.enter(call, receive)
+            try:
+                await self._serve(call)
+            finally:
+                house.watch.leave(call)
+        except AttemptFailed as failed:
+            await self._give_failure(failed)
+        except MelioraError as error:
+            await self._give_error(error)
+        except asyncio.CancelledError:
+            self._left()
+            if self._call is None or not self._call.gone:
+                raise
+        finally:
+            if self._ticket is not None:
+                house.admission.leave(self._ticket)
+
+    # -- what is asked -----------------------------------------------------------------------------------------------
+
+    def _accept(self, inbound: Inbound) -> Call:
+        clock = self._house.means.clock
+        key = self._snapshot.authenticate(inbound.secret(), clock.now_us(), "call")
+        call = self._call = Call(self._house.ids.new(), self._dialect, inbound, key, clock.now_us())
+        call.started = clock.monotonic()
+        call.span = span_for(inbound.headers.get(b"traceparent"))
+        call.body = _parse(inbound.body)
+        view = call.view = inspect_request(self._dialect, call.body)
+        check_duplicates(inbound.body, call.body)
+        call.labels = labels_of(inbound, view.user)
+        return call
+
+    def _decide(self, call: Call) -> Decision:
+        view, key, snapshot = call.view, call.key, self._snapshot
+        assert view is not None
+        needs = {"embeddings"} if self._dialect == "embeddings" else set[str]()
+        needs.update(
+            name
+            for name, has in (
+                ("tools", view.has_tools),
+                ("vision", view.has_images),
+                ("json_schema", view.has_schema),
+                ("audio", view.has_audio),
+            )
+            if has
+        )
+        wanted = Wanted(
+            tenant=key.tenant,
+            model=view.model,
+            text=view.prompt_text,
+            needs=frozenset(needs),
+            input_tokens=view.input_chars // 4,
+            max_output=view.max_output_tokens,
+            regions=key.regions,
+            allowed=key.models,
+        )
+        return decide(wanted, snapshot.offers, snapshot.rules, snapshot.settings)
+
+    # -- the way through ---------------------------------------------------------------------------------------------
+
+    async def _serve(self, call: Call) -> None:
+        house, snapshot = self._house, self._snapshot
+        decision = call.decision = self._decide(call)
+        call.entry = snapshot.catalog.find(decision.model)
+        found = await house.replies.find(call, decision.model, decision.tier, snapshot.settings.gateway)
+        if isinstance(found, Reply):
+            await self._replay(call, found)
+            return
+        self._keeping = found
+        try:
+            self._ticket = await house.admission.enter(call, decision, snapshot)
+            house.recorder.begun(call)
+            tries = Tries(call, snapshot.catalog, decision.chain, house.means)
+            assert call.view is not None
+            if call.view.stream:
+                self._stream = Stream(self._dialect, self._send, asyncio.get_running_loop().time())
+                self._stream.copy = [] if found is not None else None
+                house.watch.stream(call, self._stream, self._headers(call, None))
+            answer = await tries.run(self._prepare(call), call.view.stream)
+            call.endpoint = answer.endpoint
+            if isinstance(answer, Opened):
+                await self._give_stream(call, answer)
+            else:
+                await self._give_whole(call, answer)
+        finally:
+            if found is not None and found.claim is not None:
+                found.claim.fail()
+
+    def _prepare(self, call: Call) -> Any:
+        view = call.view
+        assert view is not None and call.span is not None
+        asked = Asked(
+            call.inbound,
+            self._dialect,
+            call.body,
+            view.model,
+            view.stream,
+            view.includes_usage,
+            call.key.allow_loss,
+            call.span,
+        )
+
+        def prepare(endpoint: Endpoint, entry: Entry) -> Outgoing:
+            options = Options(
+                max_tokens_field=endpoint.account.settings.max_tokens_field,
+                default_max_tokens=entry.max_output or 4096,
+                include_usage=view.includes_usage,
+                created=call.started_us // 1_000_000,
+                new_id=call.id.removeprefix("call_"),
+            )
+            return outgoing(asked, endpoint, options)
+
+        return prepare
+
+    async def _give_whole(self, call: Call, answer: Whole) -> None:
+        translation = answer.outgoing.translation
+        body, parsed = answer.body, answer.parsed
+        summary = summarise_body(answer.outgoing.dialect, parsed)
+        if translation is not None:
+            parsed = translation.response(parsed)
+            body = msgspec.json.encode(parsed)
+        summary = summary if translation is None else _renamed(summary, parsed)
+        result = Result("ok", answer.status, summary, response=parsed, response_bytes=len(body))
+        record = self._finish(call, result)
+        headers = self._headers(call, answer.headers)
+        if record is not None and record.cost_micros is not None:
+            headers.append((b"x-meliora-cost", b"%d.%06d" % divmod(record.cost_micros, 1_000_000)))
+        kind = _content_type(answer.headers)
+        if self._keeping is not None:
+            self._house.replies.keep(call, self._keeping, answer.status, [(b"content-type", kind)], body)
+        stream = self._stream
+        if stream is not None and stream.sent:
+            # A keep-alive has committed the head to a stream, and the upstream answered with a whole body.
+            error = UpstreamBroken("The upstream answered a stream with a whole body.")
+            await stream.fail(error)
+            return
+        headers.append((b"content-length", b"%d" % len(body)))
+        await self._answer(answer.status, [(b"content-type", kind), *headers], body)
+
+    async def _give_stream(self, call: Call, opened: Opened) -> None:
+        stream, kept, clock = self._stream, Kept(), self._house.means.clock
+        assert stream is not None
+        await stream.open(self._headers(call, opened.headers))
+        if opened.outgoing.translation is not None:
+            opened.translation = opened.outgoing.translation.stream()
+
+        def on_first() -> None:
+            if call.ttft_us is None:
+                call.ttft_us = int((clock.monotonic() - call.started) * 1e6)
+
+        try:
+            last = await relay(opened, stream, kept, on_first)
+        except MelioraError as error:
+            opened.answer.abort()
+            await self._break_stream(call, opened, stream, kept, error)
+            return
+        except BaseException:
+            opened.answer.abort()
+            self._finish_stream(call, opened, stream, kept, None)
+            raise
+        on_first()
+        summary = summarise_stream(opened.outgoing.dialect, kept.raw())
+        if not summary.complete and kept.whole:
+            error = UpstreamBroken("The upstream's stream ended without its closing event.")
+            await self._break_stream(call, opened, stream, kept, error, last)
+            return
+        self._finish_stream(call, opened, stream, kept, summary, len(last))
+        if summary.error_code is None and self._keeping is not None and stream.copy is not None:
+            whole = b"".join((*stream.copy, last))
+            self._house.replies.keep(call, self._keeping, 200, STREAM_HEADERS, whole)
+        await stream.end(last)
+        await drain(opened)
+
+    async def _break_stream(
+        self, call: Call, opened: Opened, stream: Stream, kept: Kept, error: MelioraError, before: bytes = b""
+    ) -> None:
+        now = self._house.means.clock.monotonic()
+        opened.endpoint.breaker.failure(now)
+        summary = summarise_stream(opened.outgoing.dialect, kept.raw())
+        result = Result(
+            "error", 200, summary, error.code, error.message, response_bytes=stream.bytes, chunks=stream.chunks
+        )
+        self._finish(call, result)
+        await stream.fail(error, before)
+
+    def _finish_stream(
+        self, call: Call, opened: Opened, stream: Stream, kept: Kept, summary: Summary | None, more: int = 0
+    ) -> None:
+        outcome = "ok"
+        if summary is None:
+            summary = summarise_stream(opened.outgoing.dialect, kept.raw())
+            outcome = "cancelled"
+        elif summary.error_code is not None:
+            outcome = "error"
+        self._finish(
+            call, Result(outcome, 200, summary, response_bytes=stream.bytes + more, chunks=stream.chunks + bool(more))
+        )
+
+    async def _replay(self, call: Call, reply: Reply) -> None:
+        """Give an answer again; it costs nothing, and is recorded as what it is."""
+        call.cached = True
+        self._house.recorder.begun(call)
+        kept = reply.answer
+        assert call.view is not None
+        summary = (summarise_stream if call.view.stream else summarise_body)(self._dialect, kept.body)
+        self._finish(call, Result("ok", kept.status, summary, response_bytes=len(kept.body)))
+        self._house.means.metrics.cache_hits.inc()
+        headers = [*kept.headers, *self._headers(call, None), (b"x-meliora-cache", reply.source.encode())]
+        headers.append((b"x-meliora-cost", b"0.000000"))
+        headers.append((b"content-length", b"%d" % len(kept.body)))
+        await self._answer(kept.status, headers, kept.body)
+
+    # -- how it can fail ---------------------------------------------------------------------------------------------
+
+    async def _give_failure(self, failed: AttemptFailed) -> None:
+        """Give the upstream's own refusal on, in the client's dialect; a refused provider key is not the client's fault."""
+        call = self._call
+        assert call is not None
+        fault = failed.fault
+        if failed.cause is not None or failed.status is None or failed.status in (401, 403):
+            await self._give_error(failed.cause or _as_error(failed))
+            return
+        status, body = failed.status, failed.body
+        spoken = self._spoken(call)
+        if spoken != self._dialect or not body:
+            status, body = translate_error(spoken, self._dialect, status, body)
+        self._finish(call, Result("error", status, None, fault.code or fault.type or "upstream_error", fault.message))
+        if self._stream is not None and self._stream.sent:
+            await self._stream.fail(_as_error(failed))
+            return
+        headers = self._headers(call, failed.headers)
+        if fault.quota:
+            headers.append((b"x-should-retry", b"false"))
+        headers.append((b"content-length", b"%d" % len(body)))
+        await self._answer(status, [_JSON, *headers], body)
+
+    async def _give_error(self, error: MelioraError) -> None:
+        call = self._call
+        status = status_for(self._dialect, error)
+        if call is None:
+            self._house.means.metrics.refused.labels(error.code).inc()
+        elif not call.gone:
+            self._finish(call, Result("error", status, None, error.code, error.message))
+        if self._stream is not None and self._stream.sent and call is not None:
+            await self._stream.fail(error)
+            return
+        body = render(self._dialect, error, call.id if call is not None else "")
+        headers: Headers = [_JSON]
+        if call is not None:
+            headers.extend(self._headers(call, None))
+        if error.retry_after is not None:
+            headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
+        if error.code == "budget_exhausted":
+            headers.append((b"x-should-retry", b"false"))
+        headers.append((b"content-length", b"%d" % len(body)))
+        await self._answer(status, headers, body)
+
+    def _left(self) -> None:
+        """Record a call whose client went away, or that was cut by the end of the process."""
+        call = self._call
+        if call is not None:
+            code = {"stalled": "client_stalled", "left": "client_left"}.get(call.gone, "shutdown")
+            self._finish(call, Result("cancelled", 499, None, code, "The call was cancelled before its answer was whole."))
+
+    # -- small things ------------------------------------------------------------------------------------------------
+
+    def _finish(self, call: Call, result: Result) -> Any:
+        """Record the end once; whatever comes later is an echo of it."""
+        if call.finished:
+            return None
+        call.finished = True
+        recording = self._snapshot.settings.recording
+        record = self._house.recorder.finished(call, result, recording.content, recording.content_bytes)
+        if self._ticket is not None:
+            self._house.admission.settle(self._ticket, record)
+        return record
+
+    def _headers(self, call: Call, upstream: Headers | None) -> Headers:
+        headers: Headers = [(b"x-meliora-call", call.id.encode())]
+        decision = call.decision
+        if decision is not None:
+            model = call.entry.name if call.endpoint is not None and call.entry is not None else decision.model
+            reason = "cache" if call.cached else decision.reason
+            if model != decision.model:
+                reason = f"fallback:{decision.model}"
+            headers.append((b"x-meliora-model", _ascii(model)))
+            headers.append((b"x-meliora-reason", _ascii(reason)))
+        if call.loss:
+            headers.append((b"x-meliora-loss", _ascii(",".join(call.loss))))
+        if call.endpoint is not None and call.endpoint.account.simulated:
+            headers.append((b"x-meliora-simulated", b"true"))
+        if call.span is not None:
+            headers.append((b"traceparent", call.span.traceparent))
+        if upstream is not None:
+            headers.extend(
+                (name, value) for name, value in upstream if name in _PASSED_BACK or name.startswith(_PASSED_BACK_PREFIXES)
+            )
+        return headers
+
+    def _spoken(self, call: Call) -> Dialect:
+        endpoint = call.endpoint
+        return (upstream_dialect(self._dialect, endpoint) if endpoint is not None else None) or self._dialect
+
+    async def _answer(self, status: int, headers: Headers, body: bytes) -> None:
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    try:
+        body = msgspec.json.decode(raw)
+    except RecursionError as error:
+        raise InvalidRequest("The request body is nested too deeply.") from error
+    except (msgspec.DecodeError, ValueError) as error:
+        raise InvalidRequest(f"The request body is not valid JSON: {error}.") from error
+    if not isinstance(body, dict):
+        raise InvalidRequest("The request body is not a JSON object.")
+    return body
+
+
+def _renamed(summary: Summary, parsed: dict[str, Any]) -> Summary:
+    """The client knows the translated answer by the id that it was given."""
+    return msgspec.structs.replace(summary, response_id=parsed.get("id"))
+
+
+def _content_type(headers: Headers) -> bytes:
+    return next((value for name, value in headers if name == b"content-type"), b"application/json")
+
+
+def _ascii(text: str) -> bytes:
+    return text.encode("ascii", "replace").replace(b"\n", b" ").replace(b"\r", b" ")
+
+
+def _as_error(failed: AttemptFailed) -> MelioraError:
+    if failed.status in (401, 403):
+        return UpstreamBroken(
+            "The provider refused Meliora's own key.", hint="Check the provider's api_key in the settings of Meliora."
+        )
+    return UpstreamBroken(failed.fault.message or "The upstream failed.")

@@ -1,0 +1,73 @@
+"""What a call is decided by, as one immutable value: settings, catalog, keys and rules. Swapped whole, never changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from meliora.errors import Forbidden, Unauthorized
+from meliora.gateway.catalog import Catalog
+from meliora.gateway.offers import offers
+from meliora.gateway.state import KeyState, RuleState, Scope, State
+from meliora.routing.pool import Pool
+from meliora.routing.rules import RuleSet
+from meliora.settings.models import Settings
+
+ANONYMOUS = KeyState(id="anonymous", tenant="default", hashes=(), name="anonymous", scopes=("call", "feedback"))
+"""The key of calls without one, where `gateway.anonymous` allows them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """One version of everything."""
+
+    settings: Settings
+    catalog: Catalog
+    state: State
+    keys: Mapping[str, tuple[KeyState, int | None]]
+    """By SHA-256 of the secret: the key, and until when this secret opens it."""
+    rules: RuleSet
+    offers: Pool
+
+    def authenticate(self, secret: str | None, now_us: int, scope: Scope) -> KeyState:
+        """Give the key that a secret opens. Raises `Unauthorized` or `Forbidden`; never says which part was wrong."""
+        if secret is None:
+            if self.settings.gateway.anonymous:
+                return ANONYMOUS
+            raise Unauthorized(
+                "No API key was sent.", hint="Send `authorization: Bearer KEY` or `x-api-key: KEY`; `meliora keys create` makes one."
+            )
+        found = self.keys.get(hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest())
+        if found is None:
+            raise Unauthorized("The API key is not known here.", hint="`meliora keys list` shows the keys there are.")
+        key, until = found
+        if (until is not None and now_us >= until) or (key.expires_us is not None and now_us >= key.expires_us):
+            raise Unauthorized("The API key has expired.", hint="`meliora keys rotate` makes a new secret.")
+        if scope not in key.scopes and "admin" not in key.scopes:
+            raise Forbidden(f"The API key lacks the scope {scope!r}.", hint="`meliora keys update` widens it.")
+        return key
+
+
+def snapshot(settings: Settings, catalog: Catalog, state: State, now: Callable[[], float]) -> Snapshot:
+    """Put a snapshot together; rules that do not compile are left out and stand in `rules.refused`."""
+    keys = {kept.sha256: (key, kept.until_us) for key in state.keys for kept in key.hashes}
+    rules = RuleSet((*rules_of(settings), *state.rules), strict=False)
+    return Snapshot(settings, catalog, state, keys, rules, offers(catalog, now))
+
+
+def rules_of(settings: Settings) -> tuple[RuleState, ...]:
+    """Give the active rules of the settings."""
+    return tuple(
+        RuleState(
+            id=rule.id or f"toml-{number}",
+            tenant=rule.tenant,
+            pattern=rule.pattern,
+            preferred_layer=rule.preferred_layer,
+            preferred_model=rule.preferred_model,
+            priority=rule.priority,
+            applies_to=rule.applies_to,
+        )
+        for number, rule in enumerate(settings.rules, 1)
+        if rule.active
+    )

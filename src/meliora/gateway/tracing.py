@@ -1,0 +1,44 @@
+"""W3C trace context: read `traceparent`, and name this call's own span under it."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+_HEX = frozenset("0123456789abcdef")
+
+
+class Span(NamedTuple):
+    """Ids of one call's span; `parent` is None where the call began its trace."""
+
+    trace_id: str
+    span_id: str
+    parent: str | None
+    flags: str
+
+    @property
+    def traceparent(self) -> bytes:
+        """Header for the upstream: this span as the parent."""
+        return f"00-{self.trace_id}-{self.span_id}-{self.flags}".encode()
+
+
+def span_for(header: bytes | None) -> Span:
+    """Name a span under the client's; a malformed `traceparent` is ignored, as the specification asks (W3C Trace Context, 3.2)."""
+    ids = os.urandom(24)
+    span_id = ids[:8].hex()
+    if header is not None and len(header) >= 55:
+        parts = header[:55].decode("latin-1").split("-")
+        if len(parts) == 4 and _valid(parts) and (len(header) == 55 or (parts[0] != "00" and header[55:56] == b"-")):
+            return Span(parts[1], span_id, parts[2], parts[3])
+    return Span(ids[8:].hex(), span_id, None, "01")
+
+
+def _valid(parts: list[str]) -> bool:
+    version, trace, span, flags = parts
+    return (
+        (len(version), len(trace), len(span), len(flags)) == (2, 32, 16, 2)
+        and version != "ff"
+        and _HEX.issuperset(version + trace + span + flags)
+        and trace != "0" * 32
+        and span != "0" * 16
+    )

@@ -1,0 +1,298 @@
+"""The gateway process: put together from the settings, served by uvicorn, reloaded without dropping a call."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import signal
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from meliora import __version__
+from meliora.clock import Clock, SystemClock
+from meliora.errors import MelioraError, SettingsError
+from meliora.gateway.admission import Admission
+from meliora.gateway.app import Gateway, Lifespan, describe
+from meliora.gateway.breaker import Breaker
+from meliora.gateway.budgets import BudgetLedger
+from meliora.gateway.catalog import Building, Catalog
+from meliora.gateway.catalog import build as build_catalog
+from meliora.gateway.forward import Control
+from meliora.gateway.limits import Limiter
+from meliora.gateway.metrics import Metrics
+from meliora.gateway.prices import resolve
+from meliora.gateway.recorder import Recorder
+from meliora.gateway.replies import Replies
+from meliora.gateway.retry import RetryBudget
+from meliora.gateway.serve import House
+from meliora.gateway.simulated.upstream import SimulatedUpstream
+from meliora.gateway.snapshot import Snapshot, snapshot
+from meliora.gateway.state import State
+from meliora.gateway.sync import Sync, kept_state
+from meliora.gateway.ticker import Ticker
+from meliora.gateway.tries import Means
+from meliora.gateway.upstream import Upstream
+from meliora.gateway.watch import Watch
+from meliora.runtime.shared import control_socket, effective, process_name, spool_dir, start_logging, today
+from meliora.settings import Settings
+from meliora.settings.load import load
+from meliora.settings.secret import resolve_secret
+from meliora.telemetry.ids import CallIds
+from meliora.telemetry.records import FORMAT
+from meliora.telemetry.redaction import Redactor
+from meliora.telemetry.spool import SpoolWriter
+
+log = structlog.get_logger(__name__)
+
+STATE_FILE = "state.json"
+
+
+def build(settings: Settings, clock: Clock | None = None) -> Gateway:
+    """Give the ASGI application with all that runs beside it. Raises `SettingsError`."""
+    clock = clock or SystemClock()
+    settings = effective(settings)
+    name = process_name("gateway")
+    catalog = catalog_of(settings, clock, None)
+    state = kept_state(settings.server.state_dir / STATE_FILE) or State(0, clock.now_us(), os.urandom(32).hex())
+    metrics = Metrics()
+    spool = SpoolWriter(
+        spool_dir(settings),
+        segment_bytes=settings.recording.segment_bytes,
+        max_bytes=settings.recording.spool_max_bytes,
+    )
+    recorder = Recorder(spool, metrics, clock, Redactor(), name)
+    ledger = BudgetLedger(settings.gateway)
+    control = Control(str(control_socket(settings)), body_limit=settings.gateway.limits.body_bytes)
+    parts = Parts(settings, name, clock, spool, ledger, control)
+    admission = Admission(clock, Limiter(settings.gateway.limits.concurrent_calls), ledger, parts.sync.lease)
+    house = House(
+        means=Means(clock, random.Random(), RetryBudget(settings.gateway.retry), metrics, settings),
+        recorder=recorder,
+        admission=admission,
+        replies=Replies(settings.gateway, clock),
+        watch=Watch(settings.gateway.keepalive, settings.gateway.limits.client_stall),
+        ids=CallIds(bytes.fromhex(state.secret), clock.now_us, os.urandom),
+    )
+    gateway = Gateway(house, control, snapshot(settings, catalog, state, clock.monotonic), parts)
+    parts.adopt(gateway, state)
+    return gateway
+
+
+def catalog_of(settings: Settings, clock: Clock, before: Catalog | None) -> Catalog:
+    """Build the catalog of these settings, prices looked up."""
+    prices = resolve(settings, today())
+    if prices.problem:
+        log.warning("the price list could not be read; prices that the settings lack are unknown", problem=prices.problem)
+    building = Building(
+        secret=resolve_secret,
+        prices=prices.models,
+        simulated=lambda _name, _provider: SimulatedUpstream(clock=clock),
+        make_breaker=lambda: Breaker(settings.gateway.breaker),
+        now_us=clock.now_us(),
+    )
+    return build_catalog(settings, building, before)
+
+
+class Parts(Lifespan):
+    """What runs beside the requests: the ticker, the line to the control process, the reload."""
+
+    def __init__(
+        self, settings: Settings, name: str, clock: Clock, spool: SpoolWriter, ledger: BudgetLedger, control: Control
+    ) -> None:
+        self._settings = settings
+        self._name = name
+        self._clock = clock
+        self._spool = spool
+        self._ticker = Ticker()
+        self._gateway: Gateway | None = None
+        self._shouted = 0
+        self._cache_epoch: Any = None
+        self._retired: list[Upstream] = []
+        self.sync = Sync(
+            control, ledger, settings.server.state_dir / STATE_FILE, self._take_state, self._heartbeat, name
+        )
+        self.sync.on_answer = self._heard
+
+    def adopt(self, gateway: Gateway, state: State) -> None:
+        """Belong to a gateway."""
+        self._gateway = gateway
+        self._set_secret(gateway, state)
+
+    async def start(self, gateway: Gateway) -> None:
+        """Begin before the first request."""
+        self._ticker.add(self._tick)
+        self._ticker.start()
+        self.sync.start()
+        gc.collect()
+        gc.freeze()
+        log.info("the gateway serves", version=__version__, models=len(gateway.snapshot.catalog.models))
+
+    async def stop(self, gateway: Gateway) -> None:
+        """End after the last."""
+        self._ticker.stop()
+        await self.sync.stop()
+        await gateway.snapshot.catalog.close()
+        await gateway.control.upstream.close()
+        self._spool.close()
+
+    def refresh(self, gateway: Gateway) -> None:
+        """Bring the gauges up to date before they are read."""
+        metrics, now = gateway.house.means.metrics, self._clock.monotonic()
+        metrics.in_flight.set(gateway.house.admission.in_flight)
+        metrics.spool_dropped.set(self._spool.dropped)
+        metrics.spool_appended.set(self._spool.appended)
+        for endpoint, breaker in gateway.snapshot.catalog.breakers.items():
+            metrics.breaker.labels(endpoint).set(0.0 if breaker.available(now) else 1.0)
+        heard = self.sync.heard
+        metrics.state_age.set(asyncio.get_running_loop().time() - heard if heard else float("inf"))
+
+    async def reload(self, config: Path | None) -> None:
+        """Read the settings again and swap them in; what is wrong with them is said, and the old ones serve on."""
+        gateway = self._gateway
+        assert gateway is not None
+        before = gateway.snapshot
+        try:
+            settings = effective(await asyncio.to_thread(load, config))
+            catalog = await asyncio.to_thread(catalog_of, settings, self._clock, before.catalog)
+        except MelioraError as error:
+            log.error("the new settings were refused; the old ones serve on", error=str(error))
+            return
+        if (settings.server, settings.store) != (before.settings.server, before.settings.store):
+            log.warning("changes of [server] and [store] take a restart")
+        house = gateway.house
+        house.watch.keepalive = settings.gateway.keepalive
+        house.watch.client_stall = settings.gateway.limits.client_stall
+        gateway.snapshot = self._snapshot(settings, catalog, before.state)
+        log.info("the settings were reloaded", models=len(catalog.models))
+        self._retire(before.catalog)
+
+    def _retire(self, catalog: Catalog) -> None:
+        """Let the calls of an old catalog end, with their timeouts, on the connections that they have."""
+        for account in catalog.accounts.values():
+            account.upstream.retire()
+            self._retired.append(account.upstream)
+
+    def _snapshot(self, settings: Settings, catalog: Catalog, state: State) -> Snapshot:
+        made = snapshot(settings, catalog, state, self._clock.monotonic)
+        for rule, problem in made.rules.refused:
+            log.error("a routing rule was left out", rule=rule, problem=problem)
+        return made
+
+    def _take_state(self, state: State) -> None:
+        gateway = self._gateway
+        assert gateway is not None
+        before = gateway.snapshot
+        gateway.snapshot = self._snapshot(before.settings, before.catalog, state)
+        gateway.house.admission.limiter.gateways = max(1, state.gateways)
+        self._set_secret(gateway, state)
+        log.info("a new state was taken", version=state.version, keys=len(state.keys), rules=len(state.rules))
+
+    def _set_secret(self, gateway: Gateway, state: State) -> None:
+        secret = bytes.fromhex(state.secret)
+        gateway.house.recorder.secret = secret
+        gateway.house.ids.rekey(secret)
+
+    def _heartbeat(self) -> dict[str, Any]:
+        gateway = self._gateway
+        assert gateway is not None
+        now = self._clock.monotonic()
+        breakers = {name: breaker.view(now) for name, breaker in gateway.snapshot.catalog.breakers.items()}
+        return {
+            "id": self._name,
+            "version": __version__,
+            "record_format": FORMAT,
+            "host": os.uname().nodename,
+            "pid": os.getpid(),
+            "state_version": gateway.snapshot.state.version,
+            "breakers": breakers,
+            "counters": {
+                **describe(gateway),
+                "spool_appended": self._spool.appended,
+                "spool_dropped": self._spool.dropped,
+                "spool_error": self._spool.last_error,
+                "cache": gateway.house.replies.stats(),
+            },
+        }
+
+    def _heard(self, answer: dict[str, Any]) -> None:
+        epoch = answer.get("cache_epochs")
+        if epoch is not None and epoch != self._cache_epoch:
+            if self._cache_epoch is not None and self._gateway is not None:
+                self._gateway.house.replies.clear(changed(self._cache_epoch, epoch))
+            self._cache_epoch = epoch
+
+    def _tick(self, now: float) -> None:
+        gateway = self._gateway
+        if gateway is None:
+            return
+        gateway.house.watch.tick(now)
+        for account in gateway.snapshot.catalog.accounts.values():
+            account.upstream.check(now)
+        gateway.control.upstream.check(now)
+        if self._retired:
+            for upstream in self._retired:
+                upstream.check(now)
+            self._retired = [upstream for upstream in self._retired if upstream.busy]
+        if self._spool.dropped > self._shouted:
+            log.critical(
+                "records of calls are being lost; the calls themselves go on",
+                lost=self._spool.dropped,
+                reason=self._spool.last_error,
+            )
+            self._shouted = self._spool.dropped * 2
+
+
+def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+    """Give the tenants whose number changed."""
+    return {tenant for tenant, epoch in after.items() if before.get(tenant) != epoch}
+
+
+def run(settings: Settings, config: Path | None = None) -> None:
+    """Serve until a signal. SIGHUP reloads."""
+    import uvicorn
+
+    from meliora.gateway.guard import GuardedProtocol
+
+    start_logging(settings, "gateway")
+    gateway = build(settings)
+    GuardedProtocol.head_limit = settings.gateway.limits.header_bytes
+    server = uvicorn.Server(
+        uvicorn.Config(
+            gateway,
+            host=settings.server.host,
+            port=settings.server.port,
+            loop="uvloop",
+            http=GuardedProtocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            backlog=4096,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=max(1, round(settings.server.drain_seconds)),
+        )
+    )
+    _run(server, gateway, config)
+
+
+def _run(server: Any, gateway: Gateway, config: Path | None) -> None:
+    import uvloop
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        lifespan = gateway.lifespan
+        if isinstance(lifespan, Parts):
+            loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(lifespan.reload(config)))
+        await server.serve()
+
+    uvloop.run(serve())
+    if not server.started:
+        raise SettingsError(
+            f"The gateway could not listen on {server.config.host}:{server.config.port}.",
+            hint="Another process may hold the port; set server.port.",
+        )
