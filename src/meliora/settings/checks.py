@@ -10,12 +10,12 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path as File
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 import re2
 
-from meliora.settings.models import Provider, Settings
+from meliora.settings.models import Provider, Settings, Tier
 from meliora.settings.secret import carries_secret, doubt, is_reference, looks_secret
 from meliora.settings.shapes import Path
 
@@ -24,6 +24,8 @@ SIMULATED = "simulated"
 
 DEFAULT_URLS = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com/v1"}
 MAX_PATTERN_MEMORY = 8 << 20
+MAX_ALIASES = 4
+"""Aliases of aliases; the gateway follows no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +144,26 @@ def _names(settings: Settings) -> Iterator[Complaint]:
     for alias, target in settings.aliases.items():
         if alias in known:
             yield Complaint(("aliases", alias), "is also the name of a model.", "Choose another name for the alias.")
-        if target in settings.aliases:
-            yield Complaint(("aliases", alias), f"leads to another alias, {target!r}.", "Name the model itself.")
-        elif not _exists(target, settings, known):
+        end = _end(target, settings.aliases)
+        if end is None:
+            yield Complaint(("aliases", alias), f"leads in a circle by way of {target!r}.", "Name the model itself.")
+        elif end == target and not _auto(target) and not _exists(target, settings, known):
             yield Complaint(
                 ("aliases", alias), f"leads to {target!r}, which no provider serves.", _guess(target, known)
             )
+
+
+def _end(name: str, aliases: Mapping[str, str]) -> str | None:
+    """Follow aliases to the last name; None where they go round, or on for more than the gateway follows."""
+    for _ in range(MAX_ALIASES):
+        if name not in aliases:
+            return name
+        name = aliases[name]
+    return None
+
+
+def _auto(name: str) -> bool:
+    return name in ("auto", *(f"auto:{tier}" for tier in get_args(Tier)))
 
 
 def _reserved(path: Path, name: str) -> Iterator[Complaint]:

@@ -1,0 +1,48 @@
+"""The commands, put together. Holds no logic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from meliora.cli import calls, config, db, erase, feedback, keys, models, process, route, rules
+
+
+def build() -> Callable[..., Any]:
+    """Give the whole command line."""
+    app = typer.Typer(
+        name="meliora",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_top)
+    for command in (process.up, process.down, process.status, process.logs, process.reload, process.work, route.route):
+        app.command()(command)
+    app.command("prepare", hidden=True)(process.prepare)
+    app.command("erase")(erase.erase)
+    for name, group in (
+        ("serve", process.serve),
+        ("keys", keys.app),
+        ("calls", calls.app),
+        ("feedback", feedback.app),
+        ("rules", rules.app),
+        ("config", config.app),
+        ("db", db.app),
+    ):
+        app.add_typer(group, name=name)
+    app.command("models")(models.models)
+    return typer.main.get_command(app)
+
+
+def _top(
+    config: Annotated[
+        str,
+        typer.Option("--config", metavar="FILE", help="Settings file; it may stand anywhere. Default: meliora.toml."),
+    ] = "",
+) -> None:
+    """A gateway for LLM calls: every call served, recorded and priced."""
