@@ -26,7 +26,7 @@ _QUIET_RESPONSES = frozenset(
         "error",
     )
 )
-_QUIET_BLOCKS = frozenset(("text", "thinking"))
+_QUIET_BLOCKS = ("text", "thinking")
 
 
 def decode(data: bytes) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ __all__ = ["RequestView", "ask_for_usage", "check_duplicates", "inspect_request"
 _IMAGES = frozenset(("image_url", "input_image", "image"))
 _AUDIO = frozenset(("input_audio", "audio"))
 _FILES = frozenset(("file", "input_file", "document", "container_upload"))
-_SYSTEM = frozenset(("system", "developer"))
+_SYSTEM = ("system", "developer")
 
 
 class RequestView(msgspec.Struct, frozen=True, kw_only=True):

@@ -171,7 +171,7 @@ def _chat_choice(gathered: Gathered, choice: dict[str, Any], said: Any) -> None:
             function = call.get("function") or call.get("custom")
             if isinstance(function, dict):
                 index = call.get("index", position)
-                key = (choice.get("index"), index if isinstance(index, int) else position)
+                key = (_key(choice), index if isinstance(index, int) else position)
                 gathered.call(key, function.get("name"), function.get("arguments") or function.get("input"))
     function = said.get("function_call")
     if isinstance(function, dict):
