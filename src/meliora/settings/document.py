@@ -41,8 +41,7 @@ def reference() -> str:
     """Give docs/configuration.md."""
     parts = [_HEAD]
     settings = list(walk())
-    for section in _sections(settings):
-        parts.append(_section(section, settings))
+    parts.extend(_section(section, settings) for section in _sections(settings))
     rows = [f"| `{bare}` | `{'.'.join(path)}` |" for bare, path in BARE_NAMES.items()]
     parts.append("\n".join(["## Bare names", "", "| variable | setting |", "|---|---|", *rows, ""]))
     return "\n".join(parts)
@@ -135,7 +134,7 @@ def _limit(constraint: Any) -> str:
         case Lt(lt=value):
             return f"less than {value}"
         case MinLen(min_length=value):
-            return f"at least {value} characters"
+            return "not empty" if value == 1 else f"at least {value} characters"
         case _ if hasattr(constraint, "__metadata__") or type(constraint).__name__ == "FieldInfo":
             return " and ".join(filter(None, (_limit(one) for one in constraint.metadata)))
         case _:
@@ -163,6 +162,20 @@ def _toml(value: Any) -> str:
 
 
 _NAMES = {"providers": "openai", "models": "gpt-5"}
+_EXAMPLES = {
+    "base_url": '"https://api.openai.com/v1"',
+    "api_key": '"env:OPENAI_API_KEY"',
+    "providers.NAME.models": '["gpt-5"]',
+    "provider": '"openai"',
+    "context_window": "400000",
+    "max_output": "128000",
+    "price.input": "1.25",
+    "price.output": "10.0",
+    "capabilities": '["tools", "vision", "json_schema", "reasoning"]',
+    "pattern": '"(?i)translate|traduire"',
+    "preferred_model": '"gpt-5"',
+}
+"""What stands in the example where a default would say nothing, by the end of the setting's name."""
 
 
 def example() -> str:
@@ -192,6 +205,9 @@ def _example_title(path: tuple[str, ...]) -> str:
 
 
 def _example(setting: Setting) -> str:
+    for name, text in _EXAMPLES.items():
+        if f".{setting.name}".endswith(f".{name}"):
+            return text
     default = setting.field.default
     if default is PydanticUndefined and not setting.field.is_required():
         default = setting.field.get_default(call_default_factory=True)

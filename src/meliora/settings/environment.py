@@ -141,6 +141,9 @@ def _unknown(variable: str, value: str) -> Problem | None:
     squeezed = re.sub("_+", "_", name)
     if squeezed in flat:
         return Problem(variable, "is not a setting.", f"Write {flat[squeezed]}, with two underscores.")
+    bare = [k for k in known if k.endswith("__" + name[len(PREFIX) :])]
+    if len(bare) == 1:
+        return Problem(variable, "is not a setting.", f"Did you mean {bare[0]}?")
     close = difflib.get_close_matches(squeezed, flat, 1, 0.75)
     if close:
         return Problem(variable, "is not a setting.", f"Did you mean {flat[close[0]]}?")

@@ -126,7 +126,8 @@ def _validated(merged: dict[str, Any], sources: _Sources, environ: Mapping[str, 
         except ValidationError as error:
             details = error.errors(include_url=False)
             for detail in details:
-                yield _refused(tuple(detail["loc"]), detail, sources)
+                if detail["loc"] not in refused:  # what was cut out a moment ago is not missing
+                    yield _refused(tuple(detail["loc"]), detail, sources)
             cuts = {_existing(tuple(detail["loc"]), tree) for detail in details}
             for path in sorted(cuts, key=_order, reverse=True):
                 _cut(tree, path)
@@ -190,7 +191,9 @@ def _refused(path: Path, detail: Any, sources: _Sources) -> Problem:
         return Problem(where, f"{name} is not a setting.", _meant(path))
     if kind == "missing":
         return Problem(where, f"{name} is missing.", f"Add {path[-1]} = ...")
-    message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    message = (
+        detail["msg"].removeprefix("Value error, ").replace("Input should ", "must ").replace("String should ", "must ")
+    )
     shown, value = "", detail.get("input")
     if (
         kind in _OPEN

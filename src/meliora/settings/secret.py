@@ -38,6 +38,11 @@ def mask_login(text: str) -> str:
     return _LOGIN.sub(r"\1:***@", text)
 
 
+def strip_login(text: str) -> str:
+    """Take the name and password out of every URL in a text."""
+    return _LOGIN.sub("", text)
+
+
 def resolve_secret(reference: str, environ: Mapping[str, str] | None = None) -> str:
     """Give the value behind `env:NAME` or `file:PATH`; any other text is given back as it is.
 
