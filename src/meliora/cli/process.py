@@ -60,6 +60,7 @@ def prepare() -> None:
     """Make the state directory, the database and the first admin key."""
     from meliora.supervisor import prepare as first
 
+    os.umask(0o077)
     first.prepare(settings())
 
 

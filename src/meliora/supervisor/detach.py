@@ -47,6 +47,7 @@ def supervise(settings: Settings, config: str | None, *, to_stdout: bool, announ
 
     Raises `Conflict` where Meliora runs already, `SettingsError` where the port or the directory cannot be used.
     """
+    os.umask(0o077)  # what the processes write is for their owner alone
     layout = Layout.of(settings)
     layout.make()
     with locked(layout):

@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-from meliora.errors import Conflict, SettingsError
+from meliora.errors import SettingsError
 from meliora.settings import Settings
 from meliora.supervisor.layout import Layout
 
@@ -30,7 +29,7 @@ def prepare(settings: Settings, token: Callable[[], str] = lambda: secrets.token
     with runtime.open_store(settings) as store:
         secret = first_key(layout.admin_key, token)
         wish = KeyWish(name="admin", scopes=("call", "feedback", "read", "admin"))
-        with suppress(Conflict):  # it is there already, or a person revoked it: either way it stays as it is
+        if not any(secret.startswith(key.prefix) for key in store.keys.list(TENANT)):
             store.keys.create(TENANT, wish, secret=secret)
 
 
