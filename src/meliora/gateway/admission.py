@@ -70,7 +70,7 @@ class Admission:
         tokens = (usage.input or 0) + (usage.output or 0) if usage is not None and known else None
         self.limiter.settle(ticket.admitted, tokens if answered else 0)
         if ticket.reservation is not None:
-            self._ledger.settle(ticket.reservation, record.cost_micros if answered else 0, self._clock.now_us())
+            self._ledger.settle(ticket.reservation, record.cost_micros if answered else 0)
 
     def leave(self, ticket: Ticket) -> None:
         """End a call that came to no record."""
@@ -78,7 +78,7 @@ class Admission:
             ticket.settled = True
             self.limiter.settle(ticket.admitted, 0)
             if ticket.reservation is not None:
-                self._ledger.settle(ticket.reservation, 0, self._clock.now_us())
+                self._ledger.settle(ticket.reservation, 0)
 
     async def _reserve(
         self, call: Call, decision: Decision, snapshot: Snapshot, estimate: Usage
@@ -91,7 +91,7 @@ class Admission:
         amount = max((cost for cost in costs if cost is not None), default=0)
         try:
             return self._ledger.reserve(key, amount, self._clock.now_us())
-        except BudgetExhausted:
-            if not await self._lease():
+        except BudgetExhausted as error:
+            if error.retry_after is None or not await self._lease():
                 raise
             return self._ledger.reserve(key, amount, self._clock.now_us())

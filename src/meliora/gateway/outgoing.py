@@ -7,6 +7,7 @@ cookies and whatever else it sent stay here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -26,6 +27,8 @@ PATHS: dict[Dialect, str] = {
     "embeddings": "/embeddings",
     "messages": "/messages",
 }
+DEFAULT_MAX_TOKENS = 4096
+"""Limit of an answer where neither the client nor the model's settings name one and the upstream wants one."""
 _PASSED = (b"anthropic-beta", b"anthropic-version", b"openai-beta", b"tracestate")
 
 
@@ -54,6 +57,8 @@ class Asked:
     includes_usage: bool
     allow_loss: bool
     span: Span
+    call_id: str
+    started_us: int
 
 
 def upstream_dialect(client: Dialect, endpoint: Endpoint) -> Dialect | None:
@@ -68,21 +73,19 @@ def upstream_dialect(client: Dialect, endpoint: Endpoint) -> Dialect | None:
     return client
 
 
-def outgoing(asked: Asked, endpoint: Endpoint, options: Options) -> Outgoing:
+def outgoing(asked: Asked, endpoint: Endpoint, max_output: int | None) -> Outgoing:
     """Build the request for an endpoint. Raises `UntranslatableField`, or `NoEndpoint` where the dialects have nothing in common."""
     dialect = upstream_dialect(asked.dialect, endpoint)
     if dialect is None:
         raise NoEndpoint(f"{endpoint.id} does not serve {asked.dialect}.")
     if dialect == asked.dialect:
         return _same(asked, endpoint)
+    options = _options(asked, endpoint, max_output)
     translation = translator(asked.dialect, dialect, allow_loss=asked.allow_loss, options=options)
     body, loss = translation.request({**asked.body, "model": endpoint.model})
-    hide = False
-    if dialect == "chat" and asked.stream and endpoint.account.settings.stream_usage:
-        body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
     raw = msgspec.json.encode(body)
     request = UpstreamRequest("POST", PATHS[dialect], _headers(asked, endpoint, same=False), raw)
-    return Outgoing(request, dialect, translation, hide, tuple(loss))
+    return Outgoing(request, dialect, translation, loss=tuple(loss))
 
 
 def _same(asked: Asked, endpoint: Endpoint) -> Outgoing:
@@ -98,6 +101,20 @@ def _same(asked: Asked, endpoint: Endpoint) -> Outgoing:
     if query and query.isascii() and b" " not in query:
         path += "?" + query.decode("ascii")
     return Outgoing(UpstreamRequest("POST", path, _headers(asked, endpoint, same=True), raw), asked.dialect, None, hide)
+
+
+def _options(asked: Asked, endpoint: Endpoint, max_output: int | None) -> Options:
+    settings = endpoint.account.settings
+    stem = asked.call_id.removeprefix("call_")
+    numbers = count()
+    return Options(
+        created=asked.started_us // 1_000_000,
+        new_id=lambda prefix: f"{prefix}{stem}{next(numbers) or ''}",
+        max_tokens=max_output or DEFAULT_MAX_TOKENS,
+        max_tokens_field=settings.max_tokens_field,
+        stream_usage=settings.stream_usage,
+        include_usage=asked.includes_usage,
+    )
 
 
 def _headers(asked: Asked, endpoint: Endpoint, *, same: bool) -> Headers:

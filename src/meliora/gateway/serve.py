@@ -19,7 +19,6 @@ from meliora.gateway.catalog import Endpoint, Entry
 from meliora.gateway.dialects.errors import render, status_for, translate_error
 from meliora.gateway.dialects.inspect import check_duplicates, inspect_request
 from meliora.gateway.dialects.summary import Summary, summarise_body, summarise_stream
-from meliora.gateway.dialects.translate import Options
 from meliora.gateway.inbound import Inbound, Receive, Send
 from meliora.gateway.outgoing import Asked, Outgoing, outgoing, upstream_dialect
 from meliora.gateway.recorder import Recorder, Result
@@ -38,6 +37,7 @@ _JSON: tuple[bytes, bytes] = (b"content-type", b"application/json")
 _PASSED_BACK = frozenset(
     (b"x-request-id", b"request-id", b"retry-after", b"retry-after-ms", b"x-should-retry", b"openai-processing-ms", b"openai-version")
 )
+_LEFT = {"stalled": "client_stalled", "left": "client_left"}
 _PASSED_BACK_PREFIXES = (b"x-ratelimit-", b"anthropic-ratelimit-")
 
 
@@ -142,7 +142,7 @@ class Serving:
         try:
             self._ticket = await house.admission.enter(call, decision, snapshot)
             house.recorder.begun(call)
-            tries = Tries(call, snapshot.catalog, decision.chain, house.means)
+            tries = Tries(call, snapshot.catalog, (decision.model, *decision.chain), house.means)
             assert call.view is not None
             if call.view.stream:
                 self._stream = Stream(self._dialect, self._send, asyncio.get_running_loop().time())
@@ -170,17 +170,12 @@ class Serving:
             view.includes_usage,
             call.key.allow_loss,
             call.span,
+            call.id,
+            call.started_us,
         )
 
         def prepare(endpoint: Endpoint, entry: Entry) -> Outgoing:
-            options = Options(
-                max_tokens_field=endpoint.account.settings.max_tokens_field,
-                default_max_tokens=entry.max_output or 4096,
-                include_usage=view.includes_usage,
-                created=call.started_us // 1_000_000,
-                new_id=call.id.removeprefix("call_"),
-            )
-            return outgoing(asked, endpoint, options)
+            return outgoing(asked, endpoint, entry.max_output)
 
         return prepare
 
@@ -258,15 +253,15 @@ class Serving:
     def _finish_stream(
         self, call: Call, opened: Opened, stream: Stream, kept: Kept, summary: Summary | None, more: int = 0
     ) -> None:
+        code = None
         outcome = "ok"
         if summary is None:
             summary = summarise_stream(opened.outgoing.dialect, kept.raw())
-            outcome = "cancelled"
+            outcome, code = "cancelled", _LEFT.get(call.gone, "shutdown")
         elif summary.error_code is not None:
             outcome = "error"
-        self._finish(
-            call, Result(outcome, 200, summary, response_bytes=stream.bytes + more, chunks=stream.chunks + bool(more))
-        )
+        sent = stream.bytes + more
+        self._finish(call, Result(outcome, 200, summary, code, response_bytes=sent, chunks=stream.chunks + bool(more)))
 
     async def _replay(self, call: Call, reply: Reply) -> None:
         """Give an answer again; it costs nothing, and is recorded as what it is."""
@@ -331,7 +326,7 @@ class Serving:
         """Record a call whose client went away, or that was cut by the end of the process."""
         call = self._call
         if call is not None:
-            code = {"stalled": "client_stalled", "left": "client_left"}.get(call.gone, "shutdown")
+            code = _LEFT.get(call.gone, "shutdown")
             self._finish(call, Result("cancelled", 499, None, code, "The call was cancelled before its answer was whole."))
 
     # -- small things ------------------------------------------------------------------------------------------------

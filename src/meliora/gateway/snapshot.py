@@ -14,6 +14,8 @@ from meliora.routing.pool import Pool
 from meliora.routing.rules import RuleSet
 from meliora.settings.models import Settings
 
+SECRET_PREFIX = "mel_"
+"""Begins the secret of every virtual key."""
 ANONYMOUS = KeyState(id="anonymous", tenant="default", hashes=(), name="anonymous", scopes=("call", "feedback"))
 """The key of calls without one, where `gateway.anonymous` allows them."""
 
@@ -39,6 +41,8 @@ class Snapshot:
                 "No API key was sent.", hint="Send `authorization: Bearer KEY` or `x-api-key: KEY`; `meliora keys create` makes one."
             )
         found = self.keys.get(hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest())
+        if found is None and self.settings.gateway.anonymous and not secret.startswith(SECRET_PREFIX):
+            return ANONYMOUS  # SDKs always send some key; one of ours that is not known was revoked, and stays refused
         if found is None:
             raise Unauthorized("The API key is not known here.", hint="`meliora keys list` shows the keys there are.")
         key, until = found

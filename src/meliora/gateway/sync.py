@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from meliora.clock import Clock
 from meliora.errors import MelioraError
 from meliora.gateway.budgets import BudgetLedger
 from meliora.gateway.forward import Control
@@ -46,6 +47,7 @@ class Sync:
         swap: Callable[[State], None],
         heartbeat: Callable[[], dict[str, Any]],
         gateway: str,
+        clock: Clock,
     ) -> None:
         self._control = control
         self._ledger = ledger
@@ -53,6 +55,7 @@ class Sync:
         self._swap = swap
         self._heartbeat = heartbeat
         self._gateway = gateway
+        self._clock = clock
         self._version = -1
         self._leasing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -75,7 +78,7 @@ class Sync:
     async def lease(self) -> bool:
         """Report what was spent and ask for more; tell whether anything was granted."""
         async with self._leasing:
-            wishes = self._ledger.wishes()
+            wishes = self._ledger.wishes(self._clock.now_us())
             if not wishes:
                 return False
             body = msgspec.json.encode(LeaseRequest(self._gateway, tuple(wishes)))
@@ -86,7 +89,6 @@ class Sync:
                     raise ValueError(f"status {status}")
                 grants = msgspec.json.decode(answer, type=list[LeaseGrant])
             except (MelioraError, TimeoutError, ValueError, msgspec.DecodeError) as error:
-                self._ledger.not_reported(wishes)
                 log.warning("no budget slices could be leased", error=str(error))
                 return False
             self._ledger.grant(grants)
@@ -131,7 +133,7 @@ class Sync:
         """Ask for the next slices before the present ones are used up."""
         while True:
             await asyncio.sleep(RETRY_SECONDS)
-            if self._ledger.hungry():
+            if self._ledger.urgent:
                 await self.lease()
 
 

@@ -113,7 +113,7 @@ class Parts(Lifespan):
         self._cache_epoch: Any = None
         self._retired: list[Upstream] = []
         self.sync = Sync(
-            control, ledger, settings.server.state_dir / STATE_FILE, self._take_state, self._heartbeat, name
+            control, ledger, settings.server.state_dir / STATE_FILE, self._take_state, self._heartbeat, name, clock
         )
         self.sync.on_answer = self._heard
 
@@ -272,6 +272,7 @@ def run(settings: Settings, config: Path | None = None) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             backlog=4096,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=max(1, round(settings.server.drain_seconds)),

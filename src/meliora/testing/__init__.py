@@ -1,12 +1,16 @@
 """Shipped fakes and players, for Meliora's own tests and those of its users. Not for production: they misbehave on purpose.
 
-faults       what an upstream can do wrong
-plan         which call gets which fault
-server       `FakeProvider`: a real server on the loopback that follows a plan
-connection, wire, spoiling   its parts: the socket, the steps, the content
-inprocess    the same faults without a socket
-clock        a clock that stands still
-player       recorded traffic, played again
+    faults       what an upstream can do wrong
+    plan         which call gets which fault
+    server       `FakeProvider`: a real server on the loopback that follows a plan
+    connection, wire, spoiling   its parts: the socket, the steps, the content
+    inprocess    the same faults without a socket
+    clock        a clock that stands still
+    player       recorded traffic, played again
+    gateway      a whole gateway in this process: `from meliora.testing.gateway import RunningGateway`
+    store        a store that is gone afterwards: `from meliora.testing.store import temporary_store`
+
+What needs an extra import line is not exported here, because it brings half of Meliora with it.
 """
 
 from meliora.testing import faults

@@ -60,12 +60,20 @@ class Exchange:
     done: Callable[[], None] = field(default=lambda: None)
 
 
+@dataclass
+class Roster:
+    """The connections of a server. Once closed, those that come nevertheless are dropped as soon as they are made."""
+
+    opened: set[Connection] = field(default_factory=set)
+    closed: bool = False
+
+
 class Connection(asyncio.Protocol):
     """Reads one request after the other, and asks `serve` for the answer to each."""
 
-    def __init__(self, serve: Callable[[Seen], Awaitable[Exchange]], opened: set[Connection]) -> None:
+    def __init__(self, serve: Callable[[Seen], Awaitable[Exchange]], roster: Roster) -> None:
         self._serve = serve
-        self._opened = opened
+        self._roster = roster
         self._buffer = bytearray()
         self._news = asyncio.Event()
         self._writable = asyncio.Event()
@@ -77,8 +85,11 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to read."""
         assert isinstance(transport, asyncio.Transport)
+        if self._roster.closed:
+            transport.abort()
+            return
         self._transport = transport
-        self._opened.add(self)
+        self._roster.opened.add(self)
         self._task = asyncio.get_running_loop().create_task(self._run(transport))
 
     def data_received(self, data: bytes) -> None:
@@ -101,7 +112,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End what is under way."""
         self._gone = True
-        self._opened.discard(self)
+        self._roster.opened.discard(self)
         self._news.set()
         self._writable.set()
         if self._task is not None:

@@ -18,7 +18,7 @@ from meliora.gateway.simulated.models import SimulatedModel, find_model
 from meliora.gateway.simulated.rendering.wire import Problem
 from meliora.gateway.simulated.upstream import respond
 from meliora.gateway.upstream import UpstreamRequest
-from meliora.testing.connection import Connection, Exchange, Seen
+from meliora.testing.connection import Connection, Exchange, Roster, Seen
 from meliora.testing.faults import Refuse
 from meliora.testing.plan import FaultPlan, model_in
 from meliora.testing.wire import steps
@@ -66,7 +66,7 @@ class FakeProvider:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._server: asyncio.Server | None = None
-        self._connections: set[Connection] = set()
+        self._roster = Roster()
 
     def __enter__(self) -> FakeProvider:
         self.start()
@@ -117,7 +117,7 @@ class FakeProvider:
     @property
     def connections(self) -> int:
         """How many connections are open."""
-        return len(self._connections)
+        return len(self._roster.opened)
 
     def start(self) -> None:
         """Listen. At a second start the port is the same."""
@@ -177,15 +177,22 @@ class FakeProvider:
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
+        self._roster.closed = False
         self._server = await loop.create_server(
-            lambda: Connection(self._serve, self._connections), "127.0.0.1", self._port, ssl=self._ssl
+            lambda: Connection(self._serve, self._roster), "127.0.0.1", self._port, ssl=self._ssl
         )
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def _silence(self) -> None:
+        """Close the port and every connection. A connection that is just being made takes a few turns of the loop."""
+        self._roster.closed = True
+        for _ in range(5):
+            await asyncio.sleep(0)
         if self._server is not None:
             self._server.close()
-        await asyncio.gather(*(connection.drop() for connection in tuple(self._connections)))
+        await asyncio.gather(*(connection.drop() for connection in tuple(self._roster.opened)))
+        for _ in range(5):
+            await asyncio.sleep(0)
 
     async def _serve(self, seen: Seen) -> Exchange:
         with self._change:
