@@ -257,10 +257,10 @@ def test_requests_are_recorded_with_headers_and_body(well: FakeProvider) -> None
     with dial(well) as sock:
         sock.sendall(chunked + b"%x\r\n" % 9 + data[:9] + b"\r\n%x\r\n" % len(data[9:]) + data[9:] + b"\r\n0\r\n\r\n")
         assert sock.recv(15) == b"HTTP/1.1 200 OK"
+        assert well.wait_idle()
     seen = well.requests[-1]
     assert (well.count, seen.number) == (before + 1, before + 1)
     assert (seen.method, seen.path, seen.header("x-tag"), seen.json()) == ("POST", "/v1/chat/completions", "7", CHAT)
-    assert well.wait_idle()
     assert (seen.status, seen.finished) == (200, True)
 
 
