@@ -75,8 +75,12 @@ class Answer:
     @cached_property
     def events(self) -> tuple[Event, ...]:
         """The answer as the events of a stream; empty where there is none to be had."""
+        return tuple(self.each_event())
+
+    def each_event(self) -> Iterator[Event]:
+        """Make the events one by one, so that a long stream keeps nobody waiting for its first."""
         said = self.spoken
-        return tuple(_EVENTS[self.dialect](said.ask, said.reply, said.marks)) if said else ()
+        return _EVENTS[self.dialect](said.ask, said.reply, said.marks) if said else iter(())
 
     @property
     def output_tokens(self) -> int:

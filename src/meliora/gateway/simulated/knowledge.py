@@ -77,8 +77,8 @@ _OPERATORS: dict[str, tuple[str, Callable[[int, int], int | float]]] = {
 _ARITHMETIC = re.compile(r"(-?\d{1,9}) ?(\+|-|\*|/|x|plus|minus|times|divided by) ?(-?\d{1,9})\b")
 _CAPITAL = re.compile(r"capital of (?:the )?([a-z]{3,20})")
 _ECHO = re.compile(r"^(?:please )?(?:say|repeat|echo)(?: exactly| after me)?:? +(.{1,400})", re.IGNORECASE)
-_COUNT = re.compile(r"\bcount (?:from 1 )?to (\d{1,5})\b")
-_LENGTH = re.compile(r"\bin (\d{1,5}) words\b")
+_COUNT = re.compile(r"\bcount (?:from 1 )?to (\d{1,4})\b")
+_LENGTH = re.compile(r"\bin (\d{1,4}) words\b")
 _WORD = re.compile(r"[^\W\d_]{4,30}")
 
 _MARKS: tuple[tuple[Task, tuple[str, ...]], ...] = (

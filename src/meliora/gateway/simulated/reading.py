@@ -13,6 +13,7 @@ Role = Literal["system", "user", "assistant", "tool"]
 Body = dict[str, Any]
 
 IMAGE_TOKENS = 85
+MOST_CHOICES = 16
 EFFORT_TOKENS = {"minimal": 8, "low": 16, "medium": 32, "high": 64, "xhigh": 128, "max": 128}
 
 
@@ -99,8 +100,8 @@ def read_chat(body: Body) -> Ask:
         count=_limit(body, "n") or 1,
         reasoning_tokens=EFFORT_TOKENS.get(str(body.get("reasoning_effort")), 0),
     )
-    if shape.count > 128:
-        raise InvalidRequest("`n` is larger than 128.", field="n")
+    if shape.count > MOST_CHOICES:
+        raise InvalidRequest(f"`n` is larger than {MOST_CHOICES}.", field="n")
     options = body.get("stream_options")
     wants_usage = isinstance(options, dict) and options.get("include_usage") is True
     turns = tuple(_turn(message, "content") for message in _messages(body, "messages"))

@@ -124,7 +124,7 @@ class SimulatedUpstream:
         wait = (model.first_token_ms / 1000 + tokens * token_seconds) * self._pace.scale
         if wait > 0:
             await self._pace.sleep(wait)
-        pieces = [event.data for event in made.events] if made.stream else [made.body]
+        pieces = (event.data for event in made.each_event()) if made.stream else [made.body]
         return SimulatedAnswer(made, pieces, self._pace, token_seconds if made.stream else 0.0)
 
 
