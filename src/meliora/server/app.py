@@ -1,0 +1,100 @@
+"""The control app, put together: routers, errors, the guard around it. Decides nothing itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from meliora.server.auth import Keyring
+from meliora.server.context import Control, ControlContext
+from meliora.server.failures import handle_failures
+from meliora.server.feed import StateFeed
+from meliora.server.guard import Guard
+from meliora.server.routers import (
+    analytics,
+    calls,
+    docs,
+    feedback,
+    health,
+    internal,
+    keys,
+    metrics,
+    operations,
+    quotas,
+    route,
+    rules,
+    tools,
+    users,
+)
+from meliora.server.shapes import describe
+
+_ROUTERS = (
+    calls,
+    feedback,
+    route,
+    rules,
+    keys,
+    quotas,
+    analytics,
+    metrics,
+    tools,
+    operations,
+    users,
+    health,
+    docs,
+    internal,
+)
+
+_TAGS = (
+    ("calls", "What was called, and everything that is known of it."),
+    ("feedback", "What people say about answers."),
+    ("routing", "Which model, and why, without making the call."),
+    ("rules", "Patterns that decide before the classifier does."),
+    ("keys", "Virtual keys: scopes, limits, budgets."),
+    ("quotas", "How far budgets are used."),
+    ("analytics", "Cost, tokens, errors, rankings, percentiles."),
+    ("metrics", "Named measurements, and how models do."),
+    ("tools", "The improvement tools by name, for agents."),
+    ("operations", "Processes, breakers, caches, the activity log."),
+    ("users", "Erasure of a person."),
+    ("health", "How the deployment is."),
+)
+
+
+class _App(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Give the OpenAPI document; made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = describe(self, [{"name": name, "description": text} for name, text in _TAGS])
+        return self.openapi_schema
+
+
+def build_app(context: ControlContext) -> FastAPI:
+    """Give the app of the control process. Serve it on a Unix socket: `/internal` asks for no key."""
+    app = _App(
+        title="Meliora",
+        version=context.version,
+        description=(
+            "Everything but the model calls. A key goes into `authorization: Bearer KEY` or `x-api-key: KEY`; the tenant comes "
+            "from the key. Times are microseconds since the epoch (UTC) where a name ends in `_us`, money is micro-dollars where "
+            "it ends in `_micros`; null means not known, and is never zero."
+        ),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    store = context.store
+    app.state.control = Control(
+        context=context,
+        keyring=Keyring(store.keys.open, context.clock),
+        feed=StateFeed(
+            lambda now_us: store.states.load((), now_us), context.clock, context.settings_rules, context.look_seconds
+        ),
+    )
+    handle_failures(app)
+    for module in _ROUTERS:
+        app.include_router(module.router)
+    limits = context.settings.gateway.limits
+    app.add_middleware(Guard, body_bytes=context.body_bytes, depth=limits.json_depth)
+    return app

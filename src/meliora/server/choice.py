@@ -1,0 +1,160 @@
+"""A decision without the call: what the gateway would choose for this prompt, why, and what it would cost by estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from meliora.errors import NoEndpoint
+from meliora.gateway.dialects.inspect import RequestView, inspect_request
+from meliora.routing.decide import Decision, Wanted, decide
+from meliora.routing.pool import Candidate, Catalogue
+from meliora.routing.rules import RuleSet
+from meliora.server.context import PriceOf
+from meliora.settings.models import Settings
+from meliora.telemetry.records import Usage
+
+ASSUMED_OUTPUT = 512
+"""Tokens of answer that a cost is estimated for where the request names no limit."""
+_EMERGENCY = 0.5
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A model that was looked at and not taken."""
+
+    model: str
+    why: str
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """The model that would be called. `estimated_cost` in US dollars, null where a price is unknown."""
+
+    model: str
+    tier: str | None
+    confidence: float
+    reason: str
+    task_type: str
+    complexity: float
+    rule_id: str | None
+    fallback_chain: tuple[str, ...]
+    rejected: tuple[Rejected, ...]
+    observed: str | None
+    estimated_input_tokens: int
+    estimated_cost: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked. `body` is a request of the chat dialect; `available` narrows the choice to these models."""
+
+    tenant: str
+    body: dict[str, Any]
+    prefer_quality: bool = False
+    prefer_speed: bool = False
+    regions: tuple[str, ...] | None = None
+    allowed: tuple[str, ...] | None = None
+    available: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chooser:
+    """What a decision is taken with; the same as in a gateway."""
+
+    settings: Settings
+    offers: Catalogue
+    rules: RuleSet
+    price: PriceOf
+
+    def choose(self, question: Question) -> Choice:
+        """Decide. Raises `InvalidRequest`, `UnknownModel`, `ModelForbidden` or `NoEndpoint`."""
+        view = inspect_request("chat", question.body)
+        available = question.available
+        offers = self.offers if available is None else Narrowed(self.offers, available)
+        decision = decide(_wanted(question, view), offers, self.rules, self.settings)
+        if available is not None and decision.model not in available:
+            decision = _any_of(available, self.offers, decision)
+        tokens = view.input_chars // 4
+        usage = Usage(input=max(1, tokens), output=view.max_output_tokens or ASSUMED_OUTPUT)
+        cost = self.price(decision.model, usage)
+        return Choice(
+            model=decision.model,
+            tier=decision.tier,
+            confidence=decision.confidence,
+            reason=decision.reason,
+            task_type=decision.task,
+            complexity=decision.complexity,
+            rule_id=decision.rule_id,
+            fallback_chain=decision.chain,
+            rejected=tuple(Rejected(model, why) for model, why in decision.rejected),
+            observed=decision.observed,
+            estimated_input_tokens=tokens,
+            estimated_cost=None if cost is None else cost / 1e6,
+        )
+
+
+class Narrowed:
+    """A catalogue of which only some models are in service."""
+
+    def __init__(self, whole: Catalogue, available: Sequence[str]) -> None:
+        self._whole = whole
+        self._available = frozenset(available)
+
+    def find(self, name: str) -> Candidate | None:
+        """As in the whole catalogue."""
+        return self._whole.find(name)
+
+    def alias(self, name: str) -> str | None:
+        """As in the whole catalogue."""
+        return self._whole.alias(name)
+
+    def in_tier(self, tier: str) -> Sequence[Candidate]:
+        """As in the whole catalogue."""
+        return self._whole.in_tier(tier)
+
+    def all(self) -> Sequence[Candidate]:
+        """As in the whole catalogue."""
+        return self._whole.all()
+
+    def health(self, name: str) -> float:
+        """Give 0 for a model that is not available."""
+        return self._whole.health(name) if name in self._available else 0.0
+
+
+def _any_of(available: Sequence[str], offers: Catalogue, decision: Decision) -> Decision:
+    """Take the first that there is: a model asked for by name was not available, and had no fallback that was."""
+    found = next((model for name in available if (model := offers.find(name)) is not None), None)
+    if found is None:
+        raise NoEndpoint("None of the available models is known here.", hint="GET /v1/models lists what there is.")
+    rejected = (*decision.rejected, (decision.model, "not available"))
+    return msgspec.structs.replace(
+        decision,
+        model=found.name,
+        tier=found.tier,
+        confidence=_EMERGENCY,
+        reason=f"{decision.reason};emergency",
+        rejected=rejected,
+    )
+
+
+def _wanted(question: Question, view: RequestView) -> Wanted:
+    has = {
+        "tools": view.has_tools,
+        "vision": view.has_images,
+        "json_schema": view.has_schema,
+        "audio": view.has_audio,
+    }
+    return Wanted(
+        tenant=question.tenant,
+        model=view.model,
+        text=view.prompt_text,
+        needs=frozenset(name for name, there in has.items() if there),
+        input_tokens=view.input_chars // 4,
+        max_output=view.max_output_tokens,
+        regions=question.regions,
+        allowed=question.allowed,
+        prefer_quality=question.prefer_quality,
+        prefer_speed=question.prefer_speed,
+    )

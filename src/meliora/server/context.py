@@ -1,0 +1,103 @@
+"""What the control app is given, and what it keeps beside it. Everything comes in as a parameter; nothing is global."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+from fastapi import Request
+
+from meliora.clock import Clock
+from meliora.gateway.state import RuleState
+from meliora.routing.pool import Catalogue
+from meliora.settings.models import Settings
+from meliora.telemetry.improvement import ImprovementManager
+from meliora.telemetry.records import Usage
+
+if TYPE_CHECKING:
+    from meliora.server.auth import Keyring
+    from meliora.server.feed import StateFeed
+    from meliora.store import Store
+
+
+class SpoolSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The spool of this machine as it lies on the disk."""
+
+    bytes_waiting: int
+    """Not ingested yet."""
+    segments: int
+    quarantined: int = 0
+    """Records that could not be read and were put aside."""
+
+
+class PriceOf(Protocol):
+    """Estimate a call's cost."""
+
+    def __call__(self, model: str, usage: Usage) -> int | None:
+        """Give micro-dollars, None where a price is unknown."""
+        ...
+
+
+class Erase(Protocol):
+    """Erase a person."""
+
+    def __call__(self, tenant: str, user: str) -> Mapping[str, int]:
+        """Erase what is kept of a user, in store and spool, and count it by kind."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ControlContext:
+    """Everything the app works with."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    improvement: ImprovementManager
+    offers: Callable[[], Catalogue]
+    """The models on offer now."""
+    price: PriceOf
+    erase: Erase
+    spool: Callable[[], SpoolSeen | None] = lambda: None
+    """Look at the spool; None where it is not on this machine."""
+    settings_rules: Sequence[RuleState] = ()
+    """Active rules of the settings; gateways have them from their own settings."""
+    version: str = "0"
+    body_bytes: int = 2 * 1024 * 1024
+    """Largest request body."""
+    long_poll_seconds: float = 20.0
+    """How long a gateway's question for a newer state is held."""
+    look_seconds: float = 0.5
+    """How old the state may be that a waiting gateway is compared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The context, and what the app remembers between requests."""
+
+    context: ControlContext
+    keyring: Keyring
+    feed: StateFeed
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+        return self.context.store
+
+    def now_us(self) -> int:
+        """Give the time."""
+        return self.context.clock.now_us()
+
+    def changed(
+        self, tenant: str, actor: str, action: str, subject: str, detail: Mapping[str, object] | None = None
+    ) -> None:
+        """Note an act in the activity log, and let gateways know that something may have changed."""
+        self.store.activity.append(tenant, actor, action, subject, dict(detail or {}))
+        self.feed.touch()
+
+
+def control_of(request: Request) -> Control:
+    """Give what the app of a request works with."""
+    return request.app.state.control

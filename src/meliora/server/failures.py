@@ -1,0 +1,72 @@
+"""Every error as one shape: code, message, hint, field. Refuses to show what a defect looks like inside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from meliora.errors import InvalidRequest, MelioraError
+from meliora.server.shapes import Answer, ErrorBody, Failure
+
+log = structlog.get_logger(__name__)
+
+_PLACES = ("body", "query", "path", "header", "cookie")
+_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+def failure(error: MelioraError, status: int | None = None) -> Answer:
+    """Give the answer for an error of ours."""
+    body = Failure(ErrorBody(error.code, error.message, error.hint or None, error.field))
+    headers = {}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, round(error.retry_after)))
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return Answer(body, status_code=status or error.status, headers=headers)
+
+
+def handle_failures(app: FastAPI) -> None:
+    """Answer every exception in the one shape."""
+    app.add_exception_handler(MelioraError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _defect)
+
+
+async def _ours(_request: Request, error: Exception) -> Answer:
+    assert isinstance(error, MelioraError)
+    return failure(error)
+
+
+async def _invalid(_request: Request, error: Exception) -> Answer:
+    assert isinstance(error, RequestValidationError)
+    first: dict[str, Any] = next(iter(error.errors()), {"loc": (), "msg": "The request is not valid."})
+    place = [str(part) for part in first["loc"]]
+    if place and place[0] in _PLACES:
+        del place[0]
+    field = ".".join(place)[:200] or None
+    message = first["msg"].removeprefix("Value error, ")
+    return failure(InvalidRequest(f"{field}: {message}" if field else message, field=field))
+
+
+async def _http(_request: Request, error: Exception) -> Answer:
+    assert isinstance(error, HTTPException)
+    code = _CODES.get(error.status_code, "invalid_request")
+    message = {404: "There is nothing here.", 405: "This path has no such method."}.get(
+        error.status_code, str(error.detail)
+    )
+    return Answer(
+        Failure(ErrorBody(code, message, "GET /docs lists what there is.")),
+        status_code=error.status_code,
+        headers=dict(error.headers or {}),
+    )
+
+
+async def _defect(request: Request, error: Exception) -> Answer:
+    log.error("a request failed by a defect of ours", path=request.url.path, error=repr(error))
+    body = Failure(ErrorBody("defect", "Meliora failed to answer; this is a defect.", "See the control process's log."))
+    return Answer(body, status_code=500)

@@ -1,0 +1,75 @@
+"""The numbered state that gateways follow, and the rules in it: loaded at most every half second, at once after a change here."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+
+from starlette.concurrency import run_in_threadpool
+
+from meliora.clock import Clock
+from meliora.gateway.state import RuleState, State
+from meliora.routing.rules import RuleSet
+
+
+class StateFeed:
+    """Hold the newest state. Safe to use from threads; `newer` belongs to the event loop."""
+
+    def __init__(
+        self, load: Callable[[int], State], clock: Clock, settings_rules: Sequence[RuleState], look_seconds: float
+    ) -> None:
+        self._load = load
+        self._clock = clock
+        self._settings_rules = tuple(settings_rules)
+        self._look_seconds = look_seconds
+        self._lock = threading.Lock()
+        self._held: tuple[float, State] | None = None
+        self._rules: tuple[int, RuleSet] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed = asyncio.Event()
+
+    def current(self) -> State:
+        """Give the state, at most `look_seconds` old. Raises `StoreError`."""
+        with self._lock:
+            now = self._clock.monotonic()
+            if self._held is None or not 0 <= now - self._held[0] < self._look_seconds:
+                self._held = (now, self._load(self._clock.now_us()))
+            return self._held[1]
+
+    def rules(self) -> RuleSet:
+        """Give the rules of the settings and the store; what does not compile is left out."""
+        state = self.current()
+        held = self._rules
+        if held is None or held[0] != state.version:
+            held = self._rules = (state.version, RuleSet((*self._settings_rules, *state.rules), strict=False))
+        return held[1]
+
+    def touch(self) -> None:
+        """Something changed: load anew, and wake the gateways that wait."""
+        with self._lock:
+            self._held = None
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def newer(self, have: int, seconds: float) -> State | None:
+        """Give a state of another version than `have`, waiting for one up to `seconds`; None when there is none."""
+        self._loop = asyncio.get_running_loop()
+        deadline = self._loop.time() + seconds
+        while True:
+            changed = self._changed
+            state = await run_in_threadpool(self.current)
+            if state.version != have:
+                return state
+            left = deadline - self._loop.time()
+            if left <= 0:
+                return None
+            try:
+                async with asyncio.timeout(min(left, self._look_seconds)):
+                    await changed.wait()
+            except TimeoutError:
+                continue

@@ -1,0 +1,121 @@
+"""The parts of the deployment and how they are. What nothing is known of is `unknown`, never healthy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import msgspec
+
+from meliora.errors import StoreError
+from meliora.server.context import ControlContext, SpoolSeen
+from meliora.store.gateways import GatewaySeen
+from meliora.telemetry.processes import ALIVE_US, WorkerBeat, workers
+
+Status = Literal["healthy", "degraded", "unhealthy", "unknown"]
+_WORST: tuple[Status, ...] = ("unhealthy", "degraded", "unknown", "healthy")
+_SPOOL_FULL = 0.8
+"""Share of the largest spool from which on it is a worry."""
+_LATE_US = 10_000_000
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One part: how it is, why, and the numbers behind it."""
+
+    status: Status
+    reason: str = ""
+    detail: dict[str, Any] = {}
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The worst of all parts, and each of them."""
+
+    status: Status
+    parts: dict[str, Part]
+
+
+def look(context: ControlContext) -> Health:
+    """Look at everything."""
+    now = context.clock.now_us()
+    try:
+        context.store.deployment.value("state_version")
+        gateways, beats = context.store.gateways.list(now), workers(context.store.deployment, now)
+    except StoreError as error:
+        store = Part("unhealthy", error.message)
+        # What is not known: without the store nobody's sign of life can be read.
+        parts = {
+            "store": store,
+            "gateway": Part("unknown", "The store is away."),
+            "worker": Part("unknown", "The store is away."),
+        }
+        spool = _spool(context, context.spool(), (), ())
+    else:
+        parts = {"store": Part("healthy"), "gateway": _gateways(gateways, now), "worker": _workers(beats, now)}
+        spool = _spool(context, context.spool(), gateways, beats)
+    parts = {"control": Part("healthy", detail={"version": context.version}), **parts, "spool": spool}
+    return Health(worst(part.status for part in parts.values()), parts)
+
+
+def worst(statuses: Iterable[str]) -> Status:
+    """Give the worst: unhealthy, degraded, unknown, healthy."""
+    found: set[object] = set(statuses)
+    return next((status for status in _WORST if status in found), "unknown")
+
+
+def _gateways(seen: tuple[GatewaySeen, ...], now: int) -> Part:
+    alive = [one for one in seen if one.alive]
+    detail: dict[str, Any] = {"alive": len(alive), "versions": sorted({one.version for one in alive})}
+    if not seen:
+        return Part("unknown", "No gateway has reported yet.", detail)
+    if not alive:
+        return Part("unhealthy", "No gateway has reported in the last minute.", detail)
+    opened = sorted({name for one in alive for name, view in one.breakers.items() if _is_open(view)})
+    late = [one.id for one in alive if now - one.seen_us > _LATE_US]
+    if opened:
+        return Part("degraded", f"Endpoints that are out: {', '.join(opened[:20])}.", {**detail, "open": opened[:100]})
+    if late:
+        return Part("degraded", "A gateway has not reported for ten seconds.", {**detail, "late": late[:100]})
+    return Part("healthy", "", detail)
+
+
+def _is_open(view: Any) -> bool:
+    return isinstance(view, dict) and view.get("state") == "open"
+
+
+def _workers(beats: tuple[WorkerBeat, ...], now: int) -> Part:
+    if not beats:
+        return Part("unknown", "No worker has reported yet.")
+    alive = [beat for beat in beats if now - beat.seen_us <= ALIVE_US]
+    detail = {"alive": len(alive), "versions": sorted({beat.version for beat in alive})}
+    if not alive:
+        return Part("unhealthy", "No worker has reported lately; calls go on and wait in the spool.", detail)
+    errors = [beat.error for beat in alive if beat.error]
+    return Part("degraded", errors[0], detail) if errors else Part("healthy", "", detail)
+
+
+def _spool(
+    context: ControlContext,
+    seen: SpoolSeen | None,
+    gateways: tuple[GatewaySeen, ...],
+    beats: tuple[WorkerBeat, ...],
+) -> Part:
+    dropped = sum(_count(one.counters.get("spool_dropped")) for one in gateways if one.alive)
+    waiting = seen.bytes_waiting if seen is not None else None
+    if waiting is None:
+        known = [beat.spool_bytes for beat in beats if beat.spool_bytes is not None]
+        waiting = sum(known) if known else None
+    quarantined = seen.quarantined if seen is not None else sum(beat.quarantined or 0 for beat in beats)
+    detail = {"bytes_waiting": waiting, "dropped": dropped, "quarantined": quarantined}
+    if dropped:
+        return Part("unhealthy", f"{dropped} records could not be written and are lost.", detail)
+    if waiting is None:
+        return Part("unknown", "Nothing is known of the spool.", detail)
+    if waiting > _SPOOL_FULL * context.settings.recording.spool_max_bytes:
+        return Part("degraded", "The spool is nearly full; records will be dropped.", detail)
+    if quarantined:
+        return Part("degraded", f"{quarantined} records could not be read and were put aside.", detail)
+    return Part("healthy", "", detail)
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,96 @@
+"""What gateways ask for: the state they serve by, slices of budgets, and a place to say that they live. Unix socket only."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from meliora.errors import InvalidRequest
+from meliora.gateway.sync import LeaseRequest
+from meliora.server.auth import HereControl
+from meliora.server.shapes import Answer
+from meliora.store.gateways import Heartbeat
+
+router = APIRouter(prefix="/internal", include_in_schema=False)
+
+CACHE_EPOCH = "cache_epoch:"
+"""Deployment values `cache_epoch:TENANT`: a number that grows each time the tenant's cached answers shall be forgotten."""
+
+
+class GatewayBeat(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gateway says of itself."""
+
+    id: str
+    version: str
+    record_format: int
+    host: str
+    pid: int
+    started_us: int | None = None
+    state_version: int | None = None
+    breakers: dict[str, Any] = {}
+    counters: dict[str, Any] = {}
+
+
+class BeatAnswer(msgspec.Struct, frozen=True):
+    """What a gateway is told in return."""
+
+    cache_epochs: dict[str, int]
+    """By tenant. A gateway clears a tenant's cached answers when its number changes."""
+    state_version: int
+
+
+@router.get("/state")
+async def state(
+    control: HereControl,
+    have: int = -1,
+    wait: Annotated[float, Query(ge=0, le=60)] = 60.0,
+) -> Response:
+    """Give the state if it is not `have`; otherwise wait for one, and answer 204 when there is none."""
+    found = await control.feed.newer(have, min(wait, control.context.long_poll_seconds))
+    return Response(status_code=204) if found is None else Answer(found)
+
+
+@router.post("/leases")
+async def leases(request: Request, control: HereControl) -> Response:
+    """Grant slices of budgets."""
+    asked = _read(await request.body(), LeaseRequest)
+    return Answer(await run_in_threadpool(control.store.budgets.lease, asked.gateway, asked.wishes, control.now_us()))
+
+
+@router.post("/heartbeat")
+async def heartbeat(request: Request, control: HereControl) -> Response:
+    """Note that a gateway lives, and tell it whose caches to clear."""
+    return Answer(await run_in_threadpool(_beat, control, _read(await request.body(), GatewayBeat)))
+
+
+def _beat(control: HereControl, beat: GatewayBeat) -> BeatAnswer:
+    now = control.now_us()
+    counters = beat.counters if beat.state_version is None else {**beat.counters, "state_version": beat.state_version}
+    control.store.gateways.beat(
+        Heartbeat(
+            id=beat.id,
+            version=beat.version,
+            format=beat.record_format,
+            host=beat.host,
+            pid=beat.pid,
+            started_us=now if beat.started_us is None else beat.started_us,
+            breakers=beat.breakers,
+            counters=counters,
+        ),
+        now,
+    )
+    epochs = control.store.deployment.values(CACHE_EPOCH)
+    return BeatAnswer(
+        {name.removeprefix(CACHE_EPOCH): int(value) for name, value in epochs.items()},
+        control.feed.current().version,
+    )
+
+
+def _read(body: bytes, shape: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.MsgspecError as error:
+        raise InvalidRequest(f"The gateway's message does not read: {error}.") from error

@@ -1,0 +1,72 @@
+"""`POST /route`: which model, and why, without making the call."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter
+from pydantic import Field, model_validator
+
+from meliora.server.auth import CallCaller, HereControl
+from meliora.server.choice import Choice, Chooser, Question
+from meliora.server.inputs import Body, Limit, Name
+from meliora.server.shapes import Answer, says
+
+router = APIRouter(tags=["routing"])
+
+_Text = Annotated[str, Field(max_length=1024 * 1024)]
+
+
+class RouteFields(Body):
+    """A prompt, or the messages of a chat, and what is wanted of the model."""
+
+    prompt: _Text | None = None
+    messages: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=10_000)] | None = None
+    system_prompt: _Text | None = None
+    model: Name = Field(default="auto", description="A model, an alias, `auto` or `auto:TIER`.")
+    prefer_quality: bool = False
+    prefer_speed: bool = False
+    max_tokens: Limit | None = None
+    tools: Annotated[list[dict[str, Any]], Field(max_length=1000)] | None = None
+    available_models: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1000)] | None = Field(
+        default=None, description="Choose among these only: the model's fallbacks first, then the first of the list."
+    )
+    explain: bool = Field(default=True, description="Say of each model that was not taken why.")
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> RouteFields:
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError("write either `prompt` or `messages`")
+        return self
+
+    def chat(self) -> dict[str, Any]:
+        """Give it as a request of the chat dialect."""
+        turns = [{"role": "user", "content": self.prompt}] if self.messages is None else self.messages
+        system = [{"role": "system", "content": self.system_prompt}] if self.system_prompt else []
+        body: dict[str, Any] = {"model": self.model, "messages": [*system, *turns]}
+        if self.max_tokens is not None:
+            body["max_tokens"] = self.max_tokens
+        if self.tools:
+            body["tools"] = self.tools
+        return body
+
+
+@router.post("/route", **says(Choice, 404))
+def route(asked: RouteFields, caller: CallCaller, control: HereControl) -> Answer:
+    """Decide as the gateway would, by rules first, and say why. Nothing is called, recorded or charged."""
+    context = control.context
+    chooser = Chooser(context.settings, context.offers(), control.feed.rules(), context.price)
+    key = caller.key
+    choice = chooser.choose(
+        Question(
+            tenant=caller.tenant,
+            body=asked.chat(),
+            prefer_quality=asked.prefer_quality,
+            prefer_speed=asked.prefer_speed,
+            regions=key.regions if key is not None else None,
+            allowed=key.models if key is not None else None,
+            available=asked.available_models,
+        )
+    )
+    return Answer(choice if asked.explain else msgspec.structs.replace(choice, rejected=()))

@@ -1,0 +1,28 @@
+"""Erasure of a person."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Path
+
+from meliora.server.auth import AdminCaller, HereControl
+from meliora.server.shapes import Answer, says
+
+router = APIRouter(prefix="/api/v1/users", tags=["users"])
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """What was erased, counted by kind."""
+
+    counts: dict[str, int]
+
+
+@router.delete("/{user}", **says(Erased))
+def erase(user: Annotated[str, Path(max_length=200)], caller: AdminCaller, control: HereControl) -> Answer:
+    """Erase what is kept of a user: content, names, comments; also what still waits in the spool. Sums stay."""
+    counts = dict(control.context.erase(caller.tenant, user))
+    # The activity log names no person, least of all one who was just erased.
+    control.changed(caller.tenant, caller.key_id, "user.erase", "", {"counts": counts})
+    return Answer(Erased(counts))
