@@ -15,7 +15,9 @@ from meliora.testing import FakeProvider
 from meliora.testing.gateway import SECRET, RunningGateway
 
 QUICK = Gateway(
-    retry=Retry(backoff=0.01, backoff_max=0.05), timeouts=Timeouts(connect=2, first_byte=5, stall=5, total=30), keepalive=0
+    retry=Retry(backoff=0.01, backoff_max=0.05),
+    timeouts=Timeouts(connect=2, first_byte=5, stall=5, total=30),
+    keepalive=0,
 )
 
 

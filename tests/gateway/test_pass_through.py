@@ -77,7 +77,9 @@ def test_every_answered_call_has_a_begin_and_a_finish_with_user_session_and_tags
     with FakeProvider() as provider, RunningGateway(settings(tmp_path, provider)) as gateway:
         headers = {"x_meliora_user": "u1", "x_meliora_session": "s1", "x_meliora_tags": "env=prod, team=a"}
         parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-        answer = post(gateway, "/v1/chat/completions", chat(), traceparent=parent, x_meliora_message_id="msg-7", **headers)
+        answer = post(
+            gateway, "/v1/chat/completions", chat(), traceparent=parent, x_meliora_message_id="msg-7", **headers
+        )
         [record] = gateway.finished(1)
         begun = [r for r in gateway.records() if isinstance(r, CallBegun)]
         upstream = provider.requests[0].header("traceparent")
@@ -178,7 +180,9 @@ def test_a_client_that_leaves_cancels_its_call_upstream_and_is_recorded(tmp_path
 def test_observing_never_changes_a_call(tmp_path: Path) -> None:
     """With `mode = observe` the record says what would have been chosen."""
     with FakeProvider() as provider:
-        made = settings(tmp_path, provider, gateway=QUICK.model_copy(update={"mode": "observe"}), models={"m": Model(tier="fast")})
+        made = settings(
+            tmp_path, provider, gateway=QUICK.model_copy(update={"mode": "observe"}), models={"m": Model(tier="fast")}
+        )
         with RunningGateway(made) as gateway:
             answer = post(gateway, "/v1/chat/completions", chat())
             [record] = gateway.finished(1)

@@ -180,7 +180,10 @@ def test_a_breaker_takes_a_failing_endpoint_out_and_lets_it_back(tmp_path: Path)
     once = Retry(attempts=1)
     gateway_settings = QUICK.model_copy(update={"breaker": breaker, "retry": once})
     plan = FaultPlan([faults.Status(500)] * 3)
-    with FakeProvider(plan) as provider, RunningGateway(settings(tmp_path, provider, gateway=gateway_settings)) as gateway:
+    with (
+        FakeProvider(plan) as provider,
+        RunningGateway(settings(tmp_path, provider, gateway=gateway_settings)) as gateway,
+    ):
         for _ in range(3):
             assert post(gateway, "/v1/chat/completions", chat()).status == 500
         refused = post(gateway, "/v1/chat/completions", chat())
@@ -195,7 +198,12 @@ def test_a_breaker_takes_a_failing_endpoint_out_and_lets_it_back(tmp_path: Path)
 
 def test_a_dead_endpoint_is_passed_over(tmp_path: Path) -> None:
     """A refused connection costs the client nothing."""
-    with FakeProvider() as bad, FakeProvider() as good, RunningGateway(_two(tmp_path, bad, good)) as gateway, bad.refusing():
+    with (
+        FakeProvider() as bad,
+        FakeProvider() as good,
+        RunningGateway(_two(tmp_path, bad, good)) as gateway,
+        bad.refusing(),
+    ):
         answer = post(gateway, "/v1/chat/completions", chat())
         [record] = gateway.finished(1)
     assert answer.status == 200
@@ -250,7 +258,10 @@ def test_a_failure_after_a_keep_alive_is_an_error_in_the_stream(tmp_path: Path) 
 
 def test_a_stream_of_ten_thousand_chunks_passes_whole(tmp_path: Path) -> None:
     """Long streams neither grow the gateway nor lose a chunk."""
-    with FakeProvider(FaultPlan([faults.ManyChunks(10_000)])) as provider, RunningGateway(settings(tmp_path, provider)) as gateway:
+    with (
+        FakeProvider(FaultPlan([faults.ManyChunks(10_000)])) as provider,
+        RunningGateway(settings(tmp_path, provider)) as gateway,
+    ):
         answer = post(gateway, "/v1/chat/completions", chat(stream=True))
         [record] = gateway.finished(1)
     assert answer.body.count(b"data: ") >= 10_000
@@ -261,7 +272,10 @@ def test_a_stream_of_ten_thousand_chunks_passes_whole(tmp_path: Path) -> None:
 
 def test_a_stream_cut_into_single_bytes_arrives_as_whole_events(tmp_path: Path) -> None:
     """However the bytes come, the client gets events."""
-    with FakeProvider(FaultPlan([faults.Fragmented(1)])) as provider, RunningGateway(settings(tmp_path, provider)) as gateway:
+    with (
+        FakeProvider(FaultPlan([faults.Fragmented(1)])) as provider,
+        RunningGateway(settings(tmp_path, provider)) as gateway,
+    ):
         answer = post(gateway, "/v1/chat/completions", chat(stream=True))
     assert "[simulated]" in stream_text(answer.body)
 
@@ -271,9 +285,12 @@ def test_a_client_that_stops_reading_is_cut_in_the_end(tmp_path: Path) -> None:
     limits = QUICK.limits.model_copy(update={"client_stall": 0.5})
     made = QUICK.model_copy(update={"limits": limits})
     plan = FaultPlan([faults.ManyChunks(60_000)])
-    with FakeProvider(plan) as provider, RunningGateway(settings(tmp_path, provider, gateway=made)) as gateway:
-        with opened(gateway, "/v1/chat/completions", chat(stream=True)):
-            [record] = gateway.finished(1, seconds=15)
+    with (
+        FakeProvider(plan) as provider,
+        RunningGateway(settings(tmp_path, provider, gateway=made)) as gateway,
+        opened(gateway, "/v1/chat/completions", chat(stream=True)),
+    ):
+        [record] = gateway.finished(1, seconds=15)
     assert record.outcome == "cancelled"
     assert record.error_code == "client_stalled"
 
@@ -293,5 +310,3 @@ def test_calls_in_flight_end_before_the_gateway_does(tmp_path: Path) -> None:
         ask.join(10)
     assert results[0].body.endswith(b"data: [DONE]\n\n")
     assert [r.outcome for r in gateway.finished(1)] == ["ok"]
-
-

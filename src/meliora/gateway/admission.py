@@ -80,9 +80,7 @@ class Admission:
             if ticket.reservation is not None:
                 self._ledger.settle(ticket.reservation, 0)
 
-    async def _reserve(
-        self, call: Call, decision: Decision, snapshot: Snapshot, estimate: Usage
-    ) -> Reservation | None:
+    async def _reserve(self, call: Call, decision: Decision, snapshot: Snapshot, estimate: Usage) -> Reservation | None:
         key = call.key
         if key.budget_day_micros is None and key.budget_month_micros is None:
             return None

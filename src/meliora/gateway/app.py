@@ -97,7 +97,9 @@ class Gateway:
         if self.draining:
             await answer(send, 503, _JSON, b'{"status":"draining"}')
         elif not self.snapshot.keys and not self.snapshot.settings.gateway.anonymous:
-            await answer(send, 503, _JSON, b'{"status":"waiting","reason":"no keys have arrived from the control process yet"}')
+            await answer(
+                send, 503, _JSON, b'{"status":"waiting","reason":"no keys have arrived from the control process yet"}'
+            )
         else:
             await answer(send, 200, _JSON, b'{"status":"ready"}')
 
@@ -113,7 +115,9 @@ class Gateway:
     async def _model(self, inbound: Inbound, receive: Receive, send: Send) -> None:
         key = self.snapshot.authenticate(inbound.secret(), self.house.means.clock.now_us(), "call")
         name = inbound.path.removeprefix("/v1/models/")
-        await answer(send, 200, _JSON, msgspec.json.encode(listed_model(self.snapshot, key, name, _is_anthropic(inbound))))
+        await answer(
+            send, 200, _JSON, msgspec.json.encode(listed_model(self.snapshot, key, name, _is_anthropic(inbound)))
+        )
 
     async def _count(self, inbound: Inbound, receive: Receive, send: Send) -> None:
         snapshot = self.snapshot

@@ -29,7 +29,9 @@ ERROR_LIMIT = 1024 * 1024
 class AttemptFailed(Exception):
     """An attempt came to nothing: the upstream refused (`status`, `headers`, `body`), or there was no whole answer (`cause`)."""
 
-    def __init__(self, fault: Fault, *, status: int | None = None, headers: Headers | None = None, body: bytes = b"") -> None:
+    def __init__(
+        self, fault: Fault, *, status: int | None = None, headers: Headers | None = None, body: bytes = b""
+    ) -> None:
         super().__init__(fault.message)
         self.fault = fault
         self.status = status
@@ -40,7 +42,9 @@ class AttemptFailed(Exception):
     @classmethod
     def of(cls, error: MelioraError) -> AttemptFailed:
         """Wrap an error of the connection; another endpoint may do better."""
-        failed = cls(Fault(status=error.status, type=error.code, code=error.code, message=error.message, retryable=True))
+        failed = cls(
+            Fault(status=error.status, type=error.code, code=error.code, message=error.message, retryable=True)
+        )
         failed.cause = error
         return failed
 
@@ -131,4 +135,6 @@ async def _open(endpoint: Endpoint, outgoing: Outgoing, answer: UpstreamAnswer) 
 
 
 def _is_stream(headers: Headers) -> bool:
-    return any(name == b"content-type" and value.lstrip().lower().startswith(b"text/event-stream") for name, value in headers)
+    return any(
+        name == b"content-type" and value.lstrip().lower().startswith(b"text/event-stream") for name, value in headers
+    )

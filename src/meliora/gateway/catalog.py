@@ -115,7 +115,9 @@ def build(settings: Settings, building: Building, before: Catalog | None = None)
     }
     breakers = {} if before is None else dict(before.breakers)
     models: dict[str, Entry] = {}
-    catalog = Catalog(accounts, models, dict(settings.aliases), building.prices, building.now_us, building.make_breaker, breakers)
+    catalog = Catalog(
+        accounts, models, dict(settings.aliases), building.prices, building.now_us, building.make_breaker, breakers
+    )
     for name, provider in settings.providers.items():
         for model in provider.models:
             if model not in settings.models:
@@ -130,16 +132,15 @@ def build(settings: Settings, building: Building, before: Catalog | None = None)
     return catalog
 
 
-def _entry(
-    catalog: Catalog, name: str, model: Model, already: tuple[Endpoint, ...] = ()
-) -> Entry:
+def _entry(catalog: Catalog, name: str, model: Model, already: tuple[Endpoint, ...] = ()) -> Entry:
     endpoints = [*already]
     window = model.context_window
     for ref in model.endpoints:
         account = catalog.accounts.get(ref.provider)
         if account is None:
             raise SettingsError(
-                f"models.{name}: there is no provider {ref.provider!r}.", hint=f"Add a [providers.{ref.provider}] section."
+                f"models.{name}: there is no provider {ref.provider!r}.",
+                hint=f"Add a [providers.{ref.provider}] section.",
             )
         upstream_name = ref.model or name
         endpoint = _endpoint(
@@ -153,9 +154,7 @@ def _entry(
         if window is None and found is not None:
             window = found.context_window
     capabilities = None if model.capabilities is None else frozenset(model.capabilities)
-    return Entry(
-        name, tuple(endpoints), model.tier, window, model.max_output, capabilities, tuple(model.fallbacks)
-    )
+    return Entry(name, tuple(endpoints), model.tier, window, model.max_output, capabilities, tuple(model.fallbacks))
 
 
 def _endpoint(catalog: Catalog, account: Account, model: str, weight: float, breaker_of: str = "") -> Endpoint:

@@ -19,7 +19,4 @@ def terminal(dialect: Dialect, events: bytes) -> bool:
 
 def _line(events: bytes, field: bytes, value: bytes) -> bool:
     """Whether a line says exactly that; the same bytes inside a text do not count."""
-    for line in events.splitlines():
-        if line.startswith(field) and line[len(field) :].strip() == value:
-            return True
-    return False
+    return any(line.startswith(field) and line[len(field) :].strip() == value for line in events.splitlines())

@@ -61,7 +61,9 @@ class Control:
             answer = await self.upstream.send(request)
         except (UpstreamError, Overloaded) as error:
             raise ControlAway(
-                "The control process does not answer; model calls go on.", hint="See var/logs/control.log.", retry_after=2
+                "The control process does not answer; model calls go on.",
+                hint="See var/logs/control.log.",
+                retry_after=2,
             ) from error
         try:
             out = [(k, v) for k, v in answer.headers if k not in _ANSWER_HOP]

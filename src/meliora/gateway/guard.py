@@ -64,6 +64,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _refuse(self) -> None:
         body = b'{"error":{"message":"The request head is too large.","type":"invalid_request_error","code":"header_too_large"}}'
-        head = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        head = (
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        )
         self.transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
         self.transport.close()

@@ -48,7 +48,9 @@ class Inbound:
         """Read the whole body. Raises `BodyTooLarge`, `UnsupportedMedia`, or `ClientGone`."""
         encoding = self.headers.get(b"content-encoding")
         if encoding not in (None, b"", b"identity"):
-            raise UnsupportedMedia("Compressed request bodies are not served.", hint="Send it without content-encoding.")
+            raise UnsupportedMedia(
+                "Compressed request bodies are not served.", hint="Send it without content-encoding."
+            )
         declared = self.headers.get(b"content-length")
         if declared is not None and declared.isdigit() and int(declared) > limit:
             raise BodyTooLarge(f"The request body is longer than {limit} bytes.")

@@ -12,8 +12,20 @@ from meliora.telemetry.records import CallFinished
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128)
 _RESULTS = frozenset(
-    ("ok", "cancelled", "upstream_unreachable", "upstream_timeout", "upstream_broken", "overloaded", "rate_limit_exceeded",
-     "insufficient_quota", "overloaded_error", "rate_limit_error", "api_error", "server_error")
+    (
+        "ok",
+        "cancelled",
+        "upstream_unreachable",
+        "upstream_timeout",
+        "upstream_broken",
+        "overloaded",
+        "rate_limit_exceeded",
+        "insufficient_quota",
+        "overloaded_error",
+        "rate_limit_error",
+        "api_error",
+        "server_error",
+    )
 )
 _OVERHEAD = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25)
 
@@ -23,27 +35,43 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self.calls = Counter("meliora_calls", "Calls by outcome.", ["model", "dialect", "outcome", "status"], registry=registry)
+        self.calls = Counter(
+            "meliora_calls", "Calls by outcome.", ["model", "dialect", "outcome", "status"], registry=registry
+        )
         self.refused = Counter("meliora_refused", "Requests refused before a call began.", ["code"], registry=registry)
         self.tokens = Counter("meliora_tokens", "Tokens by direction.", ["model", "direction"], registry=registry)
-        self.cost = Counter("meliora_cost_dollars", "Cost in US dollars, where it is known.", ["model"], registry=registry)
-        self.unpriced = Counter("meliora_unpriced_calls", "Answered calls whose cost is unknown.", ["model"], registry=registry)
+        self.cost = Counter(
+            "meliora_cost_dollars", "Cost in US dollars, where it is known.", ["model"], registry=registry
+        )
+        self.unpriced = Counter(
+            "meliora_unpriced_calls", "Answered calls whose cost is unknown.", ["model"], registry=registry
+        )
         self.latency = Histogram(
             "meliora_call_seconds", "Duration of calls.", ["model"], buckets=_SECONDS, registry=registry
         )
         self.ttft = Histogram(
-            "meliora_first_token_seconds", "Time to the first content of a stream.", ["model"], buckets=_SECONDS, registry=registry
+            "meliora_first_token_seconds",
+            "Time to the first content of a stream.",
+            ["model"],
+            buckets=_SECONDS,
+            registry=registry,
         )
         self.overhead = Histogram(
             "meliora_overhead_seconds", "Time that the gateway itself added.", buckets=_OVERHEAD, registry=registry
         )
         self.attempts = Counter("meliora_attempts", "Attempts at endpoints.", ["endpoint", "result"], registry=registry)
-        self.breaker = Gauge("meliora_breaker_open", "1 while an endpoint is taken out.", ["endpoint"], registry=registry)
+        self.breaker = Gauge(
+            "meliora_breaker_open", "1 while an endpoint is taken out.", ["endpoint"], registry=registry
+        )
         self.in_flight = Gauge("meliora_calls_in_flight", "Calls being served.", registry=registry)
-        self.spool_dropped = Gauge("meliora_spool_dropped", "Records lost because the disk refused them.", registry=registry)
+        self.spool_dropped = Gauge(
+            "meliora_spool_dropped", "Records lost because the disk refused them.", registry=registry
+        )
         self.spool_appended = Gauge("meliora_spool_appended", "Records written to the spool.", registry=registry)
         self.cache_hits = Counter("meliora_cache_hits", "Calls answered from the cache.", registry=registry)
-        self.state_age = Gauge("meliora_state_age_seconds", "Seconds since the control process was last heard.", registry=registry)
+        self.state_age = Gauge(
+            "meliora_state_age_seconds", "Seconds since the control process was last heard.", registry=registry
+        )
         self._of_model: dict[str, _ModelMetrics] = {}
         self._calls: dict[tuple[str, str, str, int], Counter] = {}
 

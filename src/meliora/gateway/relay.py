@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 from meliora.errors import MelioraError, UpstreamBroken
 from meliora.gateway.attempt import Opened
-from meliora.gateway.dialects.errors import render_stream_error
-from meliora.gateway.dialects.sse import KEEPALIVE
 from meliora.gateway.closing import terminal
+from meliora.gateway.dialects.errors import render_stream_error
 from meliora.gateway.dialects.events import drop_usage_only
+from meliora.gateway.dialects.sse import KEEPALIVE
 from meliora.gateway.inbound import Send
 from meliora.gateway.upstream import Headers
 from meliora.telemetry.records import Dialect

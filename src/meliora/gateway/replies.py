@@ -90,9 +90,7 @@ class Replies:
         """Give the cache's counts."""
         return msgspec.to_builtins(self._cache.stats())
 
-    def _cached(
-        self, call: Call, model: str, wish: Directives, keeping: Keeping, now: float
-    ) -> StoredAnswer | None:
+    def _cached(self, call: Call, model: str, wish: Directives, keeping: Keeping, now: float) -> StoredAnswer | None:
         name = key(call.key.tenant, call.dialect, model, call.body)
         if not wish.no_store:
             keeping.cache_key = name

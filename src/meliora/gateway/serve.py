@@ -35,7 +35,15 @@ from meliora.telemetry.records import Dialect
 
 _JSON: tuple[bytes, bytes] = (b"content-type", b"application/json")
 _PASSED_BACK = frozenset(
-    (b"x-request-id", b"request-id", b"retry-after", b"retry-after-ms", b"x-should-retry", b"openai-processing-ms", b"openai-version")
+    (
+        b"x-request-id",
+        b"request-id",
+        b"retry-after",
+        b"retry-after-ms",
+        b"x-should-retry",
+        b"openai-processing-ms",
+        b"openai-version",
+    )
 )
 _LEFT = {"stalled": "client_stalled", "left": "client_left"}
 _PASSED_BACK_PREFIXES = (b"x-ratelimit-", b"anthropic-ratelimit-")
@@ -327,7 +335,9 @@ class Serving:
         call = self._call
         if call is not None:
             code = _LEFT.get(call.gone, "shutdown")
-            self._finish(call, Result("cancelled", 499, None, code, "The call was cancelled before its answer was whole."))
+            self._finish(
+                call, Result("cancelled", 499, None, code, "The call was cancelled before its answer was whole.")
+            )
 
     # -- small things ------------------------------------------------------------------------------------------------
 
@@ -360,7 +370,9 @@ class Serving:
             headers.append((b"traceparent", call.span.traceparent))
         if upstream is not None:
             headers.extend(
-                (name, value) for name, value in upstream if name in _PASSED_BACK or name.startswith(_PASSED_BACK_PREFIXES)
+                (name, value)
+                for name, value in upstream
+                if name in _PASSED_BACK or name.startswith(_PASSED_BACK_PREFIXES)
             )
         return headers
 

@@ -38,7 +38,8 @@ class Snapshot:
             if self.settings.gateway.anonymous:
                 return ANONYMOUS
             raise Unauthorized(
-                "No API key was sent.", hint="Send `authorization: Bearer KEY` or `x-api-key: KEY`; `meliora keys create` makes one."
+                "No API key was sent.",
+                hint="Send `authorization: Bearer KEY` or `x-api-key: KEY`; `meliora keys create` makes one.",
             )
         found = self.keys.get(hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest())
         if found is None and self.settings.gateway.anonymous and not secret.startswith(SECRET_PREFIX):

@@ -83,6 +83,10 @@ class LeaseWish(msgspec.Struct, frozen=True, omit_defaults=True):
     """`day:2026-11-21` or `month:2026-11` (UTC)."""
     spent_micros: int
     want_micros: int
+    total_micros: int | None = None
+    """All that it spent in the period since it started: makes a report that is repeated harmless."""
+    held_micros: int | None = None
+    """What it holds by its own account after that spending: corrects a grant that never arrived."""
 
 
 class LeaseGrant(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -66,7 +66,11 @@ class Sync:
     def start(self) -> None:
         """Begin; needs a running loop."""
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._follow()), loop.create_task(self._beat()), loop.create_task(self._ahead())]
+        self._tasks = [
+            loop.create_task(self._follow()),
+            loop.create_task(self._beat()),
+            loop.create_task(self._ahead()),
+        ]
 
     async def stop(self) -> None:
         """End, and report what was spent."""
@@ -122,7 +126,9 @@ class Sync:
     async def _beat(self) -> None:
         while True:
             try:
-                status, answer = await self._control.ask("POST", "/internal/heartbeat", msgspec.json.encode(self._heartbeat()))
+                status, answer = await self._control.ask(
+                    "POST", "/internal/heartbeat", msgspec.json.encode(self._heartbeat())
+                )
                 if status == 200:
                     self.on_answer(msgspec.json.decode(answer, type=dict[str, Any]))
             except (MelioraError, msgspec.DecodeError) as error:

@@ -86,7 +86,9 @@ def catalog_of(settings: Settings, clock: Clock, before: Catalog | None) -> Cata
     """Build the catalog of these settings, prices looked up."""
     prices = resolve(settings, today())
     if prices.problem:
-        log.warning("the price list could not be read; prices that the settings lack are unknown", problem=prices.problem)
+        log.warning(
+            "the price list could not be read; prices that the settings lack are unknown", problem=prices.problem
+        )
     building = Building(
         secret=resolve_secret,
         prices=prices.models,
@@ -156,7 +158,7 @@ class Parts(Lifespan):
         assert gateway is not None
         before = gateway.snapshot
         try:
-            settings = effective(await asyncio.to_thread(load, config))
+            settings = effective(await asyncio.to_thread(load, str(config) if config else None))
             catalog = await asyncio.to_thread(catalog_of, settings, self._clock, before.catalog)
         except MelioraError as error:
             log.error("the new settings were refused; the old ones serve on", error=str(error))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +20,10 @@ from meliora.settings import Settings
 
 if TYPE_CHECKING:
     from meliora.store.store import Store
+
+
+SOCKET_NAME = 100
+"""Bytes that a Unix socket's path may have, about."""
 
 
 def effective(settings: Settings) -> Settings:
@@ -41,8 +47,12 @@ def open_store(settings: Settings) -> Store:
 
 
 def control_socket(settings: Settings) -> Path:
-    """Where the control process listens."""
-    return settings.server.state_dir.absolute() / "control.sock"
+    """Where the control process listens; beside the state where its path is too long for a socket's name."""
+    path = settings.server.state_dir.absolute() / "control.sock"
+    if len(os.fsencode(path)) < SOCKET_NAME:
+        return path
+    name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"meliora-{os.getuid()}-{name}" / "control.sock"
 
 
 def spool_dir(settings: Settings) -> Path:

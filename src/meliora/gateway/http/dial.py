@@ -33,7 +33,9 @@ def origin_of(base_url: str, *, ca_file: str = "", proxy: str = "") -> Origin:
         return Origin("localhost", 0, None, "localhost", "", unix=base_url.removeprefix("unix:"))
     url = urlsplit(base_url)
     if url.scheme not in ("http", "https") or not url.hostname:
-        raise SettingsError(f"{base_url!r} is not an http or https address.", hint="Write e.g. https://api.openai.com/v1.")
+        raise SettingsError(
+            f"{base_url!r} is not an http or https address.", hint="Write e.g. https://api.openai.com/v1."
+        )
     tls = _tls(ca_file) if url.scheme == "https" else None
     port = url.port or (443 if tls else 80)
     authority = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
@@ -48,7 +50,9 @@ def _tls(ca_file: str) -> ssl.SSLContext:
         if ca_file:
             context.load_verify_locations(ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise SettingsError(f"The authority file {ca_file} cannot be read: {error}.", hint="Name a PEM file.") from error
+        raise SettingsError(
+            f"The authority file {ca_file} cannot be read: {error}.", hint="Name a PEM file."
+        ) from error
     context.set_alpn_protocols(["http/1.1"])
     return context
 
@@ -56,7 +60,9 @@ def _tls(ca_file: str) -> ssl.SSLContext:
 def _proxy(proxy: str) -> tuple[str, int, bytes]:
     url = urlsplit(proxy)
     if url.scheme != "http" or not url.hostname:
-        raise SettingsError(f"{url.hostname or proxy!r} is not an HTTP proxy's address.", hint="Write e.g. http://proxy:3128.")
+        raise SettingsError(
+            f"{url.hostname or proxy!r} is not an HTTP proxy's address.", hint="Write e.g. http://proxy:3128."
+        )
     auth = b""
     if url.username:
         pair = f"{unquote(url.username)}:{unquote(url.password or '')}"

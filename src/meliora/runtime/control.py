@@ -1,0 +1,145 @@
+"""The control process: the HTTP API over the store, served on a Unix socket that only its owner can use."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from meliora import __version__
+from meliora.clock import Clock, SystemClock
+from meliora.gateway.rates import cost_micros
+from meliora.gateway.snapshot import rules_of
+from meliora.routing.pool import Catalogue
+from meliora.routing.rules import validate_pattern
+from meliora.runtime.gateway import catalog_of
+from meliora.runtime.shared import control_socket, effective, open_store, private_dir, spool_dir, start_logging
+from meliora.server.app import build_app
+from meliora.server.context import ControlContext, SpoolSeen
+from meliora.settings import Settings
+from meliora.settings.load import load
+from meliora.store.heuristics import RuleHeuristics
+from meliora.store.migrate import upgrade
+from meliora.store.store import Store
+from meliora.telemetry.improvement import ImprovementManager, Sources
+from meliora.telemetry.records import Usage
+from meliora.telemetry.spool import SpoolReader
+
+log = structlog.get_logger(__name__)
+
+
+class Offers:
+    """The models on offer, rebuilt when the settings are read again; prices with them."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._clock = clock
+        self.take(settings)
+
+    def take(self, settings: Settings) -> None:
+        """Take other settings. Raises `SettingsError`."""
+        from meliora.gateway.offers import offers
+
+        self._catalog = catalog_of(settings, self._clock, None)
+        self._offers = offers(self._catalog, self._clock.monotonic)
+
+    def __call__(self) -> Catalogue:
+        """Give the models."""
+        return self._offers
+
+    def price(self, model: str, usage: Usage) -> int | None:
+        """Estimate what a model's cheapest priced endpoint charges."""
+        entry = self._catalog.find(model)
+        costs = [cost_micros(usage, endpoint.rates) for endpoint in entry.endpoints] if entry is not None else []
+        return min((cost for cost in costs if cost is not None), default=None)
+
+
+def improvement_of(store: Store) -> ImprovementManager:
+    """Give the improvement manager over a store."""
+    return ImprovementManager(
+        Sources(
+            heuristics=RuleHeuristics(store.rules),
+            metrics=store.metrics,
+            performances=store.model_performances,
+            check_pattern=validate_pattern,
+            create_tables=lambda: upgrade(store.engine),
+        )
+    )
+
+
+def look_at_spool(directory: Path) -> SpoolSeen:
+    """Count what waits in the spool of this machine."""
+    reader = SpoolReader(directory)
+    segments = reader.segments()
+    quarantine = directory / "quarantine"
+    kept = sum(1 for path in quarantine.glob("*") for _ in path.open("rb")) if quarantine.is_dir() else 0
+    return SpoolSeen(
+        bytes_waiting=sum(reader.size(segment) for segment in segments), segments=len(segments), quarantined=kept
+    )
+
+
+def run(settings: Settings, config: Path | None = None) -> None:
+    """Serve until a signal. SIGHUP reads the settings again."""
+    import uvicorn
+
+    start_logging(settings, "control")
+    settings = effective(settings)
+    clock = SystemClock()
+    offers = Offers(settings, clock)
+    with open_store(settings) as store:
+        context = ControlContext(
+            settings=settings,
+            store=store,
+            clock=clock,
+            improvement=improvement_of(store),
+            offers=offers,
+            price=offers.price,
+            erase=lambda tenant, user: store.erasures.erase(tenant, user),
+            spool=lambda: look_at_spool(spool_dir(settings)),
+            settings_rules=rules_of(settings),
+            version=__version__,
+        )
+        bound = _bind(control_socket(settings))
+        server = uvicorn.Server(
+            uvicorn.Config(
+                build_app(context),
+                loop="uvloop",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                forwarded_allow_ips="*",
+                timeout_graceful_shutdown=3,
+            )
+        )
+        _reload_on_hup(offers, config)
+        log.info("the control process serves", version=__version__)
+        server.run(sockets=[bound])
+
+
+def _bind(path: Path) -> socket.socket:
+    """Bind the socket so that nobody else can ever connect to it, not even for a moment."""
+    private_dir(path.parent)
+    path.unlink(missing_ok=True)
+    bound = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        bound.bind(str(path))
+    finally:
+        os.umask(before)
+    return bound
+
+
+def _reload_on_hup(offers: Offers, config: Path | None) -> None:
+    def reload(_signum: int, _frame: Any) -> None:
+        try:
+            offers.take(effective(load(str(config) if config else None)))
+        except Exception as error:  # noqa: BLE001 - a signal handler has nobody to raise to
+            log.error("the new settings were refused; the old ones serve on", error=str(error))
+
+    signal.signal(signal.SIGHUP, reload)

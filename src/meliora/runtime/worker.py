@@ -1,0 +1,180 @@
+"""The worker process: moves the spool into the store, keeps the roll-ups, deletes what is old, exports what is asked for.
+
+Each task has a rhythm of its own; one that fails is logged, waits, and is tried again, and never stops the others.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from meliora import __version__
+from meliora.clock import Clock, SystemClock
+from meliora.errors import MelioraError
+from meliora.runtime.shared import effective, on_signals, open_store, private_dir, spool_dir, start_logging
+from meliora.settings import Settings
+from meliora.store.store import Store
+from meliora.telemetry.ingest import Ingester, IngestReport
+from meliora.telemetry.processes import WorkerBeat, note
+from meliora.telemetry.spool import SpoolReader, spool_bytes
+
+log = structlog.get_logger(__name__)
+
+BEAT_SECONDS = 5.0
+ROLLUP_SECONDS = 5.0
+"""Windows that have changed are rolled up this often, so that analytics are never further behind."""
+SWEEP_SECONDS = 300.0
+RETENTION_SECONDS = 600.0
+EXPORT_SECONDS = 2.0
+LONGEST_WAIT = 60.0
+
+
+@dataclass(slots=True)
+class Task:
+    """Something done again and again. `step` tells whether there is more to do at once."""
+
+    name: str
+    step: Callable[[], bool]
+    every: float
+    due: float = 0.0
+    failures: int = 0
+
+    def run(self, now: float) -> str | None:
+        """Do it once; give the error where it failed."""
+        try:
+            more = self.step()
+        except MelioraError as error:
+            self.failures += 1
+            self.due = now + min(LONGEST_WAIT, self.every * 2**self.failures)
+            log.error("a task failed and will be tried again", task=self.name, error=str(error), failures=self.failures)
+            return f"{self.name}: {error}"
+        self.failures = 0
+        self.due = now if more else now + self.every
+        return None
+
+
+class Worker:
+    """Run tasks, each at its time, until told to stop."""
+
+    def __init__(self, tasks: list[Task], clock: Clock) -> None:
+        self.tasks = tasks
+        self._clock = clock
+        self._stop = threading.Event()
+        self.errors: dict[str, str] = {}
+        """What is wrong now, by task."""
+
+    def stop(self) -> None:
+        """End after the current step."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Run until `stop`."""
+        while not self._stop.is_set():
+            self.once()
+            wait = min(task.due for task in self.tasks) - self._clock.monotonic()
+            if wait > 0:
+                self._stop.wait(wait)
+
+    def once(self) -> None:
+        """Run what is due."""
+        for task in self.tasks:
+            if self._stop.is_set():
+                return
+            now = self._clock.monotonic()
+            if task.due > now:
+                continue
+            error = task.run(now)
+            if error is None:
+                self.errors.pop(task.name, None)
+            else:
+                self.errors[task.name] = error
+
+
+class Ingest:
+    """The ingester as a task."""
+
+    def __init__(self, ingester: Ingester) -> None:
+        self._ingester = ingester
+        self.report = IngestReport()
+
+    def step(self) -> bool:
+        """Take what is there."""
+        report = self.report = self._ingester.step()
+        if report.quarantined or report.skipped_bytes:
+            log.error(
+                "records in the spool could not be read",
+                quarantined=report.quarantined,
+                skipped_bytes=report.skipped_bytes,
+            )
+        return report.more
+
+    def sweep(self) -> bool:
+        """Mark calls that nobody will finish."""
+        lost = self._ingester.sweep()
+        if lost:
+            log.warning("calls never ended: their gateway died while they ran", calls=lost)
+        return False
+
+
+def build(settings: Settings, store: Store, clock: Clock) -> Worker:
+    """Put the worker together."""
+    from meliora.store.sink import SpoolSink
+    from meliora.telemetry.retention import Retention
+
+    directory = private_dir(spool_dir(settings))
+    ingest = Ingest(Ingester(SpoolReader(directory), SpoolSink(store.engine, store.secret, clock.now_us), clock.now_us))
+    retention = Retention(store.housekeeping, settings.recording, clock.now_us, time.sleep)
+
+    def beat() -> bool:
+        errors = "; ".join(worker.errors.values()) or None
+        newer = ingest.report.newer
+        if newer:
+            errors = f"{len(newer)} segments wait for a newer version of Meliora."
+        note(
+            store.deployment,
+            WorkerBeat(
+                host=os.uname().nodename,
+                version=__version__,
+                pid=os.getpid(),
+                seen_us=clock.now_us(),
+                spool_bytes=spool_bytes(directory),
+                error=errors,
+            ),
+        )
+        return False
+
+    tasks = [
+        Task("ingest", ingest.step, max(0.05, settings.recording.ingest_interval)),
+        Task("rollups", lambda: store.windows.roll_up(clock.now_us()) > 0, ROLLUP_SECONDS),
+        Task("beat", beat, BEAT_SECONDS),
+        Task("sweep", ingest.sweep, SWEEP_SECONDS),
+        Task("retention", retention.step, RETENTION_SECONDS),
+    ]
+    if settings.otlp.enabled:
+        tasks.append(_exporter(settings, store))
+    worker = Worker(tasks, clock)
+    return worker
+
+
+def _exporter(settings: Settings, store: Store) -> Task:
+    from meliora.integrations.otlp import Exporter
+
+    exporter = Exporter.of(settings, store)
+    return Task("otlp", exporter.step, EXPORT_SECONDS)
+
+
+def run(settings: Settings, config: Path | None = None) -> None:
+    """Work until a signal."""
+    start_logging(settings, "worker")
+    settings = effective(settings)
+    with open_store(settings) as store:
+        worker = build(settings, store, SystemClock())
+        on_signals(worker.stop)
+        log.info("the worker works", version=__version__)
+        worker.run()
