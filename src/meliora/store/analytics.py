@@ -3,12 +3,19 @@ where a sum will do: each answer in under a second with a million calls."""
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import msgspec
 import sqlalchemy as sa
 
-from meliora.store.calls import Call
+from meliora.stats.histogram import LogHistogram
+from meliora.store.calls import Call, to_call
+from meliora.store.engine import reading
+from meliora.store.rows import AnyRow, page_size, ratio
+from meliora.store.sums import USAGE, day_of
+from meliora.store.tables import calls, feedback, rollups, usage_daily, usage_users
+from meliora.telemetry.rollups import WINDOW_US, window_of
 
 Grouping = Literal["model", "task", "user", "day", "feature", "key"]
 
@@ -95,33 +102,88 @@ class Analytics:
         self, tenant: str, by: Grouping, *, since_us: int | None = None, until_us: int | None = None, limit: int = 1000
     ) -> tuple[Usage, ...]:
         """Give sums a group: days in order, else the dearest first."""
-        raise NotImplementedError
+        table, column = _GROUPS[by]
+        named = column.label("group")
+        order = named if by == "day" else sa.desc("cost_micros")
+        query = sa.select(named, *_sums(table)).where(table.c.tenant == tenant, *_days(table, since_us, until_us))
+        query = query.group_by(column).order_by(order, named).limit(limit)
+        with reading(self._engine) as connection:
+            return tuple(_usage(row) for row in connection.execute(query))
 
     def total(self, tenant: str, *, since_us: int | None = None, until_us: int | None = None) -> Usage:
         """Give the sums over all groups; `group` is the tenant."""
-        raise NotImplementedError
+        query = sa.select(*_sums(usage_daily)).where(_D.tenant == tenant, *_days(usage_daily, since_us, until_us))
+        with reading(self._engine) as connection:
+            return _usage(connection.execute(query).one(), group=tenant)
 
     def tenants(self, *, since_us: int | None = None, until_us: int | None = None) -> tuple[Usage, ...]:
         """Give sums a tenant. For the administrator of the deployment: it is not confined to one."""
-        raise NotImplementedError
+        query = sa.select(_D.tenant.label("group"), *_sums(usage_daily)).where(*_days(usage_daily, since_us, until_us))
+        with reading(self._engine) as connection:
+            return tuple(_usage(row) for row in connection.execute(query.group_by(_D.tenant).order_by(_D.tenant)))
 
     def top_expensive(
         self, tenant: str, *, limit: int = 10, since_us: int | None = None, until_us: int | None = None
     ) -> tuple[Call, ...]:
         """Give the dearest calls, the dearest first; those of unknown cost are not among them."""
-        raise NotImplementedError
+        c = calls.c
+        query = sa.select(*[c[name] for name in Call.__struct_fields__])
+        query = query.where(c.tenant == tenant, c.cost_micros.is_not(None), *_between(c.started_us, since_us, until_us))
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(c.cost_micros.desc()).limit(page_size(limit)))
+            return tuple(to_call(row) for row in rows)
 
     def error_rate(
         self, tenant: str, *, model: str | None = None, since_us: int | None = None, until_us: int | None = None
     ) -> ErrorRate:
         """Give the share of failures; finished windows of five minutes that touch the interval."""
-        raise NotImplementedError
+        since, until = _windows(since_us, until_us)
+        total = sa.select(*[_sum(_R[name]) for name in ("calls", "errors", "cancelled")])
+        total = total.where(_R.tenant == tenant, *_between(_R.window_start, since, until))
+        c = calls.c
+        started = [c.tenant == tenant, *_between(c.started_us, since, until)]
+        codes = sa.select(c.error_code, sa.func.count()).where(*started, c.outcome == sa.text("'error'"))
+        gone = sa.select(sa.func.count()).where(*started, c.state != sa.text("'finished'"), c.state == "lost")
+        if model is not None:
+            total = total.where(_R.model == model)
+            codes, gone = codes.where(c.model == model), gone.where(c.model == model)
+        with reading(self._engine) as connection:
+            served, errors, cancelled = map(int, connection.execute(total).one())
+            by_code = connection.execute(codes.group_by(c.error_code)).all()
+            lost = connection.execute(gone).scalar_one()
+        return ErrorRate(
+            calls=served,
+            errors=errors,
+            cancelled=cancelled,
+            lost=lost,
+            rate=ratio(errors, served),
+            by_code={row[0] or "unknown": row[1] for row in by_code},
+        )
 
     def ranking(
         self, tenant: str, *, task: str | None = None, since_us: int | None = None, until_us: int | None = None
     ) -> tuple[ModelRank, ...]:
         """Give the models, the highest success rate first, then the cheaper, then the faster."""
-        raise NotImplementedError
+        days = _days(usage_daily, since_us, until_us)
+        query = sa.select(_D.model, *_sums(usage_daily)).where(_D.tenant == tenant, _D.model != "", *days)
+        f = feedback.c
+        said = sa.select(f.model_used, sa.func.count(), sa.func.sum(f.value))
+        said = said.where(f.tenant == tenant, f.model_used.is_not(None), *_between(f.updated_at, since_us, until_us))
+        if task is not None:
+            query, said = query.where(_D.task == task), said.where(f.task_type == task)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.group_by(_D.model)).all()
+            words = {row[0]: (row[1], row[2]) for row in connection.execute(said.group_by(f.model_used))}
+        ranks = [_rank(row, *words.get(row.model, (0, 0.0))) for row in rows]
+        unknown = math.inf
+        ranks.sort(
+            key=lambda rank: (
+                -(rank.success_rate or 0.0),
+                unknown if rank.avg_cost_micros is None else rank.avg_cost_micros,
+                unknown if rank.avg_latency_ms is None else rank.avg_latency_ms,
+            )
+        )
+        return tuple(ranks)
 
     def distribution(
         self,
@@ -134,4 +196,108 @@ class Analytics:
         until_us: int | None = None,
     ) -> Distribution:
         """Give percentiles over the windows of five minutes that touch the interval."""
-        raise NotImplementedError
+        since, until = _windows(since_us, until_us)
+        query = sa.select(_R.latency, _R.ttft, _R.cost)
+        query = query.where(_R.tenant == tenant, *_between(_R.window_start, since, until))
+        for column, wanted in ((_R.model, model), (_R.task, task), (_R.endpoint, endpoint)):
+            if wanted is not None:
+                query = query.where(column == wanted)
+        sums = LogHistogram(), LogHistogram(), LogHistogram()
+        with reading(self._engine) as connection:
+            for row in connection.execute(query):
+                for held, plain in zip(sums, row, strict=True):
+                    held.merge(LogHistogram.from_json(plain))
+        latency, ttft, cost = sums
+        return Distribution(
+            latency_ms=_percentiles(latency, 1000), ttft_ms=_percentiles(ttft, 1000), cost_micros=_percentiles(cost, 1)
+        )
+
+
+_D = usage_daily.c
+_R = rollups.c
+_GROUPS: dict[Grouping, tuple[sa.Table, sa.Column[str]]] = {
+    "model": (usage_daily, _D.model),
+    "task": (usage_daily, _D.task),
+    "feature": (usage_daily, _D.feature),
+    "key": (usage_daily, _D.key_id),
+    "day": (usage_daily, _D.day),
+    "user": (usage_users, usage_users.c.user_id),
+}
+
+
+def _sum(column: sa.Column[int]) -> sa.ColumnElement[int]:
+    # PostgreSQL gives sums of integers as decimals.
+    return sa.cast(sa.func.coalesce(sa.func.sum(column), 0), sa.BigInteger).label(column.name)
+
+
+def _sums(table: sa.Table) -> list[sa.ColumnElement[int]]:
+    return [_sum(table.c[name]) for name in USAGE]
+
+
+def _usage(row: AnyRow, group: str | None = None) -> Usage:
+    values = {name: row._mapping[name] for name in USAGE if name in Usage.__struct_fields__}
+    return Usage(group=group if group is not None else row._mapping["group"] or None, **values)
+
+
+def _days(table: sa.Table, since_us: int | None, until_us: int | None) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = []
+    if since_us is not None:
+        found.append(table.c.day >= day_of(since_us))
+    if until_us is not None:
+        found.append(table.c.day <= day_of(until_us - 1))
+    return found
+
+
+def _windows(since_us: int | None, until_us: int | None) -> tuple[int | None, int | None]:
+    """Widen an interval to whole windows."""
+    return (
+        None if since_us is None else window_of(since_us),
+        None if until_us is None else window_of(until_us - 1) + WINDOW_US,
+    )
+
+
+def _between(column: sa.Column[int], since: int | None, until: int | None) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = []
+    if since is not None:
+        found.append(column >= since)
+    if until is not None:
+        found.append(column < until)
+    return found
+
+
+def _rank(row: AnyRow, words: int, worth: float) -> ModelRank:
+    successes = row.calls - row.errors - row.cancelled
+    judged = row.calls - row.cancelled
+    priced = row.calls - row.unpriced
+    latency = ratio(row.latency_us, row.timed)
+    return ModelRank(
+        model=row.model,
+        calls=row.calls,
+        successes=successes,
+        success_rate=ratio(successes, judged),
+        timed=row.timed,
+        latency_sum_us=row.latency_us,
+        avg_latency_ms=None if latency is None else latency / 1000,
+        priced=priced,
+        cost_sum_micros=row.cost_micros,
+        avg_cost_micros=ratio(row.cost_micros, priced),
+        feedback=words,
+        feedback_sum=worth,
+        avg_feedback=ratio(worth, words),
+    )
+
+
+def _percentiles(histogram: LogHistogram, scale: float) -> Percentiles:
+    mean = histogram.mean()
+    p50, p95, p99 = (
+        (value / scale for value in histogram.quantiles((0.5, 0.95, 0.99))) if mean is not None else (None,) * 3
+    )
+    return Percentiles(
+        count=histogram.count,
+        mean=None if mean is None else mean / scale,
+        min=None if mean is None else histogram.least / scale,
+        max=None if mean is None else histogram.greatest / scale,
+        p50=p50,
+        p95=p95,
+        p99=p99,
+    )

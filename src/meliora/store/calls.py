@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from meliora.errors import NotFound
 from meliora.store.cursors import Page, decode, encode
 from meliora.store.engine import reading
-from meliora.store.rows import before, page_size
+from meliora.store.rows import AnyRow, before, page_size
 from meliora.store.tables import call_contents, calls
 
 CallState = Literal["open", "finished", "lost"]
@@ -170,7 +170,7 @@ _T = calls.c
 _SELECT = sa.select(*[_T[name] for name in Call.__struct_fields__])
 
 
-def to_call(row: sa.Row[Any]) -> Call:
+def to_call(row: AnyRow) -> Call:
     """Make a `Call` of a row that has all its columns."""
     return Call(**row._mapping)
 

@@ -8,7 +8,11 @@ from typing import Any, Protocol
 import msgspec
 import sqlalchemy as sa
 
-from meliora.store.cursors import Page
+from meliora.errors import InvalidRequest, NotFound
+from meliora.store.cursors import Page, decode, encode
+from meliora.store.engine import reading, writing
+from meliora.store.rows import AnyRow, before, insert_into, page_size
+from meliora.store.tables import calls, feedback, feedback_history
 
 VALUES = {
     "thumbs_up": 1.0,
@@ -98,15 +102,58 @@ class Feedbacks:
         Raises `NotFound` for an id that never existed or is another tenant's, `InvalidRequest` for an unknown kind,
         or none or several ids.
         """
-        raise NotImplementedError
+        value = VALUES.get(given.feedback_type)
+        if value is None:
+            kinds = ", ".join(VALUES)
+            raise InvalidRequest(
+                f"{given.feedback_type!r} is no kind of feedback.", hint=f"Kinds: {kinds}.", field="feedback_type"
+            )
+        named = [name for name in _IDS if getattr(given, name)]
+        if len(named) != 1:
+            raise InvalidRequest("Name exactly one of call_id, message_id and response_id.", field="call_id")
+        now = self._clock_us()
+        with writing(self._engine) as connection:
+            row = self._row(tenant, given, _find(connection, tenant, named[0], getattr(given, named[0])))
+            row |= {"value": value, "updated_at": now}
+            insert = insert_into(connection, feedback).values(tenant=tenant, created_at=now, **row)
+            connection.execute(insert.on_conflict_do_update(index_elements=["tenant", "call_id"], set_=row))
+            word = {name: row[name] for name in _WORD} | {"tenant": tenant, "given_at": now}
+            connection.execute(sa.insert(feedback_history).values(**word))
+            return _get(connection, tenant, row["call_id"])
+
+    def _row(self, tenant: str, given: FeedbackGiven, call: AnyRow | None) -> dict[str, Any]:
+        """Complete what was given by what is known of the call. Raises `NotFound` where there is no such call."""
+        row = msgspec.structs.asdict(given)
+        del row["response_id"]
+        if call is not None:
+            known = {"model_used": call.model, "task_type": call.task, "message_id": call.message_id}
+            known |= {"user_id": call.user_id, "call_id": call.id}
+            return {name: known.get(name) if value is None else value for name, value in row.items()} | {
+                "call_id": call.id,
+                "pending": call.state != "finished",
+            }
+        if given.call_id is not None:
+            call_id = given.call_id if self._issued(given.call_id) else None
+        else:
+            call_id = self._unseen and self._unseen.find(
+                tenant, message_id=given.message_id, response_id=given.response_id
+            )
+        if not call_id:
+            what = given.call_id or given.message_id or given.response_id
+            raise NotFound(f"There is no call {what!r} to give feedback on.")
+        return row | {"call_id": call_id, "pending": True}
 
     def get(self, tenant: str, call_id: str) -> Feedback:
         """Give what stands for a call. Raises `NotFound`."""
-        raise NotImplementedError
+        with reading(self._engine) as connection:
+            return _get(connection, tenant, call_id)
 
     def history(self, tenant: str, call_id: str) -> tuple[FeedbackWord, ...]:
         """Give all that was said about a call, oldest first; empty where nothing was."""
-        raise NotImplementedError
+        query = sa.select(*[_H[name] for name in _WORD if name != "call_id"], _H.given_at.label("given_us"))
+        query = query.where(_H.tenant == tenant, _H.call_id == call_id).order_by(_H.id)
+        with reading(self._engine) as connection:
+            return tuple(FeedbackWord(**row._mapping) for row in connection.execute(query))
 
     def list(
         self,
@@ -119,4 +166,43 @@ class Feedbacks:
         cursor: str | None = None,
     ) -> Page[Feedback]:
         """Give what stands, the last given first; at most 500."""
-        raise NotImplementedError
+        limit = page_size(limit)
+        query = _SELECT.where(_T.tenant == tenant)
+        for column, wanted in ((_T.user_id, user), (_T.model_used, model), (_T.task_type, task)):
+            if wanted is not None:
+                query = query.where(column == wanted)
+        if cursor is not None:
+            query = query.where(before(_T.updated_at, _T.id, decode(cursor, int)))
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(_T.updated_at.desc(), _T.id.desc()).limit(limit + 1)).all()
+        found = tuple(Feedback(**row._mapping) for row in rows[:limit])
+        return Page(found, encode(found[-1].updated_us, found[-1].id) if len(rows) > limit else None)
+
+
+_T = feedback.c
+_H = feedback_history.c
+_IDS = {"call_id": calls.c.id, "message_id": calls.c.message_id, "response_id": calls.c.response_id}
+_WORD = ("call_id", "feedback_type", "value", "user_id", "comment", "metadata")
+_SELECT = sa.select(
+    *[_T[name] for name in Feedback.__struct_fields__ if not name.endswith("_us")],
+    _T.created_at.label("created_us"),
+    _T.updated_at.label("updated_us"),
+)
+
+
+def _get(connection: sa.Connection, tenant: str, call_id: str) -> Feedback:
+    row = connection.execute(_SELECT.where(_T.tenant == tenant, _T.call_id == call_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"No feedback was given on call {call_id!r}.")
+    return Feedback(**row._mapping)
+
+
+def _find(connection: sa.Connection, tenant: str, kind: str, wanted: str) -> AnyRow | None:
+    """Give the call meant, the newest of several. Raises `NotFound` where it belongs to another tenant."""
+    c = calls.c
+    query = sa.select(c.id, c.state, c.model, c.task, c.message_id, c.user_id)
+    own = query.where(c.tenant == tenant, _IDS[kind] == wanted).order_by(c.started_us.desc()).limit(1)
+    row = connection.execute(own).one_or_none()
+    if row is None and kind == "call_id" and connection.execute(query.where(c.id == wanted)).one_or_none() is not None:
+        raise NotFound(f"There is no call {wanted!r} to give feedback on.")
+    return row

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from meliora.errors import Conflict, InvalidRequest, NotFound
 from meliora.gateway.state import KeyHash, KeyState, Scope
 from meliora.store.engine import reading, writing
-from meliora.store.rows import insert_into, new_id
+from meliora.store.rows import AnyRow, insert_into, new_id
 from meliora.store.tables import key_hashes, keys
 
 SECRET_PREFIX = "mel_"
@@ -158,13 +158,13 @@ _SHORTEST = 24
 _TUPLES = ("scopes", "models", "regions")
 
 
-def to_state(row: sa.Row[Any], hashes: tuple[KeyHash, ...]) -> KeyState:
+def to_state(row: AnyRow, hashes: tuple[KeyHash, ...]) -> KeyState:
     """Make of a row what the request path needs."""
     plain = {name: row._mapping[name] for name in KeyState.__struct_fields__ if name != "hashes"}
     return KeyState(**_tupled(plain), hashes=hashes)
 
 
-def _key(row: sa.Row[Any]) -> Key:
+def _key(row: AnyRow) -> Key:
     return Key(**_tupled(dict(row._mapping)))
 
 

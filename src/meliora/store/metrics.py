@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
 import sqlalchemy as sa
 
-from meliora.store.cursors import Page
+from meliora.errors import InvalidRequest
+from meliora.stats.histogram import LogHistogram
+from meliora.store.cursors import Page, decode, encode
+from meliora.store.engine import reading, writing
+from meliora.store.rows import AnyRow, before, page_size
+from meliora.store.tables import performance_metrics
 
 
 class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,11 +80,33 @@ class Metrics:
 
         Raises `InvalidRequest` for an empty name or a value that is no finite number below 1e14.
         """
-        raise NotImplementedError
+        if not name:
+            raise InvalidRequest("A metric needs a name.", field="name")
+        if not abs(value) < _MOST:  # also for nan
+            raise InvalidRequest(f"value is {value}.", hint="Write a finite number below 1e14.", field="value")
+        category = (context or {}).get("category")
+        row = {
+            "tenant": tenant,
+            "metric_name": name,
+            "metric_type": "value",
+            "metric_value": round(value, 6),
+            "metric_unit": unit,
+            "context": context,
+            "category": category if isinstance(category, str) else None,
+            "samples": 1,
+            "recorded_at": self._clock_us(),
+        }
+        with writing(self._engine) as connection:
+            made = connection.execute(sa.insert(performance_metrics).values(**row).returning(*_COLUMNS)).one()
+        return MetricPoint(**made._mapping)
 
     def names(self, tenant: str) -> tuple[MetricName, ...]:
         """Give the metrics of a tenant by name."""
-        raise NotImplementedError
+        counted = sa.func.count().label("points")
+        query = sa.select(_T.metric_name, sa.func.max(_T.metric_unit), counted, sa.func.max(_T.recorded_at))
+        query = query.where(_T.tenant == tenant).group_by(_T.metric_name).order_by(_T.metric_name)
+        with reading(self._engine) as connection:
+            return tuple(MetricName(*row) for row in connection.execute(query))
 
     def list(
         self,
@@ -92,7 +119,14 @@ class Metrics:
         cursor: str | None = None,
     ) -> Page[MetricPoint]:
         """Give points, the newest first; at most 500."""
-        raise NotImplementedError
+        limit = page_size(limit)
+        query = sa.select(*_COLUMNS).where(_T.tenant == tenant, *_within(name, since_us, until_us))
+        if cursor is not None:
+            query = query.where(before(_T.recorded_at, _T.id, decode(cursor, int)))
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(_T.recorded_at.desc(), _T.id.desc()).limit(limit + 1)).all()
+        found = tuple(MetricPoint(**row._mapping) for row in rows[:limit])
+        return Page(found, encode(found[-1].recorded_us, found[-1].id) if len(rows) > limit else None)
 
     def analyze(
         self,
@@ -104,4 +138,71 @@ class Metrics:
         until_us: int | None = None,
     ) -> tuple[MetricSummary, ...]:
         """Summarise each metric, by name. `task_type` keeps points whose context names that `task` or `task_type`."""
-        raise NotImplementedError
+        columns = [_T[c] for c in ("metric_name", "metric_type", "metric_value", "metric_unit")]
+        extremes = [_T.min_value, _T.max_value, _T.samples, _T.recorded_at]
+        query = sa.select(*columns, *extremes).where(_T.tenant == tenant, *_within(name, since_us, until_us))
+        if task_type is not None:
+            named = [_T.context[key].as_string() == task_type for key in ("task", "task_type", "taskType")]
+            query = query.where(sa.or_(*named))
+        groups: dict[str, list[AnyRow]] = {}
+        with reading(self._engine) as connection:
+            # The newest are kept where there are more than can be summarised in a moment.
+            rows = connection.execute(query.order_by(_T.recorded_at.desc(), _T.id.desc()).limit(_SUMMARISED)).all()
+        for row in reversed(rows):
+            groups.setdefault(row.metric_name, []).append(row)
+        return tuple(_summary(found) for _, found in sorted(groups.items()))
+
+
+_MOST = 1e14
+_SUMMARISED = 200_000
+_T = performance_metrics.c
+_COLUMNS = [
+    *[_T[name] for name in MetricPoint.__struct_fields__ if not name.endswith("_us")],
+    _T.window_start.label("window_start_us"),
+    _T.recorded_at.label("recorded_us"),
+]
+
+
+def _within(name: str | None, since_us: int | None, until_us: int | None) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = []
+    if name is not None:
+        found.append(_T.metric_name == name)
+    if since_us is not None:
+        found.append(_T.recorded_at >= since_us)
+    if until_us is not None:
+        found.append(_T.recorded_at < until_us)
+    return found
+
+
+def _summary(rows: Sequence[AnyRow]) -> MetricSummary:
+    """Summarise one metric; `rows` are in the order of time and not empty."""
+    observed = [row for row in rows if row.metric_type == "value"]
+    used = observed or rows
+    middle = (used[0].recorded_at + used[-1].recorded_at) / 2
+    early = [row for row in used if row.recorded_at <= middle]
+    late = [row for row in used if row.recorded_at > middle] or early
+    first, last = _mean(early), _mean(late)
+    percentiles: list[float | None] = [None, None, None]
+    if observed:
+        histogram = LogHistogram()
+        for row in observed:
+            histogram.add(row.metric_value)
+        percentiles = [*histogram.quantiles((0.5, 0.95, 0.99))]
+    return MetricSummary(
+        metric_name=used[-1].metric_name,
+        metric_unit=used[-1].metric_unit,
+        count=sum(row.samples for row in used),
+        mean=_mean(used),
+        min=min(row.metric_value if row.min_value is None else row.min_value for row in used),
+        max=max(row.metric_value if row.max_value is None else row.max_value for row in used),
+        p50=percentiles[0],
+        p95=percentiles[1],
+        p99=percentiles[2],
+        first=first,
+        last=last,
+        change=(last - first) / abs(first) if first and late is not early else None,
+    )
+
+
+def _mean(rows: Sequence[AnyRow]) -> float:
+    return sum(row.metric_value * row.samples for row in rows) / max(1, sum(row.samples for row in rows))

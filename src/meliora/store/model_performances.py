@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from meliora.errors import InvalidRequest
 from meliora.store.engine import reading, writing
-from meliora.store.rows import insert_into, ratio
+from meliora.store.rows import AnyRow, insert_into, ratio
 from meliora.store.tables import model_performance
 
 
@@ -117,7 +116,7 @@ def _micros(usd: float) -> int:
     return max(1, round(usd * 1e6)) if usd else 0
 
 
-def _performance(row: sa.Row[Any]) -> ModelPerformance:
+def _performance(row: AnyRow) -> ModelPerformance:
     cost = ratio(row.cost_sum_micros, row.priced_calls)
     return ModelPerformance(
         **row._mapping,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from meliora.errors import InvalidRequest
+
+AnyRow: TypeAlias = "sa.Row[*tuple[Any, ...]]"
+"""A row of whatever columns."""
 
 MOST = 500
 """Rows that one page may hold."""

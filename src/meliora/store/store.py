@@ -16,14 +16,19 @@ from meliora.store.budgets import Budgets
 from meliora.store.calls import Calls
 from meliora.store.deployment import Deployment
 from meliora.store.engine import connect, database_url
-from meliora.store.feedbacks import Feedbacks, Unseen
+from meliora.store.feedbacks import Feedbacks
 from meliora.store.gateways import Gateways
+from meliora.store.housekeeping import StoreHousekeeping
 from meliora.store.keys import Keys
 from meliora.store.metrics import Metrics
 from meliora.store.model_performances import ModelPerformances
 from meliora.store.rules import Rules
+from meliora.store.sink import SpoolSink
 from meliora.store.states import States
+from meliora.store.windows import RollupWindows
 from meliora.telemetry.ids import CallIds
+from meliora.telemetry.pending import Pending
+from meliora.telemetry.spool import SpoolReader
 
 
 def now_us() -> int:
@@ -32,7 +37,10 @@ def now_us() -> int:
 
 
 class Store:
-    """Everything that is kept. Safe to share between threads; the schema must be there (`migrate.upgrade`)."""
+    """Everything that is kept. Safe to share between threads; the schema must be there (`migrate.upgrade`).
+
+    With `spool`, the directory of this machine's spool, feedback also finds calls that are not ingested yet.
+    """
 
     def __init__(
         self,
@@ -41,12 +49,14 @@ class Store:
         clock_us: Callable[[], int] = now_us,
         randbytes: Callable[[int], bytes] = os.urandom,
         budget_slice: float = 0.05,
-        unseen: Unseen | None = None,
+        spool: Path | None = None,
     ) -> None:
         self.engine = engine
         self.deployment = Deployment(engine, randbytes)
         self.secret = self.deployment.secret()
         self.call_ids = CallIds(bytes.fromhex(self.secret), clock_us, randbytes)
+        self.sink = SpoolSink(engine, self.secret, clock_us)
+        unseen = None if spool is None else Pending(SpoolReader(spool), self.sink.offsets)
         self.calls = Calls(engine)
         self.feedbacks = Feedbacks(engine, clock_us, self.call_ids.issued, unseen)
         self.metrics = Metrics(engine, clock_us)
@@ -58,6 +68,8 @@ class Store:
         self.gateways = Gateways(engine)
         self.analytics = Analytics(engine)
         self.activity = Activity(engine, clock_us)
+        self.windows = RollupWindows(engine)
+        self.housekeeping = StoreHousekeeping(engine, self.secret, clock_us)
 
     @classmethod
     def open(cls, url: str, state_dir: Path, *, pool_size: int = 5, budget_slice: float = 0.05) -> Store:
@@ -69,7 +81,7 @@ class Store:
 
         engine = connect(database_url(url, state_dir), pool_size=pool_size)
         check(engine)
-        return cls(engine, budget_slice=budget_slice)
+        return cls(engine, budget_slice=budget_slice, spool=state_dir / "spool")
 
     def close(self) -> None:
         """Close all connections."""

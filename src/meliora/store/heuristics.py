@@ -1,33 +1,17 @@
-"""What `telemetry.improvement` asks for: routing rules as heuristics, and the manager over a whole store.
+"""Routing rules as `telemetry.improvement` sees them: what was learned about a rule lives in its metadata.
 
-What was learned about a rule lives in its metadata, so that a heuristic is nothing but a rule that calls are routed by.
+So a heuristic is nothing but a rule that calls are routed by.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from meliora.routing.rules import validate_pattern
-from meliora.store.migrate import upgrade
 from meliora.store.rules import Rule, Rules, RuleWish
-from meliora.store.store import Store
-from meliora.telemetry.improvement import Heuristic, ImprovementManager, Sources
+from meliora.telemetry.improvement import Heuristic
 
 _LEARNED = {"reasoning": "reasoning", "success_rate": "successRate", "usage_count": "usageCount"}
 """Field of a heuristic, and the name it has in the metadata of a rule."""
-
-
-def improvement(store: Store) -> ImprovementManager:
-    """Give the improvement manager that works on a store. Regression tests and bug patterns are not kept yet."""
-    return ImprovementManager(
-        Sources(
-            heuristics=RuleHeuristics(store.rules),
-            metrics=store.metrics,
-            performances=store.model_performances,
-            check_pattern=validate_pattern,
-            create_tables=lambda: upgrade(store.engine),
-        )
-    )
 
 
 class RuleHeuristics:

@@ -1,0 +1,62 @@
+"""Erasure of a person's traces: in the tables at once, in the spool when its records are ingested."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import msgspec
+import sqlalchemy as sa
+
+from meliora.store.tables import erasures
+from meliora.telemetry.records import CallBegun, CallFinished
+
+ERASED = "erased"
+
+
+def subject_of(secret: str, tenant: str, user: str) -> str:
+    """Give the keyed hash by which an erased person is known, and nothing else."""
+    body = f"{len(tenant)}:{tenant}{user}".encode()
+    return blake2b(body, key=bytes.fromhex(secret)[:64], digest_size=16).hexdigest()
+
+
+class Erased:
+    """The erased people of a deployment, and when each was erased last. False where there are none."""
+
+    def __init__(self, secret: str, until_us: dict[str, int]) -> None:
+        self._secret = secret
+        self._until_us = until_us
+
+    def __bool__(self) -> bool:
+        return bool(self._until_us)
+
+    def covers(self, tenant: str, user: str | None, started_us: int) -> bool:
+        """Say whether a call of this person is to be stripped: it began before the erasure."""
+        return user is not None and started_us <= self._until_us.get(subject_of(self._secret, tenant, user), -1)
+
+    def begun(self, record: CallBegun) -> CallBegun:
+        """Strip a record where its person was erased."""
+        if not self.covers(record.tenant, record.user, record.started_us):
+            return record
+        return msgspec.structs.replace(record, user=None, session=None)
+
+    def finished(self, record: CallFinished) -> CallFinished:
+        """Strip a record where its person was erased: who, what was said, and what was derived from it."""
+        if not self.covers(record.tenant, record.user, record.started_us):
+            return record
+        return msgspec.structs.replace(
+            record,
+            user=None,
+            session=None,
+            tags={},
+            request_text=None,
+            response_text=None,
+            error_message=None,
+            prompt_hash=None,
+            content="off",
+        )
+
+
+def erased_subjects(connection: sa.Connection, secret: str) -> Erased:
+    """Read who was erased. Within an ingest transaction, so that none is missed."""
+    query = sa.select(erasures.c.subject, sa.func.max(erasures.c.at)).group_by(erasures.c.subject)
+    return Erased(secret, {row[0]: row[1] for row in connection.execute(query)})

@@ -1,0 +1,131 @@
+"""What retention and erasure ask for: rows deleted in batches, and a person's traces taken out of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+import sqlalchemy as sa
+
+from meliora.store.engine import reading, writing
+from meliora.store.erasures import ERASED, subject_of
+from meliora.store.sink import next_sequence
+from meliora.store.tables import (
+    call_contents,
+    calls,
+    dirty_windows,
+    erasures,
+    feedback,
+    feedback_history,
+    spool_segments,
+    usage_users,
+)
+from meliora.store.windows import mark_pruned
+from meliora.telemetry.rollups import window_of
+
+_C = calls.c
+
+
+class Erasure(msgspec.Struct, frozen=True, kw_only=True):
+    """What an erasure found. Records still in the spool are stripped when they are ingested; they are not counted here."""
+
+    subject: str
+    """Keyed hash of tenant and user: all that is remembered of the person."""
+    at_us: int
+    calls: int
+    contents: int
+    feedback: int
+    history: int
+
+
+class StoreHousekeeping:
+    """Implement `telemetry.retention.Housekeeping` on the store, and erase people."""
+
+    def __init__(self, engine: sa.Engine, secret: str, clock_us: Callable[[], int]) -> None:
+        self._engine = engine
+        self._secret = secret
+        self._clock_us = clock_us
+
+    def drop_contents(self, before_us: int, limit: int) -> int:
+        """Delete the content of calls that began earlier; the calls then say that it is erased."""
+        old = sa.select(call_contents.c.call_id).where(call_contents.c.started_us < before_us)
+        with writing(self._engine) as connection:
+            ids = connection.execute(old.order_by(call_contents.c.started_us).limit(limit)).scalars().all()
+            connection.execute(sa.delete(call_contents).where(call_contents.c.call_id.in_(ids)))
+            connection.execute(sa.update(calls).where(_C.id.in_(ids)).values(content=ERASED))
+        return len(ids)
+
+    def drop_calls(self, before_us: int, limit: int) -> int:
+        """Delete calls of windows that lie before `before_us` and are rolled up."""
+        before_us = window_of(before_us)
+        dropped = 0
+        for tenant in list(self._tenants()):
+            with writing(self._engine) as connection:
+                last = next_sequence(connection, 0) - 1
+                waiting = sa.select(sa.func.min(dirty_windows.c.window_start)).where(dirty_windows.c.tenant == tenant)
+                first = connection.execute(waiting).scalar()
+                until = before_us if first is None else min(before_us, first)
+                old = sa.select(_C.id).where(_C.tenant == tenant, _C.started_us < until)
+                ids = connection.execute(old.order_by(_C.started_us).limit(limit - dropped)).scalars().all()
+                if ids:
+                    mark_pruned(connection, tenant, until, last)
+                    connection.execute(sa.delete(call_contents).where(call_contents.c.call_id.in_(ids)))
+                    connection.execute(sa.delete(calls).where(_C.id.in_(ids)))
+            dropped += len(ids)
+            if dropped >= limit:
+                break
+        return dropped
+
+    def forget_segments(self, before_us: int) -> int:
+        """Forget segments done before `before_us`."""
+        with writing(self._engine) as connection:
+            return connection.execute(sa.delete(spool_segments).where(spool_segments.c.done_us < before_us)).rowcount
+
+    def erase(self, tenant: str, user: str) -> Erasure:
+        """Take a person out: content, session, tags and hash of their calls, their feedback's words, their daily sums.
+
+        Calls themselves, their cost and their counts stay, without a name. Holds ingest while it runs.
+        """
+        subject = subject_of(self._secret, tenant, user)
+        with writing(self._engine) as connection:
+            next_sequence(connection, 0)
+            at = self._clock_us()
+            mine = sa.select(_C.id).where(_C.tenant == tenant, _C.user_id == user)
+            contents = connection.execute(sa.delete(call_contents).where(call_contents.c.call_id.in_(mine))).rowcount
+            words = []
+            for table in (feedback, feedback_history):
+                said = sa.and_(table.c.tenant == tenant, sa.or_(table.c.user_id == user, table.c.call_id.in_(mine)))
+                nothing = {"user_id": None, "comment": None, "metadata": sa.null()}
+                words.append(connection.execute(sa.update(table).where(said).values(**nothing)).rowcount)
+            stripped = connection.execute(
+                sa.update(calls)
+                .where(_C.tenant == tenant, _C.user_id == user)
+                .values(
+                    user_id=None,
+                    session_id=None,
+                    tags=sa.null(),
+                    error_message=None,
+                    prompt_hash=None,
+                    content=sa.case((_C.content.in_(("redacted", "full")), ERASED), else_=_C.content),
+                )
+            ).rowcount
+            days = usage_users.c
+            connection.execute(sa.delete(usage_users).where(days.tenant == tenant, days.user_id == user))
+            found = Erasure(
+                subject=subject, at_us=at, calls=stripped, contents=contents, feedback=words[0], history=words[1]
+            )
+            counts = {name: getattr(found, name) for name in ("calls", "contents", "feedback", "history")}
+            row = {"tenant": tenant, "subject": subject, "at": at, "counts": counts}
+            connection.execute(sa.insert(erasures).values(**row))
+        return found
+
+    def _tenants(self) -> Iterator[str]:
+        """Give the tenants that have calls, hopping through the index from one to the next."""
+        last: str | None = None
+        with reading(self._engine) as connection:
+            while True:
+                query = sa.select(sa.func.min(_C.tenant))
+                last = connection.execute(query if last is None else query.where(_C.tenant > last)).scalar()
+                if last is None:
+                    return
+                yield last
