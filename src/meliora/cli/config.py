@@ -76,17 +76,21 @@ def document(
     example: Annotated[bool, typer.Option("--example", help="Print a commented meliora.toml instead.")] = False,
     directory: Annotated[Path, typer.Option(help="Where the documentation lies.")] = Path("docs"),
 ) -> None:
-    """Print the reference of all settings, written from the code."""
+    """Print the reference of all settings, or write it and that of all commands under docs/, from the code."""
+    from meliora.cli.reference import reference as commands
     from meliora.settings.document import example as example_text
     from meliora.settings.document import reference
 
     if not write and not check:
         say((example_text() if example else reference()).rstrip())
         return
-    for path, text in (
-        (directory / "configuration.md", reference()),
-        (directory / "meliora.example.toml", example_text()),
-    ):
+    texts = {
+        "configuration.md": reference(),
+        "meliora.example.toml": example_text(),
+        "cli.md": commands(),
+    }
+    for name, text in texts.items():
+        path = directory / name
         if write:
             path.write_text(text, encoding="utf-8")
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 import typer
 
-from meliora.cli.shared import Json, Tenant
+from meliora.cli.shared import Json, Tenant, say, show, store, when
 
 
 def erase(
@@ -18,4 +19,11 @@ def erase(
     """Erase a user's content, name and comments from the store and from what is still on its way there."""
     if not yes:
         typer.confirm(f"Erase everything of user {user!r} of tenant {tenant!r}? This cannot be undone.", abort=True)
-    raise NotImplementedError
+    with store() as opened:
+        done = opened.erasures.erase(tenant, user)
+    if json:
+        show(done)
+        return
+    for name, number in msgspec.structs.asdict(done).items():
+        say(f"{name.removesuffix('_us'):<12} {when(number) if name.endswith('_us') else number}")
+    say("What is still in the spool is stripped as it is ingested. Backups are not rewritten.")

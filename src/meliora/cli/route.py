@@ -90,21 +90,9 @@ def _pool(settings: Settings) -> Pool:
 
 def _rules(chosen: Settings) -> list[RuleState]:
     """Give the rules of the settings, and those of the store where it can be opened."""
-    from meliora.gateway.state import RuleState
+    from meliora.gateway.snapshot import rules_of
 
-    rules = [
-        RuleState(
-            id=rule.id or f"toml-{number}",
-            tenant=rule.tenant,
-            pattern=rule.pattern,
-            preferred_layer=rule.preferred_layer,
-            preferred_model=rule.preferred_model,
-            priority=rule.priority,
-            applies_to=rule.applies_to,
-        )
-        for number, rule in enumerate(chosen.rules, 1)
-        if rule.active
-    ]
+    rules = list(rules_of(chosen))
     try:
         with store() as opened:
             return [*opened.states.load((), now_us()).rules, *rules]

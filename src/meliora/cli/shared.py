@@ -46,8 +46,15 @@ def settings() -> Settings:
 def store() -> Store:
     """Open the local store. Use it in a `with`. Raises `StoreError`."""
     from meliora import runtime
+    from meliora.errors import StoreUnavailable
 
-    return runtime.open_store(settings())
+    chosen = settings()
+    if not chosen.store.url and not (chosen.server.state_dir / "meliora.db").is_file():
+        raise StoreUnavailable(
+            f"There is no database in {chosen.server.state_dir}.",
+            hint="`meliora up` makes it, and so does `meliora db upgrade`.",
+        )
+    return runtime.open_store(chosen)
 
 
 def say(text: str = "") -> None:
