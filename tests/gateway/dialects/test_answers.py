@@ -162,7 +162,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(
     st.sampled_from([("messages", "chat"), ("chat", "messages"), ("responses", "chat"), ("responses", "messages")]),
     st.dictionaries(st.sampled_from(NAMES), JUNK, max_size=5),

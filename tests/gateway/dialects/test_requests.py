@@ -20,7 +20,7 @@ from openai.types.responses import response_create_params
 from pydantic import TypeAdapter
 
 from meliora.errors import InvalidRequest, MelioraError, UntranslatableField
-from meliora.gateway.dialects.translate import Options, can_translate, crossing_table, translator
+from meliora.gateway.dialects.translate import Options, can_translate, crossing_table, thinking_style, translator
 from meliora.gateway.dialects.translate.fields import CHAT_TO_MESSAGES, MESSAGES_TO_CHAT, RESPONSES_TO_CHAT, TABLES
 
 ROOT = Path(__file__).parents[3]
@@ -427,7 +427,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.sampled_from(PAIRS),
     st.booleans(),
@@ -454,3 +454,28 @@ def test_nesting_without_end_is_refused_or_passed_on_but_never_a_crash():
         translator("messages", "chat", allow_loss=True, options=Options(created=1, new_id=str)).request(
             {**BASE["messages"], "messages": turns}
         )
+
+
+@pytest.mark.parametrize(
+    ("model", "style"),
+    [
+        ("claude-sonnet-4-5-20250929", "budget"),
+        ("claude-opus-4-20250514", "budget"),
+        ("anthropic.claude-3-7-sonnet-20250219-v1:0", "budget"),
+        ("claude-haiku-4-5", "budget"),
+        ("claude-opus-4-6", "adaptive"),
+        ("claude-sonnet-5-5", "adaptive"),
+        ("claude-opus-4-51", "adaptive"),
+        ("other", "adaptive"),
+    ],
+)
+def test_older_claude_models_are_told_a_budget(model, style):
+    assert thinking_style(model) == style
+
+
+def test_a_body_of_many_strange_blocks_is_translated_in_linear_time_and_its_loss_is_cut():
+    content = [{"type": "strange"}] * 50_000
+    _, lost = cross("messages", "chat", loss=True, messages=[{"role": "user", "content": content}, USER])
+    assert len(lost) == 100
+    items = [{"role": "assistant", "content": "x"}] * 20_000
+    assert len(sent("responses", "chat", input=[*items, USER])["messages"][0]["content"]) == 20_000

@@ -13,7 +13,8 @@ A responses client with a messages upstream goes by way of a chat-shaped middle 
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Literal
 
 from meliora.errors import InvalidRequest
 from meliora.gateway.dialects.translate.answers import chat_to_messages_answer, messages_to_chat_answer
@@ -29,11 +30,28 @@ from meliora.gateway.dialects.translate.to_messages import ToMessages
 from meliora.gateway.dialects.translate.to_responses import ToResponses
 from meliora.telemetry.records import Dialect
 
-__all__ = ["Options", "StreamTranslation", "Translation", "can_translate", "crossing_table", "translator"]
+__all__ = [
+    "Options",
+    "StreamTranslation",
+    "Translation",
+    "can_translate",
+    "crossing_table",
+    "thinking_style",
+    "translator",
+]
 
 _PAIRS: frozenset[tuple[Dialect, Dialect]] = frozenset(
     (("chat", "messages"), ("messages", "chat"), ("responses", "chat"), ("responses", "messages"))
 )
+
+
+# Claude 3.x, 4, 4.1 and 4.5, whatever stands before (Bedrock's prefix) and after (a date, a region's version).
+_BUDGET_ONLY = re.compile(r"claude-(?:3|(?:opus|sonnet|haiku)-4(?:-[0-5](?!\d)|-\d{8}|@|:|$))")
+
+
+def thinking_style(model: str) -> Literal["adaptive", "budget"]:
+    """Say how a Claude model is told to think; a name that is not known takes the newer way."""
+    return "budget" if _BUDGET_ONLY.search(model) else "adaptive"
 
 
 def can_translate(client: Dialect, upstream: Dialect) -> bool:
@@ -71,12 +89,14 @@ class Translation:
         if not isinstance(body, dict):
             raise InvalidRequest("The body must be a JSON object.")
         self._asked = body
-        crossing = Crossing(self.upstream, allow_loss=self._allow_loss)
+        by_way_of_chat = self.client == "responses" and self.upstream == "messages"
+        names = RESPONSES_NAMES if by_way_of_chat else None
+        crossing = Crossing(self.upstream, allow_loss=self._allow_loss, names=names)
         try:
             out = self._request(body, crossing)
         except RecursionError as error:
             raise InvalidRequest("The body is nested too deep.") from error
-        return out, tuple(crossing.lost)
+        return out, crossing.lost
 
     def _request(self, body: dict[str, Any], crossing: Crossing) -> dict[str, Any]:
         options = self._options
@@ -86,12 +106,7 @@ class Translation:
             return messages_to_chat(body, crossing, options)
         if self.upstream == "chat":
             return responses_to_chat(body, crossing, options)
-        inner = Crossing(self.upstream, allow_loss=self._allow_loss, names=RESPONSES_NAMES)
-        try:
-            middle = responses_to_chat(body, inner, options)
-            return chat_to_messages(middle, inner, options)
-        finally:
-            crossing.lost += inner.lost
+        return chat_to_messages(responses_to_chat(body, crossing, options), crossing, options)
 
     def response(self, body: dict[str, Any]) -> dict[str, Any]:
         """Give the client's answer for the upstream's. Raises `UpstreamBroken` for what is no answer."""
@@ -109,7 +124,9 @@ class Translation:
         options = self._options
         stages: list[Stage]
         if self.client == "chat":
-            stages = [FromMessages(options, include_usage=options.include_usage)]
+            wish = self._asked.get("stream_options")
+            wish = isinstance(wish, dict) and wish.get("include_usage") is True
+            stages = [FromMessages(options, include_usage=wish or options.include_usage)]
         elif self.client == "messages":
             stages = [ToMessages(options, thinking=wants_thinking(self._asked))]
         elif self.upstream == "messages":

@@ -12,6 +12,9 @@ import msgspec
 from meliora.errors import InvalidRequest, UntranslatableField
 from meliora.gateway.dialects.translate.fields import Field
 
+MAX_LOST = 100
+"""A body of many thousand strange blocks must not fill the record with their paths."""
+
 _CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -44,14 +47,14 @@ class Crossing:
         self._upstream = upstream
         self._allow_loss = allow_loss
         self._names = names or {}
-        self.lost: list[str] = []
+        self._lost: dict[str, None] = {}
 
     def drop(self, path: str, why: str = "") -> None:
         """Note that the value at `path` has no counterpart. Raises `UntranslatableField` where loss is not allowed."""
         path = self._names.get(path, path)
         if self._allow_loss:
-            if path not in self.lost:
-                self.lost.append(path)
+            if len(self._lost) < MAX_LOST:
+                self._lost[path] = None
             return
         reason = f" ({why})" if why and why != "no counterpart" else ""
         raise UntranslatableField(
@@ -59,6 +62,11 @@ class Crossing:
             hint="Leave it out, choose a model whose provider speaks your dialect, or use a key that allows loss.",
             field=path,
         )
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Paths of what was dropped, each once, in the order met; at most `MAX_LOST`."""
+        return tuple(self._lost)
 
     def invalid(self, path: str, what: str) -> InvalidRequest:
         """Make the error for a value that is wrong in the client's own dialect."""

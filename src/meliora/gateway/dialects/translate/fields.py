@@ -85,7 +85,10 @@ CHAT_TO_MESSAGES: dict[str, Field] = {
 
 MESSAGES_TO_CHAT: dict[str, Field] = {
     "model": _same(),
-    "messages": _to("messages", "see the parts below; a last turn of the assistant (prefill) is refused"),
+    "messages": _to(
+        "messages",
+        "see the parts below; a last turn of the assistant (prefill) is refused (with loss: sent as a turn like any other)",
+    ),
     "system": _to("messages", "the first message"),
     "stream": _to("stream, stream_options", "usage is asked for, where the provider takes it"),
     "max_tokens": _to("max_completion_tokens", "or `max_tokens`, as the provider is declared"),

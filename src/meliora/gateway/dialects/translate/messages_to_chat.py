@@ -9,7 +9,6 @@ from meliora.gateway.dialects.translate.crossing import (
     Options,
     call_id,
     copy_same,
-    dicts,
     mapping,
     text,
     texts_of,
@@ -233,4 +232,4 @@ def _thinking(body: dict[str, Any], out: dict[str, Any], crossing: Crossing, opt
 def wants_thinking(body: dict[str, Any]) -> bool:
     """Say whether the client asked to see thinking: only then are thinking blocks put into its answer."""
     thinking = mapping(body.get("thinking"))
-    return bool(dicts([thinking])) and thinking.get("type") not in (None, "disabled")
+    return thinking.get("type") not in (None, "disabled")

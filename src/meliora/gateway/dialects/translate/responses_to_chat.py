@@ -157,7 +157,9 @@ class _Turns:
     def _said(self, content: str | list[dict[str, Any]]) -> None:
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
         message = self._assistant()
-        message["content"] = [*(message["content"] or []), *parts]
+        if message["content"] is None:
+            message["content"] = []
+        message["content"].extend(parts)
 
     def _call(self, call: dict[str, Any]) -> None:
         self._assistant().setdefault("tool_calls", []).append(call)
