@@ -92,7 +92,7 @@ def check_duplicates(raw: bytes, body: dict[str, Any]) -> None:
 
     Raises `InvalidRequest` with the key as `field`.
     """
-    doubtful = b"\\u00" in raw and _ESCAPED_LETTER.search(raw) is not None
+    doubtful = 92 in raw and b"\\u00" in raw and _ESCAPED_LETTER.search(raw) is not None
     if not doubtful:
         for name in body:
             quoted = _QUOTED.get(name)
