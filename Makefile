@@ -38,6 +38,7 @@ check: $(DEV) ## Format, lint, types, import contracts, documentation, dead code
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/meliora config document --check
+	$(BIN)/python scripts/document_api.py --check
 	$(BIN)/vulture
 
 bench: $(DEV) ## Measure the gateway (ARGS="--peers" to measure others beside it)
