@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import structlog
+from fastapi import FastAPI
 
 from meliora import __version__
 from meliora.clock import Clock, SystemClock
+from meliora.errors import StoreError
 from meliora.gateway.rates import cost_micros
 from meliora.gateway.snapshot import rules_of
 from meliora.routing.pool import Catalogue
@@ -23,6 +26,7 @@ from meliora.server.context import ControlContext, SpoolSeen
 from meliora.settings import Settings
 from meliora.settings.load import load
 from meliora.store.heuristics import RuleHeuristics
+from meliora.store.housekeeping import Erasure
 from meliora.store.migrate import upgrade
 from meliora.store.store import Store
 from meliora.telemetry.improvement import ImprovementManager, Sources
@@ -70,14 +74,19 @@ def improvement_of(store: Store) -> ImprovementManager:
     )
 
 
-def look_at_spool(directory: Path) -> SpoolSeen:
-    """Count what waits in the spool of this machine."""
+def look_at_spool(directory: Path, offsets: Callable[[], dict[str, int]]) -> SpoolSeen:
+    """Count what waits in the spool of this machine; all of it where the store cannot say what was taken."""
+    try:
+        taken = offsets()
+    except StoreError:
+        taken = {}
     reader = SpoolReader(directory)
     segments = reader.segments()
     quarantine = directory / "quarantine"
     kept = sum(1 for path in quarantine.glob("*") for _ in path.open("rb")) if quarantine.is_dir() else 0
     return SpoolSeen(
-        bytes_waiting=sum(reader.size(segment) for segment in segments), segments=len(segments), quarantined=kept
+        bytes_waiting=sum(max(0, reader.size(segment) - taken.get(segment, 0)) for segment in segments),
+        segments=len(segments), quarantined=kept
     )
 
 
@@ -90,39 +99,48 @@ def run(settings: Settings, config: Path | None = None) -> None:
     clock = SystemClock()
     offers = Offers(settings, clock)
     with open_store(settings) as store:
-        context = ControlContext(
+        served = uvicorn.Config(
+            build(settings, store, clock, offers),
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            forwarded_allow_ips="*",
+            timeout_graceful_shutdown=1,
+        )
+        bound = bind(control_socket(settings))
+        _reload_on_hup(offers, config)
+        log.info("the control process serves", version=__version__)
+        uvicorn.Server(served).run(sockets=[bound])
+
+
+def build(settings: Settings, store: Store, clock: Clock, offers: Offers) -> FastAPI:
+    """Give the control process's app; `settings` are the effective ones."""
+    return build_app(
+        ControlContext(
             settings=settings,
             store=store,
             clock=clock,
             improvement=improvement_of(store),
             offers=offers,
             price=offers.price,
-            erase=lambda tenant, user: store.erasures.erase(tenant, user),
-            spool=lambda: look_at_spool(spool_dir(settings)),
+            erase=lambda tenant, user: counts_of(store.housekeeping.erase(tenant, user)),
+            spool=lambda: look_at_spool(spool_dir(settings), store.sink.offsets),
             settings_rules=rules_of(settings),
             version=__version__,
         )
-        bound = _bind(control_socket(settings))
-        server = uvicorn.Server(
-            uvicorn.Config(
-                build_app(context),
-                loop="uvloop",
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                forwarded_allow_ips="*",
-                timeout_graceful_shutdown=3,
-            )
-        )
-        _reload_on_hup(offers, config)
-        log.info("the control process serves", version=__version__)
-        server.run(sockets=[bound])
+    )
 
 
-def _bind(path: Path) -> socket.socket:
+def counts_of(erasure: Erasure) -> dict[str, int]:
+    """Give what an erasure did, by kind."""
+    return {name: getattr(erasure, name) for name in ("calls", "contents", "feedback", "history")}
+
+
+def bind(path: Path) -> socket.socket:
     """Bind the socket so that nobody else can ever connect to it, not even for a moment."""
     private_dir(path.parent)
     path.unlink(missing_ok=True)

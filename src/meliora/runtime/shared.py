@@ -96,6 +96,7 @@ def start_logging(settings: Settings, process: str) -> None:
     root.handlers = [handler]
     root.setLevel(max(level, logging.INFO))
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True
 
 

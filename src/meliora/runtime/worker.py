@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,8 @@ log = structlog.get_logger(__name__)
 BEAT_SECONDS = 5.0
 ROLLUP_SECONDS = 5.0
 """Windows that have changed are rolled up this often, so that analytics are never further behind."""
+ROLLUP_BATCH = 20
+"""Windows rolled up before ingest gets its turn again."""
 SWEEP_SECONDS = 300.0
 RETENTION_SECONDS = 600.0
 EXPORT_SECONDS = 2.0
@@ -124,12 +125,19 @@ class Ingest:
 
 def build(settings: Settings, store: Store, clock: Clock) -> Worker:
     """Put the worker together."""
-    from meliora.store.sink import SpoolSink
-    from meliora.telemetry.retention import Retention
+    from meliora.telemetry.retention import Pruner
+    from meliora.telemetry.rollups import Roller
 
     directory = private_dir(spool_dir(settings))
-    ingest = Ingest(Ingester(SpoolReader(directory), SpoolSink(store.engine, store.secret, clock.now_us), clock.now_us))
-    retention = Retention(store.housekeeping, settings.recording, clock.now_us, time.sleep)
+    ingest = Ingest(Ingester(SpoolReader(directory), store.sink, clock.now_us))
+    roller = Roller(store.windows)
+    pruner = Pruner(
+        store.housekeeping,
+        clock.now_us,
+        content_days=settings.recording.content_retention_days,
+        call_days=settings.recording.retention_days,
+        quarantine=directory / "quarantine",
+    )
 
     def beat() -> bool:
         errors = "; ".join(worker.errors.values()) or None
@@ -151,10 +159,10 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
 
     tasks = [
         Task("ingest", ingest.step, max(0.05, settings.recording.ingest_interval)),
-        Task("rollups", lambda: store.windows.roll_up(clock.now_us()) > 0, ROLLUP_SECONDS),
+        Task("rollups", lambda: roller.step(ROLLUP_BATCH) >= ROLLUP_BATCH, ROLLUP_SECONDS),
         Task("beat", beat, BEAT_SECONDS),
         Task("sweep", ingest.sweep, SWEEP_SECONDS),
-        Task("retention", retention.step, RETENTION_SECONDS),
+        Task("retention", lambda: pruner.step().more, RETENTION_SECONDS),
     ]
     if settings.otlp.enabled:
         tasks.append(_exporter(settings, store))
