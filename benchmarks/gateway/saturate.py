@@ -22,7 +22,7 @@ STREAMS = 200
 """Streams open at a time: some 10,000 chunks a second, paced, so that a chunk arrives by itself."""
 TIMES_FASTER = 5.0
 _SLICE = 0.25
-_WARM_SECONDS = 1.0
+_WARM_SECONDS = 0.7
 _ERRORS_ALLOWED = 0.001
 
 
@@ -49,6 +49,21 @@ def saturated(target: Target, child: Child, seconds: float, seed: int, *, masked
     return Saturation(rps, ratio_of_sums([c * 1e6 for c in cpu], calls), busy, seen.calls)
 
 
+def pooled(one: Saturation, other: Saturation) -> Saturation:
+    """Give the mean of two measurements of one process; their intervals are averaged and not narrowed."""
+    return Saturation(
+        _between(one.rps, other.rps),
+        _between(one.cpu_us, other.cpu_us),
+        (one.busy + other.busy) / 2,
+        one.calls + other.calls,
+    )
+
+
+def _between(one: Estimate, other: Estimate) -> Estimate:
+    low, high = (one.low + other.low) / 2, (one.high + other.high) / 2
+    return Estimate((one.value + other.value) / 2, low, high, one.n + other.n)
+
+
 @dataclass(frozen=True)
 class ChunkCost:
     """CPU of a streamed chunk, its share of the call included. `alone`: chunks that were read by themselves."""
@@ -65,7 +80,7 @@ def streamed(target: Target, child: Child, seconds: float, seed: int, *, model: 
     probe = Probe(child.cpu_seconds, seconds=2 * _SLICE)
     seen = closed_loop(target, requests, connections, Stop(seconds=seconds), probe=probe)
     # The first second opens all streams at once, which no later one does.
-    marks = [mark for mark in seen.marks if mark.at >= _WARM_SECONDS] if model == canned.CHAT else seen.marks
+    marks = [mark for mark in seen.marks if mark.at >= 1.0] if model == canned.CHAT else seen.marks
     chunks, cpu, _ = _slices(marks, lambda mark: mark.events)
     refuse_errors(seen)
     if model == canned.CHAT:

@@ -103,6 +103,12 @@ def analytics_ms(folder: Path) -> dict[str, float]:
         return {name: max(_timed(query) for _ in range(_REPETITIONS)) for name, query in queries.items()}
 
 
+def calls_kept(folder: Path) -> int:
+    """Give how many calls the database of `folder` has counted."""
+    with Store.open("", folder) as store:
+        return store.analytics.total("default").calls
+
+
 @dataclass(frozen=True)
 class Recorded:
     """What a spool holds: finished calls, those that ended well, and those with four or more places masked."""

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from benchmarks.gateway import stored
 from benchmarks.gateway.processes import Child, Upstream
-from benchmarks.gateway.saturate import Saturation, saturated
+from benchmarks.gateway.saturate import Saturation, pooled, saturated
 from benchmarks.gateway.served import GatewayProcess
+from benchmarks.report import ControlFailed
 
 
 @dataclass(frozen=True)
@@ -24,15 +25,23 @@ class Places:
 
 
 def compared(places: Places, million: Path, seconds: float, seed: int) -> tuple[Saturation, Saturation]:
-    """Measure with the million calls of `million`'s store, and with an empty one."""
+    """Measure with the million calls of `million`'s store and with an empty one, twice by turns.
+
+    Raises `ControlFailed` where the worker took nothing in: it would not have been beside.
+    """
     empty = places.folder / "empty"
     stored.load_month(empty / "var", 0, seed)
-    return _served(places, million, seconds, seed), _served(places, empty, seconds, seed)
+    found = [(_served(places, million, seconds / 2, seed), _served(places, empty, seconds / 2, seed)) for _ in range(2)]
+    return pooled(found[0][0], found[1][0]), pooled(found[0][1], found[1][1])
 
 
 def _served(places: Places, folder: Path, seconds: float, seed: int) -> Saturation:
+    before = stored.calls_kept(folder / "var")
     with ExitStack() as stack:
         gateway = stack.enter_context(GatewayProcess(places.upstream.base_url, places.core, folder))
         work = (sys.executable, "-m", "meliora.cli", "work", "--config", str(folder / "meliora.toml"))
-        stack.enter_context(Child(work, places.load_core, folder / "worker.log", cwd=folder))
-        return saturated(gateway.target, gateway.child, seconds, seed)
+        worker = stack.enter_context(Child(work, places.load_core, folder / "worker.log", cwd=folder))
+        found = saturated(gateway.target, gateway.child, seconds, seed)
+        if stored.calls_kept(folder / "var") == before:
+            raise ControlFailed(f"the worker took nothing in: {worker.tail()}")
+    return found

@@ -150,7 +150,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--core", type=int, default=None, help="CPU core to stay on")
     parser.add_argument("--delay-ms", type=float, default=0.0, help="wait before an answer begins")
     parser.add_argument("--interval-ms", type=float, default=20.0, help="between two chunks of a stream")
-    parser.add_argument("--hold-interval-ms", type=float, default=200.0, help="the same, for bench-hold")
+    parser.add_argument("--hold-interval-ms", type=float, default=150.0, help="the same, for bench-hold")
     asked = parser.parse_args(argv)
     if asked.core is not None:
         os.sched_setaffinity(0, {asked.core})
