@@ -63,8 +63,8 @@ def remembered(target: Target, child: Child, plan: Plan, seed: int) -> Memory:
     if held.asides != plan.streams:
         raise ControlFailed(f"{held.asides} of {plan.streams} streams ended whole")
     left = max(plan.calls - first.calls - held.calls, plan.calls // 4)
-    each = Probe(child.rss_kb, calls=left / plan.readings)
     stop = Stop(calls=left, seconds=plan.most_seconds / 2)
+    each = Probe(child.rss_kb, calls=left / plan.readings, seconds=stop.seconds / plan.readings)
     last = closed_loop(target, requests, CONNECTIONS, stop, probe=each)
     refuse_errors(last)
     return Memory(
