@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from meliora.gateway.catalog import Catalog
-from meliora.gateway.offers import offers
-from meliora.gateway.rates import cost_micros
 from meliora.gateway.snapshot import rules_of
 from meliora.gateway.state import Scope
-from meliora.runtime.gateway import catalog_of
+from meliora.runtime.control import Offers, improvement_of
 from meliora.runtime.shared import effective
 from meliora.server import ControlContext, build_app
 from meliora.settings.models import Server, Settings
 from meliora.store import Store
-from meliora.store.improvement import improvement
+from meliora.store.engine import connect, database_url
 from meliora.store.keys import KeyWish
-from meliora.telemetry.records import CallFinished, Usage
-from meliora.testing import FrozenClock
-from meliora.testing.store import temporary_store
+from meliora.store.migrate import upgrade
+from meliora.telemetry.ingest import Ingester
+from meliora.telemetry.records import CallBegun, CallFinished, Usage
+from meliora.telemetry.rollups import Roller
+from meliora.telemetry.spool import SpoolReader, SpoolWriter
+from meliora.testing.clock import FrozenClock
 
 ALL: tuple[Scope, ...] = ("call", "feedback", "read", "admin")
-SOCKET = "http://control"
-"""A base URL without a port looks to the app as its Unix socket does."""
 
 
 @dataclass
@@ -39,6 +42,7 @@ class House:
     context: ControlContext
     app: FastAPI
     clock: FrozenClock
+    spool: Path
 
     @property
     def store(self) -> Store:
@@ -48,6 +52,27 @@ class House:
         """Make a key and give its secret."""
         wish = KeyWish(name=tenant, scopes=scopes or ALL, **limits)
         return self.store.keys.create(tenant, wish).secret
+
+    def call(self, **fields: Any) -> str:
+        """Record a call that just ended, as a gateway does, and give its id. It is in the spool, not in the store."""
+        call_id = self.store.call_ids.new()
+        self.record(finished(call_id, self.clock.now_us(), **fields))
+        return call_id
+
+    def record(self, *records: CallBegun | CallFinished) -> None:
+        """Write records to the spool."""
+        writer = SpoolWriter(self.spool)
+        for record in records:
+            assert writer.append(msgspec.json.encode(record))
+        writer.close()
+
+    def ingest(self) -> None:
+        """Do what the worker does: take the spool, roll up."""
+        ingester = Ingester(SpoolReader(self.spool), self.store.sink, self.clock.now_us)
+        while ingester.step().more:
+            pass
+        while Roller(self.store.windows).step():
+            pass
 
     def client(self, secret: str | None = None) -> TestClient:
         """Give a client that carries a key, coming the way a gateway passes requests on."""
@@ -73,34 +98,49 @@ class _SocketClient(TestClient):
         super().__init__(over_socket, **options)
 
 
+@cache
+def empty_database() -> Path:
+    """Give a database that has the schema and nothing in it, made once a run."""
+    directory = TemporaryDirectory(prefix="meliora-")
+    atexit.register(directory.cleanup)
+    engine = connect(database_url("", Path(directory.name)))
+    upgrade(engine)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
+    engine.dispose()
+    return Path(directory.name) / "meliora.db"
+
+
 @contextmanager
 def control_house(state_dir: Path, settings: Settings | None = None, **changes: Any) -> Iterator[House]:
     """Give an app over an empty SQLite store; `changes` replace fields of its context."""
     clock = FrozenClock()
     given = settings or Settings()
     served = effective(given.model_copy(update={"server": Server(state_dir=state_dir)}))
-    catalog = catalog_of(served, clock, None)
-    with temporary_store(clock) as store:
+    offers = Offers(served, clock)
+    shutil.copy(empty_database(), state_dir / "meliora.db")
+    engine = connect(database_url("", state_dir))
+    with Store(engine, clock_us=clock.now_us, spool=state_dir / "spool") as store:
         context = ControlContext(
             settings=served,
             store=store,
             clock=clock,
-            improvement=improvement(store),
-            offers=lambda: offers(catalog, clock.monotonic),
-            price=lambda model, usage: _price(catalog, model, usage),
-            erase=lambda tenant, user: {"calls": 0},
+            improvement=improvement_of(store),
+            offers=offers,
+            price=offers.price,
+            erase=lambda tenant, user: erased(store, tenant, user),
             settings_rules=rules_of(served),
             version="0.0.test",
             look_seconds=0.0,
         )
         context = replace(context, **changes)
-        yield House(context, build_app(context), clock)
+        yield House(context, build_app(context), clock, state_dir / "spool")
 
 
-def _price(catalog: Catalog, model: str, usage: Usage) -> int | None:
-    entry = catalog.find(model)
-    costs = [cost_micros(usage, endpoint.rates) for endpoint in entry.endpoints] if entry is not None else []
-    return min((cost for cost in costs if cost is not None), default=None)
+def erased(store: Store, tenant: str, user: str) -> dict[str, int]:
+    """Erase a user, and count by kind."""
+    found = store.housekeeping.erase(tenant, user)
+    return {"calls": found.calls, "contents": found.contents, "feedback": found.feedback, "history": found.history}
 
 
 def finished(call_id: str, started_us: int, **fields: Any) -> CallFinished:

@@ -26,8 +26,9 @@ class StateFeed:
         self._lock = threading.Lock()
         self._held: tuple[float, State] | None = None
         self._rules: tuple[int, RuleSet] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._changed = asyncio.Event()
+        self._gate = threading.Lock()
+        """Guards `_waiting` alone: the event loop must not wait for a thread that loads."""
+        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
     def current(self) -> State:
         """Give the state, at most `look_seconds` old. Raises `StoreError`."""
@@ -49,27 +50,31 @@ class StateFeed:
         """Something changed: load anew, and wake the gateways that wait."""
         with self._lock:
             self._held = None
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._wake)
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        with self._gate:
+            waiting = tuple(self._waiting)
+        for loop, changed in waiting:
+            loop.call_soon_threadsafe(changed.set)
 
     async def newer(self, have: int, seconds: float) -> State | None:
         """Give a state of another version than `have`, waiting for one up to `seconds`; None when there is none."""
-        self._loop = asyncio.get_running_loop()
-        deadline = self._loop.time() + seconds
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
         while True:
-            changed = self._changed
-            state = await run_in_threadpool(self.current)
-            if state.version != have:
-                return state
-            left = deadline - self._loop.time()
-            if left <= 0:
-                return None
+            changed = asyncio.Event()
+            waiter = (loop, changed)
+            with self._gate:
+                self._waiting.add(waiter)
             try:
+                state = await run_in_threadpool(self.current)
+                if state.version != have:
+                    return state
+                left = deadline - loop.time()
+                if left <= 0:
+                    return None
                 async with asyncio.timeout(min(left, self._look_seconds)):
                     await changed.wait()
             except TimeoutError:
                 continue
+            finally:
+                with self._gate:
+                    self._waiting.discard(waiter)

@@ -56,10 +56,13 @@ def look(context: ControlContext) -> Health:
     return Health(worst(part.status for part in parts.values()), parts)
 
 
-def worst(statuses: Iterable[str]) -> Status:
+def worst(statuses: Iterable[Status]) -> Status:
     """Give the worst: unhealthy, degraded, unknown, healthy."""
-    found: set[object] = set(statuses)
-    return next((status for status in _WORST if status in found), "unknown")
+    found = set(statuses)
+    for status in _WORST:
+        if status in found:
+            return status
+    return "unknown"
 
 
 def _gateways(seen: tuple[GatewaySeen, ...], now: int) -> Part:

@@ -138,6 +138,11 @@ class Keys:
             _set(connection, key_id, updated_us=self._clock_us(), **_row(wish))
             return _get(connection, tenant, key_id)
 
+    def tenants(self) -> tuple[str, ...]:
+        """Give every tenant that has or had a key, by name: for what works on all of them."""
+        with reading(self._engine) as connection:
+            return tuple(connection.execute(sa.select(_T.tenant).distinct().order_by(_T.tenant)).scalars())
+
     def open(self, secret: str, now_us: int) -> KeyState | None:
         """Give the key that this secret opens, over all tenants (it is how a tenant is found), or None."""
         query = sa.select(keys).join(key_hashes, _H.key_id == _T.id).where(_H.sha256 == _sha256(secret))
@@ -192,7 +197,7 @@ def _set(connection: sa.Connection, key_id: str, **values: Any) -> None:
 
 def _add_hash(connection: sa.Connection, tenant: str, key_id: str, secret: str) -> None:
     insert = insert_into(connection, key_hashes).values(sha256=_sha256(secret), tenant=tenant, key_id=key_id)
-    if not connection.execute(insert.on_conflict_do_nothing()).rowcount:
+    if connection.execute(insert.on_conflict_do_nothing().returning(_H.sha256)).first() is None:
         raise Conflict("This secret opens a key already.")
 
 
