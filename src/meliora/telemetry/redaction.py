@@ -282,8 +282,9 @@ def _cards(regexp: re2._Regexp, data: bytes) -> Iterator[Span]:
 
 def _phones(regexp: re2._Regexp, data: bytes) -> Iterator[Span]:
     for start, stop in _whole(regexp, data):
-        if shapes.is_phone(data, start, stop):
-            yield start, stop
+        span = shapes.phone_span(data, start, stop)
+        if span is not None:
+            yield span
 
 
 def _labelled(regexp: re2._Regexp, data: bytes) -> Iterator[Span]:

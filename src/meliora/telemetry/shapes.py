@@ -170,7 +170,22 @@ def _is_card(digits: bytes) -> bool:
     return known and (sum(backwards[::2].translate(_PLAIN)) + sum(backwards[1::2].translate(_DOUBLED))) % 10 == 0
 
 
-def is_phone(data: bytes, start: int, stop: int) -> bool:
+def phone_span(data: bytes, start: int, stop: int) -> Span | None:
+    """Give the phone number that begins here, without the digits of something else behind it; None where there is none."""
+    while stop > start:
+        digits = sum(48 <= byte <= 57 for byte in data[start:stop])
+        if digits < 8:
+            return None
+        if _is_phone(data, start, stop, digits):
+            return start, stop
+        while stop > start and 48 <= data[stop - 1] <= 57:  # leave out the last group of digits, and what sets it apart
+            stop -= 1
+        while stop > start and not 48 <= data[stop - 1] <= 57:
+            stop -= 1
+    return None
+
+
+def _is_phone(data: bytes, start: int, stop: int, digits: int) -> bool:
     """Tell a phone number from a part of something longer: an id, a decimal, a date, an address of a machine."""
     before, after = data[max(0, start - 2) : start], data[stop : stop + 2]
     if before[-1:].isdigit() or after[:1].isdigit():
@@ -181,9 +196,8 @@ def is_phone(data: bytes, start: int, stop: int) -> bool:
         return False
     number = data[start:stop]
     if number[:1] == b"+":
-        digits = sum(48 <= byte <= 57 for byte in number)
-        return 8 <= digits <= 15 and not _holds_date(number)
-    return not (before[-1:] == b"-" and before[:1].isalnum())
+        return digits <= 15 and not _holds_date(number)
+    return digits >= 9 and not (before[-1:] == b"-" and before[:1].isalnum())
 
 
 def _holds_date(number: bytes) -> bool:
