@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +17,8 @@ from meliora.store import Store
 from meliora.store.engine import connect
 from meliora.store.migrate import upgrade
 from meliora.store.tables import metadata
+from meliora.telemetry.ingest import Batch, Taken
+from meliora.telemetry.records import CallBegun, CallFinished, Usage
 
 DEFAULT_DSN = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
 START_US = 1_795_219_200_000_000
@@ -101,6 +104,74 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
 @pytest.fixture
 def clock() -> Ticking:
     return Ticking()
+
+
+class Feed:
+    """Makes records and hands them to the store as the ingester would."""
+
+    def __init__(self, store: Store, clock: Ticking) -> None:
+        self.store = store
+        self._clock = clock
+        self._at = 0
+
+    def finished(self, **over: Any) -> CallFinished:
+        """Make a finish record: one call of a user in the chat dialect, answered after 100 ms for 500 micro-dollars."""
+        started = over.pop("started_us", self._clock())
+        values: dict[str, Any] = {
+            "id": self.store.call_ids.new(),
+            "tenant": "default",
+            "key_id": "key_1",
+            "gateway": "g1",
+            "started_us": started,
+            "ended_us": started + 100_000,
+            "dialect": "chat",
+            "model_asked": "auto",
+            "outcome": "ok",
+            "status": 200,
+            "model": "small",
+            "endpoint": "sim/small",
+            "task": "chat",
+            "usage": Usage(input=10, output=5),
+            "usage_source": "provider",
+            "cost_micros": 500,
+            "user": "ann",
+            "content": "redacted",
+            "request_text": "{}",
+            "response_text": "hello",
+        }
+        return CallFinished(**values | over)
+
+    def begun(self, **over: Any) -> CallBegun:
+        """Make a begin record."""
+        values: dict[str, Any] = {
+            "id": self.store.call_ids.new(),
+            "tenant": "default",
+            "key_id": "key_1",
+            "gateway": "g1",
+            "started_us": self._clock(),
+            "dialect": "chat",
+            "model_asked": "auto",
+            "user": "ann",
+        }
+        return CallBegun(**values | over)
+
+    def take(self, *records: CallFinished | CallBegun) -> Taken:
+        """Ingest records as one batch."""
+        start, self._at = self._at, self._at + 1
+        finished = [one for one in records if isinstance(one, CallFinished)]
+        begun = [one for one in records if isinstance(one, CallBegun)]
+        return self.store.sink.take(Batch("feed.spool", start, self._at, begun, finished))
+
+    def call(self, **over: Any) -> CallFinished:
+        """Make one finished call and ingest it."""
+        record = self.finished(**over)
+        self.take(record)
+        return record
+
+
+@pytest.fixture
+def feed(store: Store, clock: Ticking) -> Feed:
+    return Feed(store, clock)
 
 
 @pytest.fixture

@@ -1,11 +1,35 @@
-"""The whole state, out into one file and back: database, spool, keys, snapshots. Refuses to restore what was altered."""
+"""The whole state, out into one file and back: database, spool, keys, snapshots. Refuses to restore what was altered.
+
+The spool is copied before the database. A record taken in between is then in both, and the offset in the database, or the
+call's own row, says so; none is in neither. Logs, sockets, process ids and caches stay behind.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
+import sqlite3
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+
+from meliora import __version__
+from meliora.errors import Conflict, InvalidRequest, SchemaMismatch, StoreUnavailable
+from meliora.store.dump import dump_tables, load_tables, tables_are_empty
+from meliora.store.engine import reading
+from meliora.store.migrate import current_revision, head_revision
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+_DATABASE = "meliora.db"
+_LEFT_OUT = {"logs", "cache", "run"}
+_LEFT_OUT_ENDS = (".pid", ".sock", ".new", ".tmp", ".lock", "-wal", "-shm", "-journal")
 
 
 class BackupFile(msgspec.Struct, frozen=True):
@@ -29,14 +53,179 @@ class BackupManifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def backup(state_dir: Path, engine: sa.Engine, target: Path, *, now_us: int) -> BackupManifest:
-    """Write everything to `target` (a `.tar.gz`, readable by its owner alone) while calls go on. Raises `Conflict` if it exists."""
-    raise NotImplementedError
+    """Write everything to `target`, a `.tar.gz` readable by its owner alone, while calls go on.
+
+    The file appears whole or not at all. Raises `Conflict` if it exists already.
+    """
+    if target.exists():
+        raise Conflict(f"{target} exists already.", hint="Choose another name.")
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".backup-") as folder:
+        staged = Path(folder)
+        state = staged / "state"
+        for path in _state_files(state_dir):
+            _copy(state_dir / path, state / path)
+        _dump(engine, staged)
+        with reading(engine) as connection:
+            revision = current_revision(connection)
+        manifest = BackupManifest(
+            format=FORMAT,
+            version=__version__,
+            revision=revision or "",
+            backend=engine.dialect.name,
+            made_us=now_us,
+            files=tuple(_described(staged, path) for path in sorted(_walk(staged))),
+        )
+        (staged / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+        packed = staged / "packed"
+        with tarfile.open(packed, "x:gz", compresslevel=3) as archive:
+            for name in (MANIFEST, *(file.path for file in manifest.files)):
+                archive.add(staged / name, name, recursive=False)
+        packed.chmod(0o600)
+        try:
+            os.link(packed, target)  # unlike a rename, never over a file that came into being meanwhile
+        except FileExistsError as error:
+            raise Conflict(f"{target} exists already.", hint="Choose another name.") from error
+    return manifest
 
 
 def restore(source: Path, state_dir: Path, *, engine: sa.Engine | None = None, force: bool = False) -> BackupManifest:
     """Verify the backup and put it back; `engine` is needed for PostgreSQL only. Run it with all processes stopped.
 
-    Raises `InvalidRequest` for a damaged or foreign file (nothing is changed then), `Conflict` where the state directory or
-    the database is not empty and `force` is not set.
+    Raises `InvalidRequest` for a damaged or foreign file (nothing is changed then), `SchemaMismatch` for one of a newer
+    version, `Conflict` where the state directory or the database is not empty and `force` is not set.
     """
-    raise NotImplementedError
+    if not force and state_dir.exists() and any(state_dir.iterdir()):
+        raise Conflict(f"{state_dir} is not empty.", hint="Move it away, or force the restore over it.")
+    state_dir.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=state_dir.parent, prefix=".restore-") as folder:
+        staged = Path(folder)
+        _unpack(source, staged)
+        manifest = _verified(staged)
+        if manifest.backend == "postgresql":
+            if engine is None or engine.dialect.name != "postgresql":
+                raise InvalidRequest("The backup is of a PostgreSQL database.", hint="Set `store.url` to an empty one.")
+            _restore_tables(staged, engine, manifest, force=force)
+        state = staged / "state"
+        state.mkdir(exist_ok=True)
+        if manifest.backend == "sqlite":
+            shutil.move(staged / _DATABASE, state / _DATABASE)
+        state.chmod(0o700)
+        _swap_in(state, state_dir, staged / "replaced")
+    return manifest
+
+
+def _restore_tables(staged: Path, engine: sa.Engine, manifest: BackupManifest, *, force: bool) -> None:
+    if manifest.revision != head_revision():
+        raise SchemaMismatch(
+            f"The backup is of revision {manifest.revision}, made by Meliora {manifest.version}.",
+            hint=f"Restore it with Meliora {manifest.version}, then upgrade.",
+        )
+    if not force and not tables_are_empty(engine):
+        raise Conflict("The database is not empty.", hint="Use an empty one, or force the restore over it.")
+    load_tables(engine, staged / "tables")
+
+
+def _swap_in(state: Path, state_dir: Path, replaced: Path) -> None:
+    if state_dir.exists():
+        state_dir.rename(replaced)
+    state.rename(state_dir)
+
+
+def _dump(engine: sa.Engine, staged: Path) -> None:
+    """Write a consistent copy of the database."""
+    if engine.dialect.name != "sqlite":
+        dump_tables(engine, staged / "tables")
+        return
+    target = staged / _DATABASE
+    with reading(engine) as connection:
+        driver: Any = connection.connection.driver_connection
+        copy = sqlite3.connect(target)
+        try:
+            driver.backup(copy)
+            # The copy would be in WAL mode like its source, and could not be opened where nothing can be written.
+            copy.execute("PRAGMA journal_mode=DELETE").close()
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"The database could not be copied: {error}.") from error
+        finally:
+            copy.close()
+    target.chmod(0o600)
+
+
+def _state_files(state_dir: Path) -> Iterator[Path]:
+    """Give the files to keep, relative to the state directory; the database is copied by other means."""
+    for path in sorted(_walk(state_dir)):
+        first = path.parts[0]
+        if first in _LEFT_OUT or path.name.endswith(_LEFT_OUT_ENDS) or path.name == _DATABASE:
+            continue
+        if path.suffix in (".gz", ".tgz"):  # backups that were written here
+            continue
+        yield path
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            yield path.relative_to(folder)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file with its mode. One that vanished (a segment that was taken meanwhile) is in the database."""
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        shutil.copy2(source, target)
+    except FileNotFoundError:
+        target.unlink(missing_ok=True)
+
+
+def _described(staged: Path, path: Path) -> BackupFile:
+    file = staged / path
+    stat = file.stat()
+    return BackupFile(path.as_posix(), _digest(file), stat.st_size, stat.st_mode & 0o777)
+
+
+def _digest(file: Path) -> str:
+    digest = sha256()
+    with file.open("rb") as data:
+        while block := data.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _unpack(source: Path, staged: Path) -> None:
+    try:
+        with tarfile.open(source, "r:gz") as archive:
+            for member in archive:
+                path = Path(member.name)
+                if not member.isfile() or path.is_absolute() or ".." in path.parts:
+                    raise InvalidRequest(f"{source} holds {member.name!r}, which no backup of ours does.")
+                data = archive.extractfile(member)
+                assert data is not None
+                (staged / path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with (staged / path).open("wb") as file:
+                    shutil.copyfileobj(data, file)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise InvalidRequest(f"{source} cannot be read as a backup: {error}.") from error
+
+
+def _verified(staged: Path) -> BackupManifest:
+    """Check each file against the manifest, and set its mode."""
+    try:
+        manifest = msgspec.json.decode((staged / MANIFEST).read_bytes(), type=BackupManifest)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise InvalidRequest("The file holds no manifest of ours.") from error
+    if manifest.format > FORMAT:
+        raise SchemaMismatch(
+            f"The backup is of format {manifest.format}; this code knows {FORMAT}.",
+            hint=f"Restore it with Meliora {manifest.version}.",
+        )
+    found = {path.as_posix() for path in _walk(staged)} - {MANIFEST}
+    for file in manifest.files:
+        if file.path not in found:
+            raise InvalidRequest(f"The backup lacks {file.path}.")
+        if _digest(staged / file.path) != file.sha256:
+            raise InvalidRequest(f"{file.path} in the backup is damaged: its checksum differs.")
+        (staged / file.path).chmod(file.mode)
+        found.remove(file.path)
+    if found:
+        raise InvalidRequest(f"The backup holds files that its manifest does not name: {', '.join(sorted(found))}.")
+    return manifest

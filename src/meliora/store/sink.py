@@ -88,11 +88,12 @@ class SpoolSink:
         moved = {"offset": batch.end, "updated_us": now}
         if batch.start == 0:
             insert = insert_into(connection, spool_segments).values(segment=batch.segment, **moved)
-            statement = insert.on_conflict_do_update(index_elements=["segment"], set_=moved, where=table.offset == 0)
+            unmoved = insert.on_conflict_do_update(index_elements=["segment"], set_=moved, where=table.offset == 0)
+            result = connection.execute(unmoved.returning(table.segment))
         else:
             here = sa.and_(table.segment == batch.segment, table.offset == batch.start)
-            statement = sa.update(spool_segments).where(here).values(**moved)
-        if connection.execute(statement).rowcount != 1:
+            result = connection.execute(sa.update(spool_segments).where(here).values(**moved).returning(table.segment))
+        if result.first() is None:
             raise Conflict(f"Segment {batch.segment} is not at {batch.start} any more.")
 
 
