@@ -12,6 +12,10 @@ _T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
 _T_975_MORE = ((20, 2.086), (30, 2.042), (60, 2.000), (120, 1.980))
 
 
+class TooFew(ValueError):
+    """There are too few samples for an interval; says how many."""
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A value with its 95% interval and the number of samples behind it."""
@@ -25,7 +29,7 @@ class Estimate:
 def student(freedom: float) -> float:
     """Give the 97.5% point of Student's t, from a table; between its rows the larger (safer) value."""
     if freedom < 1:
-        raise ValueError(f"freedom is {freedom}: an interval needs at least two samples")
+        raise TooFew(f"freedom is {freedom}: an interval needs at least two samples")
     if freedom < len(_T_975) + 1:
         return _T_975[int(freedom) - 1]
     best = _T_975[-1]
@@ -36,10 +40,10 @@ def student(freedom: float) -> float:
 
 
 def mean(samples: Sequence[float]) -> Estimate:
-    """Mean with Student's interval. Raises `ValueError` below two samples."""
+    """Mean with Student's interval. Raises `TooFew` below two samples."""
     n = len(samples)
     if n < 2:
-        raise ValueError(f"{n} samples: a mean's interval needs at least two")
+        raise TooFew(f"{n} samples: a mean's interval needs at least two")
     centre = math.fsum(samples) / n
     spread = math.sqrt(math.fsum((x - centre) ** 2 for x in samples) / (n - 1) / n)
     reach = student(n - 1) * spread
@@ -53,7 +57,7 @@ def ratio_of_sums(tops: Sequence[float], bottoms: Sequence[float]) -> Estimate:
     """
     n = len(tops)
     if n < 2 or n != len(bottoms):
-        raise ValueError(f"{n} and {len(bottoms)} slices: a ratio's interval needs two or more pairs")
+        raise TooFew(f"{n} and {len(bottoms)} slices: a ratio's interval needs two or more pairs")
     ratio = math.fsum(tops) / math.fsum(bottoms)
     per_slice = math.fsum(bottoms) / n
     residue = math.fsum((a - ratio * b) ** 2 for a, b in zip(tops, bottoms, strict=True)) / (n - 1)
@@ -71,7 +75,7 @@ def quotient(top: Estimate, bottom: Estimate) -> Estimate:
 def quantile(ordered: Sequence[float], share: float) -> float:
     """Quantile of samples in ascending order: the smallest one that at least `share` of them do not exceed."""
     if not ordered:
-        raise ValueError("no samples: no quantile")
+        raise TooFew("no samples: no quantile")
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
@@ -93,12 +97,12 @@ def slope(xs: Sequence[float], ys: Sequence[float]) -> Estimate:
     """Least-squares slope of `ys` over `xs`.
 
     Neighbouring readings of a memory counter resemble each other; the freedom is cut to n(1-r)/(1+r) by their lag-one
-    correlation r (Santer et al., J. Geophys. Res. 105 D6, 2000), where r is positive. Raises `ValueError` below four
+    correlation r (Santer et al., J. Geophys. Res. 105 D6, 2000), where r is positive. Raises `TooFew` below four
     samples.
     """
     n = len(xs)
     if n < 4 or n != len(ys):
-        raise ValueError(f"{n} and {len(ys)} samples: a slope's interval needs four or more pairs")
+        raise TooFew(f"{n} and {len(ys)} samples: a slope's interval needs four or more pairs")
     x_mean, y_mean = math.fsum(xs) / n, math.fsum(ys) / n
     width = math.fsum((x - x_mean) ** 2 for x in xs)
     value = math.fsum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys, strict=True)) / width

@@ -11,7 +11,7 @@ from benchmarks.gateway import latency, memory, rivals, saturate, stored, with_m
 from benchmarks.gateway.processes import Upstream, cores
 from benchmarks.gateway.saturate import Saturation
 from benchmarks.gateway.served import GatewayProcess
-from benchmarks.intervals import quotient
+from benchmarks.intervals import TooFew, quotient
 from benchmarks.load import canned
 from benchmarks.load.client import Silent
 from benchmarks.report import ControlFailed, Figure, Report, figure
@@ -70,8 +70,8 @@ class Run:
                     self._million(upstream)
                 if "peers" in parts:
                     self._peers(upstream, peers_dir or self._folder / "peers")
-        except Silent as error:
-            raise ControlFailed(f"no answers: {error}") from error
+        except (Silent, TooFew) as error:
+            raise ControlFailed(f"not enough answers: {error}") from error
         if "ingest" in parts:
             self._ingest()
         if not peers:

@@ -77,7 +77,7 @@ def streamed(target: Target, child: Child, seconds: float, seed: int, *, model: 
     """Keep streams open: paced ones of 33 chunks, or with `CHAT_LONG` 10,000 chunks as fast as they go."""
     requests = canned.requests(target, model, seed, stream=True)
     connections = STREAMS if model == canned.CHAT else 4
-    probe = Probe(child.cpu_seconds, seconds=2 * _SLICE)
+    probe = Probe(child.cpu_seconds, seconds=seconds / 10)
     seen = closed_loop(target, requests, connections, Stop(seconds=seconds), probe=probe)
     # The first second opens all streams at once, which no later one does.
     marks = [mark for mark in seen.marks if mark.at >= 1.0] if model == canned.CHAT else seen.marks
