@@ -15,7 +15,7 @@ import msgspec
 from meliora.errors import NoEndpoint
 from meliora.gateway.catalog import ANTHROPIC_VERSION, Endpoint
 from meliora.gateway.dialects.inspect import ask_for_usage, splice_model
-from meliora.gateway.dialects.translate import Options, Translation, translator
+from meliora.gateway.dialects.translate import Options, Translation, thinking_style, translator
 from meliora.gateway.inbound import Inbound
 from meliora.gateway.tracing import Span
 from meliora.gateway.upstream import Headers, UpstreamRequest
@@ -114,6 +114,7 @@ def _options(asked: Asked, endpoint: Endpoint, max_output: int | None) -> Option
         max_tokens_field=settings.max_tokens_field,
         stream_usage=settings.stream_usage,
         include_usage=asked.includes_usage,
+        thinking=thinking_style(endpoint.model),
     )
 
 

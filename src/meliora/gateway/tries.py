@@ -119,6 +119,7 @@ class Tries:
                     try:
                         return entry, endpoint, prepare(endpoint, entry)
                     except MelioraError as error:
+                        endpoint.breaker.cancelled(now)  # being chosen may have taken the place of its probe
                         self._unfit = self._unfit or error
                         self._barred.add(endpoint.id)
                         left.remove(endpoint)

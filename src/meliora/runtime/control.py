@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from meliora import __version__
 from meliora.clock import Clock, SystemClock
 from meliora.errors import StoreError
+from meliora.gateway.prices import Ask
 from meliora.gateway.rates import cost_micros
 from meliora.gateway.snapshot import rules_of
 from meliora.routing.pool import Catalogue
@@ -39,15 +40,16 @@ log = structlog.get_logger(__name__)
 class Offers:
     """The models on offer, rebuilt when the settings are read again; prices with them."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, ask: Ask | None = None) -> None:
         self._clock = clock
+        self._ask = ask
         self.take(settings)
 
     def take(self, settings: Settings) -> None:
         """Take other settings. Raises `SettingsError`."""
         from meliora.gateway.offers import offers
 
-        self._catalog = catalog_of(settings, self._clock, None)
+        self._catalog = catalog_of(settings, self._clock, None, self._ask)
         self._offers = offers(self._catalog, self._clock.monotonic)
 
     def __call__(self) -> Catalogue:
@@ -86,7 +88,8 @@ def look_at_spool(directory: Path, offsets: Callable[[], dict[str, int]]) -> Spo
     kept = sum(1 for path in quarantine.glob("*") for _ in path.open("rb")) if quarantine.is_dir() else 0
     return SpoolSeen(
         bytes_waiting=sum(max(0, reader.size(segment) - taken.get(segment, 0)) for segment in segments),
-        segments=len(segments), quarantined=kept
+        segments=len(segments),
+        quarantined=kept,
     )
 
 

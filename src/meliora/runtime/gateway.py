@@ -24,7 +24,7 @@ from meliora.gateway.catalog import build as build_catalog
 from meliora.gateway.forward import Control
 from meliora.gateway.limits import Limiter
 from meliora.gateway.metrics import Metrics
-from meliora.gateway.prices import resolve
+from meliora.gateway.prices import Ask, resolve
 from meliora.gateway.recorder import Recorder
 from meliora.gateway.replies import Replies
 from meliora.gateway.retry import RetryBudget
@@ -51,12 +51,12 @@ log = structlog.get_logger(__name__)
 STATE_FILE = "state.json"
 
 
-def build(settings: Settings, clock: Clock | None = None) -> Gateway:
-    """Give the ASGI application with all that runs beside it. Raises `SettingsError`."""
+def build(settings: Settings, clock: Clock | None = None, ask: Ask | None = None) -> Gateway:
+    """Give the ASGI application with all that runs beside it; `ask` stands in for the price list. Raises `SettingsError`."""
     clock = clock or SystemClock()
     settings = effective(settings)
     name = process_name("gateway")
-    catalog = catalog_of(settings, clock, None)
+    catalog = catalog_of(settings, clock, None, ask)
     state = kept_state(settings.server.state_dir / STATE_FILE) or State(0, clock.now_us(), os.urandom(32).hex())
     metrics = Metrics()
     spool = SpoolWriter(
@@ -82,9 +82,9 @@ def build(settings: Settings, clock: Clock | None = None) -> Gateway:
     return gateway
 
 
-def catalog_of(settings: Settings, clock: Clock, before: Catalog | None) -> Catalog:
+def catalog_of(settings: Settings, clock: Clock, before: Catalog | None, ask: Ask | None = None) -> Catalog:
     """Build the catalog of these settings, prices looked up."""
-    prices = resolve(settings, today())
+    prices = resolve(settings, today(), ask)
     if prices.problem:
         log.warning(
             "the price list could not be read; prices that the settings lack are unknown", problem=prices.problem

@@ -24,7 +24,7 @@ from meliora.settings.models import Settings
 from meliora.store.engine import connect, database_url
 from meliora.store.keys import KeyWish
 from meliora.store.migrate import upgrade
-from meliora.testing.gateway import SECRET, RunningGateway
+from meliora.testing.gateway import SECRET, RunningGateway, no_list
 
 
 @dataclass
@@ -43,7 +43,7 @@ class RunningMeliora:
         self.store = open_store(settings)
         admin = KeyWish(name="admin", scopes=("admin", "call", "feedback", "read"))
         key = self.store.keys.create("default", admin, secret=SECRET).key
-        app = build_control(settings, self.store, self.clock, Offers(settings, self.clock))
+        app = build_control(settings, self.store, self.clock, Offers(settings, self.clock, no_list))
         config = uvicorn.Config(
             app, loop="uvloop", lifespan="off", ws="none", log_config=None, timeout_graceful_shutdown=1
         )
