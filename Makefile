@@ -38,8 +38,7 @@ check: $(DEV) ## Format, lint, types, import contracts, documentation, dead code
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/meliora config document --check
-	$(BIN)/python scripts/document_api.py --check
-	$(BIN)/vulture
+	$(BIN)/python scripts/dead_code.py
 
 bench: $(DEV) ## Measure the gateway (ARGS="--peers" to measure others beside it)
 	$(BIN)/python -m benchmarks.gateway $(ARGS)

@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from meliora.settings.document import all_names, example, reference
+from meliora.settings.document import example, reference
 from meliora.settings.load import read
 from meliora.settings.shapes import BARE_NAMES, walk
 
@@ -21,8 +21,9 @@ def test_the_files_are_current() -> None:
 def test_every_setting_has_a_meaning_and_stands_in_both() -> None:
     text = reference()
     for setting in walk():
-        if setting.name in all_names():
+        if setting.shape.kind != "section":
             assert setting.field.description, setting.name
+        if setting.shape.kind in ("text", "value"):
             assert f"| `{setting.path[-1]}` |" in text, setting.name
     assert all(name in text for name in BARE_NAMES)
 

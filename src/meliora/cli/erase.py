@@ -20,7 +20,7 @@ def erase(
     if not yes:
         typer.confirm(f"Erase everything of user {user!r} of tenant {tenant!r}? This cannot be undone.", abort=True)
     with store() as opened:
-        done = opened.erasures.erase(tenant, user)
+        done = opened.housekeeping.erase(tenant, user)
     if json:
         show(done)
         return

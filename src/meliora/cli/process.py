@@ -22,9 +22,15 @@ def up(
     ] = False,
 ) -> None:
     """Start gateway, control and worker, and keep them running. Does nothing where they run already."""
+    from meliora.settings.load import as_error, read
     from meliora.supervisor import detach as outside
 
-    chosen = settings()
+    loaded = read(config_file())
+    chosen = loaded.settings
+    if chosen is None:
+        raise as_error(loaded)
+    for problem in loaded.warnings:
+        typer.echo(f"meliora: {problem}", err=True)
     there = outside.running(chosen)
     if there is not None:
         say(f"Meliora runs already at {there.url} (process {there.supervisor}).")

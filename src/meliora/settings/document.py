@@ -11,7 +11,6 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from meliora.settings.models import Settings
 from meliora.settings.shapes import BARE_NAMES, Setting, Shape, shape, walk
 
 _MARK = "<!-- Written by `meliora config document --write`; change src/meliora/settings/models.py instead. -->"
@@ -218,8 +217,3 @@ def _example(setting: Setting) -> str:
     if text.startswith("`"):
         return json.dumps(text.split("`")[1])
     return kinds.get(text, "[]" if text.startswith("list") else '""')
-
-
-def all_names(model: type[BaseModel] = Settings) -> list[str]:
-    """Give the dotted name of every setting, sections left out: what the documentation has to have."""
-    return [setting.name for setting in walk(model) if _inner(setting) is None]

@@ -1,0 +1,59 @@
+"""Fail where a function, method, class, property or import is used by nobody, or code cannot be reached.
+
+Attributes and fields are left out: records are written for those who read them outside.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from vulture import Vulture
+
+ROOT = Path(__file__).parents[1]
+KINDS = {"function", "method", "class", "property", "import", "unreachable_code"}
+DECORATORS = [
+    "@app.*",
+    "@serve.*",
+    "@bring.*",
+    "@router.*",
+    "@model_validator*",
+    "@field_validator*",
+    "@sa.event*",
+    "@event.*",
+]
+
+ALLOWED = {
+    # called by asyncio, uvicorn and httptools
+    "connection_made",
+    "connection_lost",
+    "data_received",
+    "eof_received",
+    "pause_writing",
+    "resume_writing",
+    "on_*",
+    # public: for programs that serve the gateway themselves
+    "build_gateway",
+    # the improvement manager of the documents, for those who call it as a library
+    "initialize_tables",
+}
+PUBLIC = ("src/meliora/testing/",)
+"""Shipped for other people's tests: used by nobody here is no fault."""
+
+
+def main() -> int:
+    """Print what nobody uses; give 1 where there is any."""
+    scanner = Vulture(ignore_names=sorted(ALLOWED), ignore_decorators=DECORATORS)
+    scanner.scavenge([str(ROOT / name) for name in ("src", "benchmarks", "scripts")])
+    found = [
+        f"{name}:{item.first_lineno}: {item.typ.replace('_', ' ')} {item.name!r} is used by nobody"
+        for item in scanner.get_unused_code(min_confidence=60)
+        if item.typ in KINDS
+        and not (name := Path(item.filename).resolve().relative_to(ROOT).as_posix()).startswith(PUBLIC)
+    ]
+    print("\n".join(found) or "No dead code.")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
