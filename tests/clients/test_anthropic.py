@@ -186,7 +186,9 @@ async def test_a_prompt_marked_for_caching_is_answered_and_counted(
 
 async def test_the_beta_endpoints_keep_their_query_and_header(anthropic_client: Any, house: House) -> None:
     message = await settled(
-        anthropic_client.beta.messages.create(**_ask("claude", "What is 2+2?"), betas=["context-1m-2025-08-07"])
+        anthropic_client.beta.messages.create(
+            **_ask("claude", "What is 2+2?"), betas=["context-1m-2025-08-07"], extra_query={"beta": "true"}
+        )
     )
     assert message.content[0].text == "[simulated] 2 + 2 = 4."
     seen = house.anthropic.requests[-1]
@@ -196,6 +198,8 @@ async def test_the_beta_endpoints_keep_their_query_and_header(anthropic_client: 
 
 @MODELS
 async def test_the_beta_tool_runner_goes_its_rounds(anthropic_client: Any, model: str) -> None:
+    """It asks the provider to keep the conversation; where none is kept it is told, and sends all of it."""
+
     def get_weather(city: str) -> str:
         """Give the weather of a city."""
         return f"17 degrees in {city}"
@@ -207,9 +211,11 @@ async def test_the_beta_tool_runner_goes_its_rounds(anthropic_client: Any, model
     tool: Any = anthropic.beta_tool(get_weather)
     if isinstance(anthropic_client, anthropic.AsyncAnthropic):
         tool = anthropic.beta_async_tool(get_weather_async, name="get_weather")
-    runner = anthropic_client.beta.messages.tool_runner(**_ask(model, "Use get_weather for Paris"), tools=[tool])
-    final = await settled(runner.until_done())
-    assert "17 degrees in Paris" in final.content[0].text
+    lossy = anthropic_client.with_options(api_key=secret_of("lossy"))
+    for client in (anthropic_client, lossy):
+        runner = client.beta.messages.tool_runner(**_ask(model, "Use get_weather for Paris"), tools=[tool])
+        final = await settled(runner.until_done())
+        assert "17 degrees in Paris" in final.content[0].text
 
 
 async def test_tokens_are_counted_by_the_provider_and_estimated_where_it_cannot(

@@ -23,6 +23,7 @@ from meliora.errors import (
     RateLimited,
     Unauthorized,
     UnknownModel,
+    UntranslatableField,
     UpstreamTimeout,
 )
 from meliora.gateway.dialects.sse import encode_event
@@ -30,6 +31,8 @@ from meliora.gateway.upstream import Headers
 from meliora.telemetry.records import Dialect
 
 _MESSAGE_CHARS = 2000
+_NO_THREADS = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+"""By this Anthropic's SDK knows that it has to send the whole conversation, and goes on without a thread."""
 _RETRYABLE = frozenset((408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529))
 _QUOTA_CODES = frozenset(
     (
@@ -313,7 +316,10 @@ def _messages_body(error: MelioraError, request_id: str | None) -> dict[str, Any
     kind = shape.anthropic if shape else _ANTHROPIC_TYPES.get(error.status, "")
     if not kind:
         kind = "api_error" if error.status >= 500 else "invalid_request_error"
-    body: dict[str, Any] = {"type": "error", "error": {"type": kind, "message": _printable(str(error))}}
+    told: dict[str, Any] = {"type": kind, "message": _printable(str(error))}
+    if isinstance(error, UntranslatableField) and error.field == "thread":
+        told["details"] = _NO_THREADS
+    body: dict[str, Any] = {"type": "error", "error": told}
     if request_id is not None:
         body["request_id"] = request_id
     return body

@@ -111,6 +111,7 @@ MESSAGES_TO_CHAT: dict[str, Field] = {
     "container": _refused(),
     "context_management": _refused(),
     "mcp_servers": _refused(),
+    "thread": _refused("refused with loss too: the provider keeps no conversation; the SDK then sends the whole of it"),
     "inference_geo": _refused("where a call is processed is set by the key's regions"),
     "speed": _refused("no counterpart", "standard"),
     "user_profile_id": _refused(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from meliora.errors import UntranslatableField
 from meliora.gateway.dialects.translate.crossing import (
     Crossing,
     Options,
@@ -36,6 +37,13 @@ _TOOL_KEYS = frozenset(
 
 def messages_to_chat(body: dict[str, Any], crossing: Crossing, options: Options) -> dict[str, Any]:
     """Translate a request. Raises `UntranslatableField` and `InvalidRequest`, each naming the field."""
+    if mapping(body.get("thread")):
+        # Not even with loss: a turn that goes on from a thread holds the new messages alone.
+        raise UntranslatableField(
+            "`thread` has no counterpart: this model's provider keeps no conversation.",
+            hint="Send the whole conversation as `messages`.",
+            field="thread",
+        )
     crossing.check_fields(body, MESSAGES_TO_CHAT)
     out = copy_same(body, MESSAGES_TO_CHAT)
     system = texts_of(body.get("system"))
