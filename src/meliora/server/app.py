@@ -62,6 +62,13 @@ _TAGS = (
 )
 
 
+_ABOUT = (
+    "Everything but the model calls. A key goes into `authorization: Bearer KEY` or `x-api-key: KEY`; the tenant comes from the "
+    "key. Times are microseconds since the epoch (UTC) where a name ends in `_us`, money is micro-dollars where it ends in "
+    "`_micros`; null means not known, and is never zero."
+)
+
+
 class _App(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Give the OpenAPI document; made once."""
@@ -72,18 +79,7 @@ class _App(FastAPI):
 
 def build_app(context: ControlContext) -> FastAPI:
     """Give the app of the control process. Serve it on a Unix socket: `/internal` asks for no key."""
-    app = _App(
-        title="Meliora",
-        version=context.version,
-        description=(
-            "Everything but the model calls. A key goes into `authorization: Bearer KEY` or `x-api-key: KEY`; the tenant comes "
-            "from the key. Times are microseconds since the epoch (UTC) where a name ends in `_us`, money is micro-dollars where "
-            "it ends in `_micros`; null means not known, and is never zero."
-        ),
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-    )
+    app = bare_app(context.version)
     store = context.store
     app.state.control = Control(
         context=context,
@@ -92,9 +88,14 @@ def build_app(context: ControlContext) -> FastAPI:
             lambda now_us: store.states.load((), now_us), context.clock, context.settings_rules, context.look_seconds
         ),
     )
+    app.add_middleware(Guard, body_bytes=context.body_bytes, depth=context.settings.gateway.limits.json_depth)
+    return app
+
+
+def bare_app(version: str) -> FastAPI:
+    """Give the routes without anything behind them: enough to describe the API."""
+    app = _App(title="Meliora", version=version, description=_ABOUT, docs_url=None, redoc_url=None, openapi_url=None)
     handle_failures(app)
     for module in _ROUTERS:
         app.include_router(module.router)
-    limits = context.settings.gateway.limits
-    app.add_middleware(Guard, body_bytes=context.body_bytes, depth=limits.json_depth)
     return app

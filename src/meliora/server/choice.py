@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from meliora.errors import NoEndpoint
+from meliora.errors import InvalidRequest, NoEndpoint
 from meliora.gateway.dialects.inspect import RequestView, inspect_request
 from meliora.routing.decide import Decision, Wanted, decide
 from meliora.routing.pool import Candidate, Catalogue
@@ -71,11 +71,11 @@ class Chooser:
     def choose(self, question: Question) -> Choice:
         """Decide. Raises `InvalidRequest`, `UnknownModel`, `ModelForbidden` or `NoEndpoint`."""
         view = inspect_request("chat", question.body)
-        available = question.available
-        offers = self.offers if available is None else Narrowed(self.offers, available)
-        decision = decide(_wanted(question, view), offers, self.rules, self.settings)
-        if available is not None and decision.model not in available:
-            decision = _any_of(available, self.offers, decision)
+        wanted = _wanted(question, view)
+        if question.available is None:
+            decision = decide(wanted, self.offers, self.rules, self.settings)
+        else:
+            decision = self._among(question.available, wanted)
         tokens = view.input_chars // 4
         usage = Usage(input=max(1, tokens), output=view.max_output_tokens or ASSUMED_OUTPUT)
         cost = self.price(decision.model, usage)
@@ -93,6 +93,22 @@ class Chooser:
             estimated_input_tokens=tokens,
             estimated_cost=None if cost is None else cost / 1e6,
         )
+
+    def _among(self, available: Sequence[str], wanted: Wanted) -> Decision:
+        """Decide as if only these were in service. Raises `InvalidRequest` where none of them is known or can serve."""
+        known = [model for name in available if (model := self.offers.find(name)) is not None]
+        if not known:
+            raise InvalidRequest(
+                "None of the available models is known here.",
+                hint="GET /v1/models lists what there is.",
+                field="available_models",
+            )
+        try:
+            decision = decide(wanted, Narrowed(self.offers, available), self.rules, self.settings)
+        except NoEndpoint as error:
+            message = f"None of the available models can serve this. {error.message}"
+            raise InvalidRequest(message, field="available_models") from error
+        return decision if decision.model in available else _first(known[0], decision)
 
 
 class Narrowed:
@@ -123,19 +139,15 @@ class Narrowed:
         return self._whole.health(name) if name in self._available else 0.0
 
 
-def _any_of(available: Sequence[str], offers: Catalogue, decision: Decision) -> Decision:
-    """Take the first that there is: a model asked for by name was not available, and had no fallback that was."""
-    found = next((model for name in available if (model := offers.find(name)) is not None), None)
-    if found is None:
-        raise NoEndpoint("None of the available models is known here.", hint="GET /v1/models lists what there is.")
-    rejected = (*decision.rejected, (decision.model, "not available"))
+def _first(model: Candidate, decision: Decision) -> Decision:
+    """Take the first there is: a model asked for by name was not available, and had no fallback that was."""
     return msgspec.structs.replace(
         decision,
-        model=found.name,
-        tier=found.tier,
+        model=model.name,
+        tier=model.tier,
         confidence=_EMERGENCY,
         reason=f"{decision.reason};emergency",
-        rejected=rejected,
+        rejected=(*decision.rejected, (decision.model, "not available")),
     )
 
 

@@ -1,0 +1,129 @@
+"""Two tenants walk every route: what is one's is invisible to the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.server.house import House
+
+MARK = "of-tenant-a"
+SHARED = {"/health", "/live", "/ready", "/api/v1/breakers", "/api/v1/gateways", "/api/v1/cache/stats", "/tools"}
+"""Of the deployment, not of a tenant."""
+ERASURE = "/api/v1/users/{user}"
+
+
+@pytest.fixture
+def mine(house: House) -> dict[str, str]:
+    """Give ids of things that belong to tenant `a`, each with a mark in it that must never be seen by another."""
+    tags = {"place": MARK}
+    content = {"content": "full", "request_text": f"ask {MARK}", "response_text": f"say {MARK}"}
+    call_id = house.call(
+        tenant="a", user=MARK, session=MARK, message_id=MARK, feature=MARK, task=MARK, tags=tags, **content
+    )
+    house.ingest()
+    client = house.client(house.key("a"))
+    key = client.post("/api/v1/keys", json={"name": MARK}).json()["key"]
+    rule = client.post("/api/v1/rules", json={"pattern": MARK, "preferred_layer": "deep"}).json()
+    client.post("/api/v1/learning/feedback", json={"call_id": call_id, "feedback_type": "thumbs_up", "comment": MARK})
+    client.post("/api/v1/metrics", json={"name": MARK, "value": 1, "unit": "ms"})
+    performance = {"modelId": MARK, "taskType": MARK, "success": True, "latencyMs": 1, "cost": 0.1}
+    assert client.post("/tools/update_model_performance", json=performance).status_code == 200
+    return {"key_id": key["id"], "rule_id": rule["id"], "call_id": call_id, "user": MARK}
+
+
+def _body(path: str, ids: dict[str, str]) -> Any:
+    """Give a valid body that reaches for what belongs to `a`, for each route that takes one."""
+    return {
+        "/api/v1/keys": {"name": "b"},
+        "/api/v1/keys/{key_id}": {"name": "b"},
+        "/api/v1/keys/{key_id}/rotate": {},
+        "/api/v1/rules": {"pattern": "pattern of b", "preferred_layer": "fast"},
+        "/api/v1/rules/{rule_id}": {"pattern": "other", "preferred_layer": "fast"},
+        "/api/v1/rules/reorder": {"ids": [ids["rule_id"]]},
+        "/api/v1/rules/test": {"text": f"text {MARK}"},
+        "/api/v1/learning/feedback": {"call_id": ids["call_id"], "feedback_type": "thumbs_down"},
+        "/api/v1/quotas": {"key_id": ids["key_id"], "budget_day_micros": 1},
+        "/api/v1/metrics": {"name": "b", "value": 1},
+        "/route": {"prompt": MARK},
+        "/tools/record_metric": {"name": "b", "value": 1, "unit": ""},
+        "/tools/analyze_metrics": {},
+        "/tools/update_model_performance": {"modelId": "b", "taskType": "b", "success": True},
+        "/tools/get_routing_heuristics": {"activeOnly": False},
+        "/tools/update_routing_heuristic": {"pattern": "other of b", "preferredLayer": "fast"},
+    }[path]
+
+
+NAMES_ANOTHERS = {"/api/v1/rules/reorder", "/api/v1/learning/feedback", "/api/v1/quotas"}
+"""Routes whose body above names something of `a`: not found."""
+
+
+def _routes(house: House) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (path, method, operation)
+        for path, operations in house.app.openapi()["paths"].items()
+        for method, operation in operations.items()
+        if path not in SHARED
+    ]
+
+
+def _snapshot(house: House, client: TestClient) -> dict[str, str]:
+    """Give all that `a` can read; routes with ids included."""
+    return {
+        path: client.get(path).text
+        for path, method, _ in _routes(house)
+        if method == "get" and "{" not in path and not path.startswith("/api/v1/activity")
+    }
+
+
+def test_nothing_of_a_tenant_is_seen_or_changed_by_another(house: House, mine: dict[str, str]) -> None:
+    owner, stranger = house.client(house.key("a")), house.client(house.key("b"))
+    before = _snapshot(house, owner)
+    assert sum(MARK in text for text in before.values()) >= 8, "the owner must see what is to be hidden"
+    for path, method, operation in _routes(house):
+        takes_body = "requestBody" in operation
+        answer = stranger.request(method, path.format(**mine), json=_body(path, mine) if takes_body else None)
+        where = f"{method} {path}: {answer.status_code} {answer.text}"
+        named = "{" in path or (method == "post" and path in NAMES_ANOTHERS)
+        if named and path != ERASURE:
+            assert answer.status_code == 404, where
+        else:
+            assert answer.status_code < 300, where
+            assert MARK not in answer.text, where
+            assert not any(thing in answer.text for thing in mine.values()), where
+    assert _snapshot(house, owner) == before
+
+
+def test_every_route_asks_for_a_key(house: House, mine: dict[str, str]) -> None:
+    nobody = house.client()
+    for path, method, operation in _routes(house):
+        body = _body(path, mine) if "requestBody" in operation else None
+        assert nobody.request(method, path.format(**mine), json=body).status_code == 401, (method, path)
+
+
+def test_a_key_that_may_only_call_reaches_nothing_but_decisions(house: House, mine: dict[str, str]) -> None:
+    caller = house.client(house.key("a", "call"))
+    open_to_it = {
+        path
+        for path, method, operation in _routes(house)
+        if caller.request(
+            method, path.format(**mine), json=_body(path, mine) if "requestBody" in operation else None
+        ).status_code
+        != 403
+    }
+    assert open_to_it == {"/route"}
+
+
+def test_usage_by_tenant_is_for_the_deployments_administrators(house: House, mine: dict[str, str]) -> None:
+    house.call(tenant="b")
+    house.ingest()
+
+    def groups(secret: str) -> list[str]:
+        answer = house.client(secret).get("/api/v1/analytics/usage?by=tenant").json()
+        return sorted(item["group"] for item in answer["items"])
+
+    assert groups(house.key("b")) == ["b"]
+    assert groups(house.key("default")) == ["a", "b"]
+    assert groups(house.key("default", "read")) == ["default"]
