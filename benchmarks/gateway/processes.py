@@ -125,6 +125,15 @@ class Child:
             fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
             return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def settle(self, seconds: float = 5.0) -> None:
+        """Wait until it is idle (below a tenth of a core), at most `seconds`: what was cut off has been put away."""
+        end = time.monotonic() + seconds
+        spent = float("inf")
+        while spent > 0.02 and time.monotonic() < end:
+            before = self.cpu_seconds()
+            time.sleep(0.2)
+            spent = self.cpu_seconds() - before
+
     def waited_seconds(self) -> float:
         """Give how long its first thread was ready to run and had no core; 0 where the kernel does not count it."""
         try:

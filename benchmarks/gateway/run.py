@@ -105,12 +105,14 @@ class Run:
         report.add(Figure("direct_rps", load.rps, "1/s", note=note))
         saturate.refuse_slow_load(load, plain.rps.value)
         paced = saturate.streamed(target, child, sizes.streams, seed)
+        child.settle()
         burst = saturate.streamed(target, child, sizes.streams / 4, seed, model=canned.CHAT_LONG)
         note = f"{paced.chunks} chunks in streams of {canned.STREAM_CHUNKS}, the call's share included, {paced.alone:.0%} came alone"
         beside = {"unpaced_10k": burst.cpu_us.value}
         report.add(figure("cpu_us_per_chunk", "us", paced.cpu_us, beside=beside, note=note))
 
     def _latency(self, upstream: Upstream, gateway: GatewayProcess) -> None:
+        gateway.child.settle()
         before = gateway.child.waited_seconds()
         found = latency.added(upstream.target, gateway.target, self._sizes.latency, self._seed)
         waited = (gateway.child.waited_seconds() - before) / self._sizes.latency
