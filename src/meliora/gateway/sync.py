@@ -24,6 +24,8 @@ from meliora.gateway.state import STATE_FORMAT, LeaseGrant, LeaseWish, State
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 0.5
+REFUSED_SECONDS = 5.0
+"""Pause after a state that this gateway cannot take."""
 BEAT_SECONDS = 2.0
 LEASE_PATIENCE = 1.0
 """Longest time a call waits for a slice of its key's budget."""
@@ -104,24 +106,26 @@ class Sync:
                 status, body = await self._control.ask("GET", f"/internal/state?have={self._version}")
                 self.heard = asyncio.get_running_loop().time()
                 if status == 200:
-                    self._take(body)
+                    # One that was refused comes again at once: nothing else would slow the asking.
+                    await asyncio.sleep(0 if self._take(body) else REFUSED_SECONDS)
                 elif status != 204:
                     log.warning("the control process gave no state", status=status)
                     await asyncio.sleep(RETRY_SECONDS)
             except MelioraError:
                 await asyncio.sleep(RETRY_SECONDS)
 
-    def _take(self, body: bytes) -> None:
+    def _take(self, body: bytes) -> bool:
         state = decode_state(body)
         if state is None:
-            return
+            return False
         try:
             self._swap(state)
-        except MelioraError as error:
+        except (MelioraError, ValueError) as error:
             log.error("a new state was refused; the old one serves on", version=state.version, error=str(error))
-            return
+            return False
         self._version = state.version
         keep(self._file, body)
+        return True
 
     async def _beat(self) -> None:
         while True:
@@ -174,4 +178,7 @@ def kept_state(path: Path) -> State | None:
     try:
         return decode_state(path.read_bytes())
     except FileNotFoundError:
+        return None
+    except OSError as error:
+        log.error("the state kept on disk cannot be read", path=str(path), error=str(error))
         return None

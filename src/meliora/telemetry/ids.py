@@ -28,7 +28,7 @@ class CallIds:
 
     def rekey(self, secret: bytes) -> None:
         """Go on with another secret; ids made with the one before are no longer recognised."""
-        self._secret = secret[:64]
+        self._keyed = blake2b(digest_size=4, key=secret[:64])
 
     def new(self) -> str:
         """Give a new id of 35 characters."""
