@@ -51,7 +51,10 @@ def test_a_revoked_key_never_opens_again_and_cannot_be_changed(store, clock) -> 
     assert store.keys.revoke("default", issued.key.id).revoked_us == store.keys.get("default", issued.key.id).revoked_us
     assert store.keys.open(issued.secret, clock.now) is None
     assert store.keys.list("default", revoked=False) == ()
-    for act in (lambda: store.keys.rotate("default", issued.key.id), lambda: store.keys.update("default", issued.key.id, {})):
+    for act in (
+        lambda: store.keys.rotate("default", issued.key.id),
+        lambda: store.keys.update("default", issued.key.id, {}),
+    ):
         with pytest.raises(Conflict):
             act()
 
@@ -148,7 +151,9 @@ def test_a_secret_that_ends_leaves_the_state(store, clock) -> None:
 def test_two_processes_that_load_at_once_come_to_the_same_number(store, clock) -> None:
     store.keys.create("default", KeyWish())
     versions: list[int] = []
-    threads = [threading.Thread(target=lambda: versions.append(store.states.load([], clock.now).version)) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: versions.append(store.states.load([], clock.now).version)) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

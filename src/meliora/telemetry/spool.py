@@ -7,6 +7,7 @@ segment, so that readers know whether more may come; a segment has its name only
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -81,39 +82,40 @@ class SpoolWriter:
 
     def close(self) -> None:
         """Close the segment and let readers finish it. A later `append` opens another."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        file, self._file = self._file, -1
+        if file >= 0:
+            with contextlib.suppress(OSError):  # what a late write error concerns is counted as kept already
+                os.close(file)
 
     def _prepare(self, size: int) -> str | None:
         """Get ready for a frame, or say why it cannot be written."""
         now = self._clock()
         if now < self._retry_at:
             return self.last_error
+        try:
+            reason = self._make_room(size, now)
+        except OSError as error:
+            self._retry_at = now + _RETRY_SECONDS
+            return _words(error)
+        self.last_error = reason
+        return reason
+
+    def _make_room(self, size: int, now: float) -> str | None:
         if self._room < size:
             # Others write and delete here too: looking is dear, so it is done once a second at most.
-            if now - self._scanned_at < _RESCAN_SECONDS:
-                return self._full()
-            self._scan(now)
+            if now - self._scanned_at >= _RESCAN_SECONDS:
+                self._scan(now)
             if self._room < size:
-                return self._full()
+                return f"the spool has reached its limit of {self._max_bytes} bytes"
         if self._file < 0 or (self._size and self._size + size > self._segment_bytes):
             self.close()
-            try:
-                self._open()
-            except OSError as error:
-                self._retry_at = now + _RETRY_SECONDS
-                return _words(error)
+            self._open()
             self._scan(now)
-        self.last_error = None
         return None
 
     def _scan(self, now: float) -> None:
         self._scanned_at = now
         self._room = self._max_bytes - spool_bytes(self._directory)
-
-    def _full(self) -> str:
-        return f"the spool has reached its limit of {self._max_bytes} bytes"
 
     def _open(self) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,0 +1,169 @@
+"""A backup holds the whole state, is verified before anything is changed, and overwrites nothing unasked."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from meliora.errors import Conflict, InvalidRequest, SchemaMismatch
+from meliora.store import Store
+from meliora.store.backup import backup, restore
+from meliora.store.engine import connect, writing
+from meliora.store.feedbacks import FeedbackGiven
+from meliora.store.keys import KeyWish
+from meliora.store.tables import metadata
+from meliora.telemetry.ingest import Ingester
+from meliora.telemetry.spool import SpoolReader, SpoolWriter
+
+
+@pytest.fixture
+def state(tmp_path: Path, engine: sa.Engine) -> Path:
+    """A state directory with a little of everything; with SQLite its database lies beside it, under the usual name."""
+    folder = tmp_path / "var"
+    (folder / "logs").mkdir(parents=True)
+    (folder / "logs" / "gateway.log").write_text("noise")
+    (folder / "meliora.pid").write_text("1")
+    (folder / "admin.key").write_text("mel_secret")
+    (folder / "admin.key").chmod(0o600)
+    (folder / "snapshots").mkdir()
+    (folder / "snapshots" / "state.json").write_text("{}")
+    return folder
+
+
+def restored(state_dir: Path, engine: sa.Engine) -> Store:
+    if engine.dialect.name == "postgresql":
+        return Store(engine)
+    return Store(connect(f"sqlite:///{state_dir / 'meliora.db'}"))
+
+
+def test_what_was_backed_up_comes_back_the_same(store, feed, clock, engine, state, tmp_path) -> None:
+    record = feed.call(tags={"a": "b"})
+    store.feedbacks.give("default", FeedbackGiven(feedback_type="thumbs_up", call_id=record.id))
+    key = store.keys.create("default", KeyWish(name="ci"))
+    target = tmp_path / "backup.tar.gz"
+    manifest = backup(state, engine, target, now_us=clock.now)
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert {file.path for file in manifest.files if file.path.startswith("state/")} == {
+        "state/admin.key",
+        "state/snapshots/state.json",
+    }
+    if engine.dialect.name == "postgresql":
+        with writing(engine) as connection:
+            for table in metadata.sorted_tables:
+                connection.execute(sa.delete(table))
+    back = tmp_path / "back"
+    assert restore(target, back, engine=engine) == manifest
+    found = restored(back, engine)
+    assert found.secret == store.secret
+    assert found.calls.get("default", record.id).tags == {"a": "b"}
+    assert found.feedbacks.get("default", record.id).value == 1.0
+    assert found.keys.open(key.secret, clock.now) is not None
+    assert found.activity.append("default", "cli", "after").id > 0
+    assert (back / "admin.key").stat().st_mode & 0o777 == 0o600
+    assert back.stat().st_mode & 0o777 == 0o700
+    assert not (back / "logs").exists()
+    assert not list(tmp_path.glob(".*-*"))
+    found.close()
+
+
+def test_records_in_the_spool_come_along_and_are_counted_once(store, feed, clock, engine, state, tmp_path) -> None:
+    import msgspec
+
+    writer = SpoolWriter(state / "spool")
+    records = [feed.finished() for _ in range(4)]
+    for record in records[:2]:
+        writer.append(msgspec.json.encode(record))
+    Ingester(SpoolReader(state / "spool"), store.sink, clock).step()
+    for record in records[2:]:
+        writer.append(msgspec.json.encode(record))
+    target = tmp_path / "backup.tar.gz"
+    backup(state, engine, target, now_us=clock.now)
+    writer.close()
+    back = tmp_path / "back"
+    restore(target, back, engine=engine, force=True)
+    found = restored(back, engine)
+    assert Ingester(SpoolReader(back / "spool"), found.sink, clock).step().finished == 2
+    assert found.analytics.total("default").calls == 4
+    found.close()
+
+
+def test_neither_backup_nor_restore_overwrites_unasked(store, feed, clock, engine, state, tmp_path) -> None:
+    feed.call()
+    target = tmp_path / "backup.tar.gz"
+    backup(state, engine, target, now_us=clock.now)
+    with pytest.raises(Conflict, match="exists"):
+        backup(state, engine, target, now_us=clock.now)
+    with pytest.raises(Conflict, match="not empty"):
+        restore(target, state, engine=engine)
+    (state / "admin.key").write_text("changed")
+    restore(target, state, engine=engine, force=True)
+    assert (state / "admin.key").read_text() == "mel_secret"
+
+
+def test_a_database_that_is_not_empty_is_not_overwritten_unasked(store, feed, clock, engine, state, tmp_path) -> None:
+    if engine.dialect.name == "sqlite":
+        pytest.skip("the database is a file of the state directory")
+    feed.call()
+    target = tmp_path / "backup.tar.gz"
+    backup(state, engine, target, now_us=clock.now)
+    with pytest.raises(Conflict, match="database is not empty"):
+        restore(target, tmp_path / "back", engine=engine)
+    with pytest.raises(InvalidRequest, match="PostgreSQL"):
+        restore(target, tmp_path / "back")
+
+
+def altered(source: Path, target: Path, change) -> None:
+    """Write a copy of an archive whose members went through `change` (None drops one)."""
+    with tarfile.open(source) as old, tarfile.open(target, "w:gz") as new:
+        for member in old:
+            data = old.extractfile(member)
+            assert data is not None
+            result = change(member.name, data.read())
+            if result is not None:
+                member.name, content = result
+                member.size = len(content)
+                new.addfile(member, io.BytesIO(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda name, data: (name, data + b"x" if name.endswith("admin.key") else data), "checksum"),
+        (lambda name, data: None if name.endswith("admin.key") else (name, data), "lacks"),
+        (lambda name, data: None if name == "manifest.json" else (name, data), "manifest"),
+        (lambda name, data: (name.replace("admin.key", "../../escaped"), data), "no backup of ours"),
+        (lambda name, data: (name.replace("admin.key", "other"), data), "lacks"),
+    ],
+    ids=["altered", "missing", "no manifest", "path out of the folder", "renamed"],
+)
+def test_an_altered_backup_is_refused_and_nothing_is_changed(
+    store, clock, engine, state, tmp_path, change, reason
+) -> None:
+    good, bad = tmp_path / "good.tar.gz", tmp_path / "bad.tar.gz"
+    backup(state, engine, good, now_us=clock.now)
+    altered(good, bad, change)
+    with pytest.raises(InvalidRequest, match=reason):
+        restore(bad, tmp_path / "back", engine=engine, force=True)
+    assert not (tmp_path / "back").exists()
+    assert not (tmp_path / "escaped").exists()
+
+
+def test_a_truncated_backup_is_refused(store, clock, engine, state, tmp_path) -> None:
+    target = tmp_path / "backup.tar.gz"
+    backup(state, engine, target, now_us=clock.now)
+    os.truncate(target, target.stat().st_size // 2)
+    with pytest.raises(InvalidRequest):
+        restore(target, tmp_path / "back", engine=engine)
+
+
+def test_a_backup_of_a_newer_format_is_refused_by_version(store, clock, engine, state, tmp_path) -> None:
+    good, newer = tmp_path / "good.tar.gz", tmp_path / "newer.tar.gz"
+    backup(state, engine, good, now_us=clock.now)
+    altered(good, newer, lambda name, data: (name, data.replace(b'"format": 1', b'"format": 2')))
+    with pytest.raises(SchemaMismatch, match="format 2"):
+        restore(newer, tmp_path / "back", engine=engine)

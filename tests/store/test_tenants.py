@@ -1,0 +1,133 @@
+"""Every method of every repository takes the tenant first, and none shows a tenant what is another's."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from meliora.errors import NotFound
+from meliora.store import Store
+from meliora.store.feedbacks import FeedbackGiven
+from meliora.store.keys import KeyWish
+from meliora.store.rules import RuleWish
+from meliora.telemetry.rollups import Roller
+
+REPOSITORIES = (
+    "calls",
+    "feedbacks",
+    "metrics",
+    "model_performances",
+    "rules",
+    "keys",
+    "budgets",
+    "analytics",
+    "activity",
+)
+FOR_THE_DEPLOYMENT = {
+    "keys.open",  # how a tenant is found
+    "keys.tenants",  # the administrator's
+    "budgets.lease",  # a gateway serves all tenants
+    "analytics.tenants",  # the administrator's
+}
+INTERNAL = {
+    "deployment",
+    "states",
+    "gateways",
+    "sink",
+    "windows",
+    "housekeeping",
+    "call_ids",
+    "engine",
+    "secret",
+}
+
+
+def methods(store: Store):
+    for name in REPOSITORIES:
+        repository = getattr(store, name)
+        for method, function in inspect.getmembers(repository, inspect.ismethod):
+            if not method.startswith("_"):
+                yield f"{name}.{method}", function
+
+
+def test_every_part_of_the_store_is_a_repository_or_known_to_be_internal(store) -> None:
+    assert set(vars(store)) == {*REPOSITORIES, *INTERNAL}
+
+
+def test_every_method_takes_the_tenant_first(store) -> None:
+    for name, function in methods(store):
+        first = next(iter(inspect.signature(function).parameters), None)
+        assert first == "tenant" or name in FOR_THE_DEPLOYMENT, f"{name} must take the tenant first"
+    assert next(iter(inspect.signature(store.housekeeping.erase).parameters)) == "tenant"
+
+
+def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
+    """Walks every method that reads: as the owner it finds something, as another tenant nothing."""
+    call = feed.call(tenant="acme", message_id="m", error_code="x", outcome="error", status=500)
+    feed.call(tenant="acme")
+    key = store.keys.create("acme", KeyWish(budget_day_micros=5)).key
+    rule = store.rules.upsert("acme", RuleWish(pattern="a", preferred_layer="fast"))
+    store.feedbacks.give("acme", FeedbackGiven(feedback_type="thumbs_up", call_id=call.id))
+    store.metrics.record("acme", "m", 1, "s")
+    store.model_performances.update("acme", "m", "t", success=True, latency_ms=1, cost_usd=None)
+    store.activity.append("acme", "cli", "x")
+    Roller(store.windows).step()
+    reads = {
+        "calls.get": [call.id],
+        "calls.content": [call.id],
+        "calls.list": [],
+        "calls.tail": [],
+        "feedbacks.get": [call.id],
+        "feedbacks.history": [call.id],
+        "feedbacks.list": [],
+        "metrics.names": [],
+        "metrics.list": [],
+        "metrics.analyze": [],
+        "model_performances.list": [],
+        "rules.get": [rule.id],
+        "rules.list": [],
+        "keys.get": [key.id],
+        "keys.list": [],
+        "budgets.status": [key.id, clock.now],
+        "analytics.usage": ["model"],
+        "analytics.total": [],
+        "analytics.top_expensive": [],
+        "analytics.error_rate": [],
+        "analytics.ranking": [],
+        "analytics.distribution": [],
+        "activity.list": [],
+    }
+    writes = {
+        "feedbacks.give": [FeedbackGiven(feedback_type="thumbs_down", call_id=call.id)],
+        "rules.change": [rule.id, RuleWish(pattern="b", preferred_layer="deep")],
+        "rules.delete": [rule.id],
+        "rules.reorder": [[rule.id]],
+        "keys.rotate": [key.id],
+        "keys.revoke": [key.id],
+        "keys.update": [key.id, {"name": "stolen"}],
+    }
+    own = {"rules.upsert", "keys.create", "metrics.record", "model_performances.update", "activity.append"}
+    named = dict(methods(store))
+    assert set(named) == {*reads, *writes, *own, *FOR_THE_DEPLOYMENT}
+    shown = {name: named[name]("acme", *arguments) for name, arguments in reads.items()}
+    for name, arguments in reads.items():
+        assert not empty(shown[name]), f"{name} shows the owner nothing, so this test would show nothing either"
+        try:
+            assert empty(named[name]("other", *arguments)), name
+        except NotFound:
+            continue
+    for name, arguments in writes.items():
+        with pytest.raises(NotFound):
+            named[name]("other", *arguments)
+    assert {name: named[name]("acme", *arguments) for name, arguments in reads.items()} == shown
+
+
+def empty(found: object) -> bool:
+    """Whether an answer holds nothing: no items, no calls counted."""
+    for name in ("items", "calls", "latency_ms"):
+        if hasattr(found, name):
+            found = getattr(found, name)
+            found = getattr(found, "count", found) if name == "latency_ms" else found
+            return not found
+    return found == ()
