@@ -87,3 +87,28 @@ def test_the_locked_files_pin_every_package_by_hash() -> None:
         blocks = re.split(r"\n(?=[a-z0-9])", (ROOT / "requirements" / name).read_text())
         pins = [block for block in blocks if re.match(r"[a-z0-9][\w.-]*(\[[\w,-]+\])?==", block)]
         assert pins and all("--hash=sha256:" in block for block in pins), name
+
+
+@pytest.mark.parametrize(
+    ("answers", "sentence"),
+    [
+        (
+            'if [ "$1" = --version ]; then echo Python 3.9.2; else exit 1; fi',
+            "needs Python 3.11 or newer, and found Python 3.9.2",
+        ),
+        ('case "$2" in *ensurepip*) exit 1;; *print*) echo 3.11;; esac', "apt install python3.11-venv"),
+    ],
+)
+def test_a_python_that_will_not_do_is_one_sentence(tmp_path: Path, answers: str, sentence: str) -> None:
+    for name in ("python3", "python3.11", "python3.12", "python3.13"):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{answers}\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        ["/bin/sh", str(ROOT / "scripts" / "make-venv"), str(tmp_path / "venv")],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert done.returncode == 2 and sentence in done.stderr and done.stderr.count("\n") == 1

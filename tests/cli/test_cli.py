@@ -116,6 +116,12 @@ def test_rules_of_store_and_settings_are_listed_in_the_order_they_are_tried(
     assert run(capsys, "rules", "remove", rule["id"])[0] == 1
 
 
+@pytest.mark.usefixtures("ready")
+def test_an_erasure_counts_what_went_and_asks_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert value(capsys, "erase", "--user", "ann", "--yes")["calls"] == 0
+    assert run(capsys, "erase", "--user", "ann")[0] == 130
+
+
 def test_the_decision_is_given_without_a_database_too(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, "route", "hello there", "--model", "auto:deep")
     assert code == 0 and out.startswith("simulated-large") and "left out" in err
