@@ -1,7 +1,7 @@
 """Recorded calls as OpenTelemetry spans and metrics, sent over HTTP by the worker. Off by default, needs the extra `otlp`.
 
-A collector that is away stops nothing and loses nothing: the cursor moves once everything was accepted, so a call is sent at
-least once, and always under the same ids.
+A collector that is away stops nothing and loses nothing: the cursor moves once the spans were accepted, so a call is sent at
+least once, and always under the same ids. The metrics are sums that only grow: what one request lacked, the next one brings.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
+import structlog
 
 from meliora import __version__
 from meliora.clock import SystemClock
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from meliora.store import Store
 
+log = structlog.get_logger(__name__)
+
 CURSOR = "otlp_cursor"
 """Deployment value: how far the calls of each tenant were sent."""
 INGESTED = "ingest_seq"
@@ -35,6 +38,8 @@ BATCH = 200
 """Most calls of one request; halved while the collector refuses, in case it is their size."""
 SECONDS = 10.0
 """How long one request may take, its repetitions included."""
+LONGEST_PAUSE = 128
+"""Most steps that metrics wait after they were refused."""
 SERIES = 2000
 """Most series of one metric; what comes later is counted under `other`."""
 SECONDS_BOUNDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
@@ -99,9 +104,6 @@ class _Series:
         self.least = min(self.least, value)
         self.most = max(self.most, value)
 
-    def copy(self) -> _Series:
-        return _Series(list(self.counts), self.total, self.least, self.most)
-
 
 _Key = tuple[tuple[str, Any], ...]
 
@@ -112,12 +114,6 @@ class _Sums:
 
     duration: dict[_Key, _Series] = field(default_factory=dict)
     tokens: dict[_Key, _Series] = field(default_factory=dict)
-
-    def copy(self) -> _Sums:
-        return _Sums(
-            {key: series.copy() for key, series in self.duration.items()},
-            {key: series.copy() for key, series in self.tokens.items()},
-        )
 
     def add(self, call: Call) -> None:
         named = labels(call)
@@ -146,21 +142,25 @@ class Exporter:
         self._source = source
         self._content = settings.content
         self._wire = _Wire(settings, seconds)
-        self._sums = _Sums()
+        self._sums = _Sums() if settings.metrics else None
+        self._unsent = False
+        """Whether the sums hold something that the collector has not got."""
+        self._refused = self._pause = 0
+        """How often in a row the metrics were refused, and for how many steps they wait now."""
         self._began_us = source.now_us()
         self._size = BATCH
         self._sent: str | None = None
         """The newest call when everything had been sent."""
 
     @classmethod
-    def of(cls, settings: Settings, store: Store) -> Exporter:
+    def of(cls, settings: Settings, store: Store, *, seconds: float = SECONDS) -> Exporter:
         """Give the exporter over a store. Raises as the constructor."""
 
         def tenants() -> list[str]:
             # Calls without a key, where they are allowed, belong to the tenant `default`.
             return sorted({*store.keys.tenants(), "default"})
 
-        return cls(settings.otlp, Source(store.calls, store.deployment, tenants, SystemClock().now_us))
+        return cls(settings.otlp, Source(store.calls, store.deployment, tenants, SystemClock().now_us), seconds=seconds)
 
     def step(self) -> bool:
         """Send one batch of each tenant; say whether there is more.
@@ -170,6 +170,8 @@ class Exporter:
         cursor = self._cursor()
         newest = self._source.values.value(INGESTED)
         if newest == self._sent:
+            if self._unsent:
+                self._send_sums()
             return False
         more = False
         for tenant in self._source.tenants():
@@ -183,6 +185,8 @@ class Exporter:
             more = more or len(tail.calls) == self._size
             self._size = min(BATCH, self._size * 2)
         self._sent = None if more else newest
+        if self._unsent and not more:
+            self._send_sums()
         return more
 
     def _cursor(self) -> Cursor:
@@ -198,21 +202,38 @@ class Exporter:
         if not calls:
             return
         spans = [self._wire.span(call, self._content_of(call)) for call in calls]
-        sums = self._sums.copy()
-        for call in calls:
-            sums.add(call)
-        moment = (self._began_us * 1000, self._source.now_us() * 1000)
-        metrics = [
-            self._wire.histogram("gen_ai.client.operation.duration", "s", sums.duration, SECONDS_BOUNDS, moment),
-            self._wire.histogram("gen_ai.client.token.usage", "{token}", sums.tokens, TOKEN_BOUNDS, moment),
-        ]
-        if not (self._wire.send_spans(spans) and self._wire.send_metrics(metrics)):
+        if not self._wire.send_spans(spans):
             self._size = max(1, self._size // 2)
             raise UpstreamUnreachable(
                 "The OTLP collector did not take the calls; they will be sent again.",
                 hint="Check [otlp] in the settings.",
             )
-        self._sums = sums
+        if self._sums is not None:
+            for call in calls:
+                self._sums.add(call)
+            self._unsent = True
+
+    def _send_sums(self) -> None:
+        """Send the sums. Where the collector takes none, calls go on to be sent and the sums are tried ever more seldom."""
+        assert self._sums is not None
+        if self._pause:
+            self._pause -= 1
+            return
+        moment = (self._began_us * 1000, self._source.now_us() * 1000)
+        metrics = [
+            self._wire.histogram("gen_ai.client.operation.duration", "s", self._sums.duration, SECONDS_BOUNDS, moment),
+            self._wire.histogram("gen_ai.client.token.usage", "{token}", self._sums.tokens, TOKEN_BOUNDS, moment),
+        ]
+        if self._wire.send_metrics(metrics):
+            self._unsent, self._refused = False, 0
+            return
+        self._refused += 1
+        self._pause = min(2**self._refused, LONGEST_PAUSE)
+        log.warning(
+            "the OTLP collector did not take the metrics; calls are sent all the same",
+            refused=self._refused,
+            hint="Set otlp.metrics = false if it takes traces only.",
+        )
 
     def _content_of(self, call: Call) -> Attributes:
         if not self._content:
