@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -117,8 +118,11 @@ def test_rules_of_store_and_settings_are_listed_in_the_order_they_are_tried(
 
 
 @pytest.mark.usefixtures("ready")
-def test_an_erasure_counts_what_went_and_asks_first(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_erasure_counts_what_went_and_asks_first(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert value(capsys, "erase", "--user", "ann", "--yes")["calls"] == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     assert run(capsys, "erase", "--user", "ann")[0] == 130
 
 
