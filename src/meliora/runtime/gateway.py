@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import random
+import resource
 import signal
 from pathlib import Path
 from typing import Any
@@ -257,18 +258,19 @@ def run(settings: Settings, config: Path | None = None) -> None:
     """Serve until a signal. SIGHUP reloads."""
     import uvicorn
 
-    from meliora.gateway.guard import GuardedProtocol
+    from meliora.gateway.http.server import ServerProtocol
 
     start_logging(settings, "gateway")
+    allow_connections()
     gateway = build(settings)
-    GuardedProtocol.head_limit = settings.gateway.limits.header_bytes
+    ServerProtocol.head_limit = settings.gateway.limits.header_bytes
     server = uvicorn.Server(
         uvicorn.Config(
             gateway,
             host=settings.server.host,
             port=settings.server.port,
             loop="uvloop",
-            http=GuardedProtocol,
+            http=ServerProtocol,
             ws="none",
             lifespan="on",
             log_config=None,
@@ -281,6 +283,15 @@ def run(settings: Settings, config: Path | None = None) -> None:
         )
     )
     _run(server, gateway, config)
+
+
+def allow_connections() -> None:
+    """Let this process open as many files as it may: a call takes two connections, and many systems begin at 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (OSError, ValueError) as error:
+        log.warning("the limit of open files stays as it is", error=str(error))
 
 
 def _run(server: Any, gateway: Gateway, config: Path | None) -> None:

@@ -9,9 +9,10 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import structlog
 
@@ -67,6 +68,7 @@ def today() -> Any:
 
 def start_logging(settings: Settings, process: str) -> None:
     """Send structured log lines to standard error, one a line, each with the process's name."""
+    stream = Unfailing(sys.stderr)
     level = logging.getLevelNamesMapping()[settings.server.log_level.upper()]
     timestamper = structlog.processors.TimeStamper(fmt="iso", utc=True)
     shared: list[Any] = [
@@ -82,10 +84,10 @@ def start_logging(settings: Settings, process: str) -> None:
     structlog.configure(
         processors=[*shared, _named(process), renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", stream)),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, _named(process)],
@@ -98,6 +100,24 @@ def start_logging(settings: Settings, process: str) -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True
+
+
+class Unfailing:
+    """A stream whose write errors are nobody's trouble: a full disk that cannot take a log line must not stop a call."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def _named(process: str) -> Callable[[Any, str, Any], Any]:

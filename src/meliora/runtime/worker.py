@@ -50,9 +50,9 @@ class Task:
         """Do it once; give the error where it failed."""
         try:
             more = self.step()
-        except MelioraError as error:
+        except (MelioraError, OSError) as error:
             self.failures += 1
-            self.due = now + min(LONGEST_WAIT, self.every * 2**self.failures)
+            self.due = now + min(LONGEST_WAIT, self.every * 2 ** min(self.failures, 16))
             log.error("a task failed and will be tried again", task=self.name, error=str(error), failures=self.failures)
             return f"{self.name}: {error}"
         self.failures = 0

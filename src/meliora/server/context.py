@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from fastapi import Request
@@ -74,12 +74,22 @@ class ControlContext:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """The last that a gateway said of itself here. Kept in memory: a disk that is full takes no heartbeat."""
+
+    seen_us: int
+    counters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Control:
     """The context, and what the app remembers between requests."""
 
     context: ControlContext
     keyring: Keyring
     feed: StateFeed
+    heard: dict[str, Heard] = field(default_factory=dict)
+    """By gateway; those of this machine, which report here."""
 
     @property
     def store(self) -> Store:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
 
 from meliora.errors import StoreError
-from meliora.server.context import ControlContext, SpoolSeen
+from meliora.server.context import ControlContext, Heard, SpoolSeen
+from meliora.store.gateways import ALIVE_US as GATEWAY_ALIVE_US
 from meliora.store.gateways import GatewaySeen
 from meliora.telemetry.processes import ALIVE_US, WorkerBeat, workers
 
@@ -34,9 +35,10 @@ class Health(msgspec.Struct, frozen=True):
     parts: dict[str, Part]
 
 
-def look(context: ControlContext) -> Health:
-    """Look at everything."""
+def look(context: ControlContext, heard: Mapping[str, Heard]) -> Health:
+    """Look at everything. `heard` is what gateways said here, whether or not the store could take it."""
     now = context.clock.now_us()
+    said = {id: one.counters for id, one in dict(heard).items() if now - one.seen_us <= GATEWAY_ALIVE_US}
     try:
         context.store.deployment.value("state_version")
         gateways, beats = context.store.gateways.list(now), workers(context.store.deployment, now)
@@ -48,10 +50,11 @@ def look(context: ControlContext) -> Health:
             "gateway": Part("unknown", "The store is away."),
             "worker": Part("unknown", "The store is away."),
         }
-        spool = _spool(context, context.spool(), (), ())
+        spool = _spool(context, context.spool(), said, ())
     else:
         parts = {"store": Part("healthy"), "gateway": _gateways(gateways, now), "worker": _workers(beats, now)}
-        spool = _spool(context, context.spool(), gateways, beats)
+        said = {one.id: one.counters for one in gateways if one.alive} | said
+        spool = _spool(context, context.spool(), said, beats)
     parts = {"control": Part("healthy", detail={"version": context.version}), **parts, "spool": spool}
     return Health(worst(part.status for part in parts.values()), parts)
 
@@ -99,18 +102,23 @@ def _workers(beats: tuple[WorkerBeat, ...], now: int) -> Part:
 def _spool(
     context: ControlContext,
     seen: SpoolSeen | None,
-    gateways: tuple[GatewaySeen, ...],
+    said: Mapping[str, Mapping[str, Any]],
     beats: tuple[WorkerBeat, ...],
 ) -> Part:
-    dropped = sum(_count(one.counters.get("spool_dropped")) for one in gateways if one.alive)
+    dropped = sum(_count(counters.get("spool_dropped")) for counters in said.values())
+    # A gateway that names no error writes again; one that is silent about it is not believed to.
+    reasons = [counters.get("spool_error", "") for counters in said.values() if _count(counters.get("spool_dropped"))]
     waiting = seen.bytes_waiting if seen is not None else None
     if waiting is None:
         known = [beat.spool_bytes for beat in beats if beat.spool_bytes is not None]
         waiting = sum(known) if known else None
     quarantined = seen.quarantined if seen is not None else sum(beat.quarantined or 0 for beat in beats)
     detail = {"bytes_waiting": waiting, "dropped": dropped, "quarantined": quarantined}
+    if any(reason is not None for reason in reasons):
+        why = next((f" ({reason})" for reason in reasons if reason), "")
+        return Part("unhealthy", f"{dropped} records could not be written and are lost{why}.", detail)
     if dropped:
-        return Part("unhealthy", f"{dropped} records could not be written and are lost.", detail)
+        return Part("degraded", f"{dropped} records were lost; records are written again.", detail)
     if waiting is None:
         return Part("unknown", "Nothing is known of the spool.", detail)
     if waiting > _SPOOL_FULL * context.settings.recording.spool_max_bytes:

@@ -128,19 +128,27 @@ class Supervisor:
                 changed = True
         if changed:
             pids = {child.name: child.pid for child in self._children if child.pid is not None}
-            write_pids(self._plan.layout, {"supervisor": os.getpid(), **pids}, self._plan.url)
+            try:
+                write_pids(self._plan.layout, {"supervisor": os.getpid(), **pids}, self._plan.url)
+            except OSError as error:
+                self._shout(f"{self._plan.layout.pid_file} could not be written: {error.strerror}")
         return 0
 
     def _start(self, child: Child) -> None:
         log: IO[bytes] | None = None
+        out: IO[bytes] | int | None = None
         if not self._plan.to_stdout:
-            log = (self._plan.layout.logs / f"{child.name}.log").open("ab")
+            try:
+                out = log = (self._plan.layout.logs / f"{child.name}.log").open("ab")
+            except OSError as error:  # better a process without a log than none
+                out = subprocess.DEVNULL
+                self._shout(f"the log of {child.name} cannot be written: {error.strerror}")
         try:
             child.process = subprocess.Popen(
                 child.command,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=out,
+                stderr=out,
                 env={**os.environ, **self._plan.environ},
                 start_new_session=True,  # a Ctrl-C at the terminal is the supervisor's to pass on
             )
@@ -204,7 +212,12 @@ class Supervisor:
         self._rotated = self._clock()
         for path in self._plan.layout.logs.glob("*.log"):
             if path.stat().st_size > LOG_BYTES:
-                shutil.copyfile(path, path.with_suffix(".log.1"))
+                kept = path.with_suffix(".log.1")
+                try:
+                    shutil.copyfile(path, kept)
+                except OSError as error:
+                    kept.unlink(missing_ok=True)  # half a copy only takes the room that is lacking
+                    self._shout(f"{path} could not be kept: {error.strerror}")
                 os.truncate(path, 0)  # the processes append, so they go on at the new end
 
     def _log_name(self, child: Child) -> Path | str:
@@ -212,8 +225,9 @@ class Supervisor:
 
     def _shout(self, text: str) -> None:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        sys.stderr.write(f"{stamp} meliora: {text}\n")
-        sys.stderr.flush()
+        with suppress(OSError):  # a full disk that cannot take a line must not end the processes
+            sys.stderr.write(f"{stamp} meliora: {text}\n")
+            sys.stderr.flush()
 
 
 def _end(process: subprocess.Popen[bytes], seconds: float) -> None:

@@ -11,8 +11,9 @@ from starlette.concurrency import run_in_threadpool
 from meliora.errors import InvalidRequest
 from meliora.gateway.sync import LeaseRequest
 from meliora.server.auth import HereControl
+from meliora.server.context import Heard
 from meliora.server.shapes import Answer
-from meliora.store.gateways import Heartbeat
+from meliora.store.gateways import ALIVE_US, Heartbeat
 
 router = APIRouter(prefix="/internal", include_in_schema=False)
 
@@ -68,6 +69,7 @@ async def heartbeat(request: Request, control: HereControl) -> Response:
 
 def _beat(control: HereControl, beat: GatewayBeat) -> BeatAnswer:
     now = control.now_us()
+    _remember(control, beat, now)
     counters = beat.counters if beat.state_version is None else {**beat.counters, "state_version": beat.state_version}
     control.store.gateways.beat(
         Heartbeat(
@@ -87,6 +89,13 @@ def _beat(control: HereControl, beat: GatewayBeat) -> BeatAnswer:
         {name.removeprefix(CACHE_EPOCH): int(value) for name, value in epochs.items()},
         control.feed.current().version,
     )
+
+
+def _remember(control: HereControl, beat: GatewayBeat, now: int) -> None:
+    """Keep what was said before the store is asked to: it may be away, or its disk full."""
+    control.heard[beat.id] = Heard(now, beat.counters)
+    for id in [id for id, heard in control.heard.copy().items() if now - heard.seen_us > ALIVE_US]:
+        control.heard.pop(id, None)
 
 
 def _read(body: bytes, shape: type[Any]) -> Any:
