@@ -13,12 +13,13 @@ import msgspec
 
 from meliora.errors import MelioraError, UpstreamBroken
 from meliora.gateway.catalog import Endpoint
-from meliora.gateway.dialects.errors import Fault, classify
+from meliora.gateway.dialects.errors import Fault, classify, fault_as, fault_of
 from meliora.gateway.dialects.events import has_content, stream_error
 from meliora.gateway.dialects.sse import Framer
 from meliora.gateway.dialects.translate import StreamTranslation
 from meliora.gateway.outgoing import Outgoing
 from meliora.gateway.upstream import Headers, UpstreamAnswer
+from meliora.telemetry.records import Dialect
 
 EVENT_LIMIT = 8 * 1024 * 1024
 """Longest single event of a stream."""
@@ -109,6 +110,9 @@ async def _whole(endpoint: Endpoint, outgoing: Outgoing, answer: UpstreamAnswer,
         raise UpstreamBroken(f"{endpoint.id} answered {answer.status} with a body that is no JSON: {error}.") from error
     if not isinstance(parsed, dict):
         raise UpstreamBroken(f"{endpoint.id} answered {answer.status} with JSON that is no object.")
+    error = parsed.get("error")
+    if isinstance(error, dict) and _ANSWERS.isdisjoint(parsed):
+        raise _told(outgoing.dialect, fault_of(error))
     return Whole(endpoint, outgoing, answer.status, answer.headers, body, parsed)
 
 
@@ -128,10 +132,20 @@ async def _open(endpoint: Endpoint, outgoing: Outgoing, answer: UpstreamAnswer) 
         fault = stream_error(dialect, fresh)
         content = has_content(dialect, fresh)
         if fault is not None and not content:
-            raise AttemptFailed(fault, status=None)
+            raise _told(dialect, fault)
         events = events + fresh if events else fresh
         if content or len(events) > EVENT_LIMIT:
             return Opened(endpoint, outgoing, answer.headers, answer, framer, events)
+
+
+_ANSWERS = frozenset(("choices", "output", "content", "data"))
+"""What an answer has, in one dialect or the other; a body with an error in its place is none, whatever its status says."""
+
+
+def _told(dialect: Dialect, fault: Fault) -> AttemptFailed:
+    """A refusal under a good status: the client gets it as if it had come under its own."""
+    status, error = fault_as(dialect, fault)
+    return AttemptFailed(fault, status=status, body=msgspec.json.encode({"type": "error", "error": error}))
 
 
 def _is_stream(headers: Headers) -> bool:

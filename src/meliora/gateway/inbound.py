@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from meliora.errors import BodyTooLarge, InvalidRequest, UnsupportedMedia
+from meliora.errors import BodyTooLarge, UnsupportedMedia
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-BODY_SECONDS = 60.0
-"""Longest silence within a request's body."""
 
 
 class ClientGone(Exception):
@@ -54,7 +50,7 @@ class Inbound:
         declared = self.headers.get(b"content-length")
         if declared is not None and declared.isdigit() and int(declared) > limit:
             raise BodyTooLarge(f"The request body is longer than {limit} bytes.")
-        message = await receive() if declared is None or int(declared) < 65536 else await _patient(receive)
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         body = message.get("body", b"")
@@ -65,20 +61,12 @@ class Inbound:
         self.body = body
 
 
-async def _patient(receive: Receive) -> MutableMapping[str, Any]:
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await receive()
-    except TimeoutError as error:
-        raise InvalidRequest(f"The request body stalled for {BODY_SECONDS:g} s.") from error
-
-
 async def _rest(receive: Receive, first: bytes, limit: int) -> bytes:
     parts = [first]
     size = len(first)
     more = True
     while more:
-        message = await _patient(receive)
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         part = message.get("body", b"")

@@ -19,7 +19,7 @@ import uvicorn
 
 from meliora.clock import Clock, SystemClock
 from meliora.gateway.app import Gateway
-from meliora.gateway.guard import GuardedProtocol
+from meliora.gateway.http.server import ServerProtocol
 from meliora.gateway.prices import Found
 from meliora.gateway.state import KeyHash, KeyState, RuleState, State
 from meliora.settings.models import Settings
@@ -70,7 +70,7 @@ class RunningGateway:
             host="127.0.0.1",
             port=0,
             loop="uvloop",
-            http=GuardedProtocol,
+            http=ServerProtocol,
             ws="none",
             log_config=None,
             access_log=False,

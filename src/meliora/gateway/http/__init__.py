@@ -1,5 +1,7 @@
-"""The upstream client: HTTP/1.1 over pooled connections, because every general client costs more than the rest of the gateway.
+"""HTTP/1.1 on both sides of the gateway, because every general client and server costs more than the rest of it.
 
+    server       a client's connection: requests in, answers out, within limits
+    exchange     one request on it, as ASGI sees it
 connection   one connection, one answer at a time, with back-pressure
 dial         how a connection is opened: TLS, own authorities, proxies, Unix sockets
 pool         idle connections, the stale ones retried, the slow ones timed out

@@ -1,0 +1,223 @@
+"""One request and its answer on a client's connection, as ASGI sees it: `receive` and `send`."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from meliora.gateway.http.server import ServerProtocol
+
+log = structlog.get_logger(__name__)
+
+_STATUS_LINES: dict[int, bytes] = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus
+}
+
+Message = MutableMapping[str, Any]
+App = Callable[..., Awaitable[None]]
+
+_FAILED = (
+    b'{"error":{"message":"The gateway failed; this is a defect.","type":"server_error","param":null,"code":"defect"}}'
+)
+_BODILESS = frozenset((204, 304))
+
+
+def status_line(status: int) -> bytes:
+    """Give the first line of an answer."""
+    return _STATUS_LINES.get(status) or f"HTTP/1.1 {status} Status\r\n".encode()
+
+
+class Exchange:
+    """Holds a request's body until it is taken, and writes the answer. One `receive` and one `send` at a time."""
+
+    __slots__ = (
+        "_body",
+        "_chunked",
+        "_ended",
+        "_left",
+        "_protocol",
+        "_size",
+        "_taken",
+        "_waiter",
+        "gone",
+        "keep_alive",
+        "scope",
+        "started",
+        "whole",
+    )
+
+    def __init__(self, protocol: ServerProtocol, scope: dict[str, Any], *, keep_alive: bool) -> None:
+        self._protocol = protocol
+        self.scope = scope
+        self.keep_alive = keep_alive
+        self.whole = False
+        """The request was read to its end."""
+        self.gone = False
+        """The client closed the connection."""
+        self._body: list[bytes] = []
+        self._size = 0
+        self._taken = False
+        """The body was given whole."""
+        self._waiter: asyncio.Future[None] | None = None
+        self.started = False
+        self._ended = False
+        self._chunked = False
+        self._left = -1
+        """Bytes of the declared `content-length` that are still to be sent; -1 where none was declared."""
+
+    # -- what the protocol calls -------------------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        """Take a part of the body."""
+        if self._ended:
+            return
+        self._body.append(data)
+        self._size += len(data)
+        if self._size > 64 * 1024:
+            self._protocol.pause_reading()
+        self._wake()
+
+    def feed_end(self) -> None:
+        """The body is whole."""
+        self.whole = True
+        self._wake()
+
+    def disconnect(self) -> None:
+        """The client is gone."""
+        self.gone = True
+        self._wake()
+
+    def void(self) -> None:
+        """The request turned out to be none: whatever is being served for it has nobody to answer."""
+        self.gone = True
+        self._ended = True
+        self._wake()
+
+    async def run(self, app: App) -> None:
+        """Serve this request. A defect of the app is logged, and answered with 500 if that is still possible."""
+        try:
+            await app(self.scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            self.keep_alive = False
+            self._protocol.transport.abort()
+            raise
+        except Exception:
+            log.exception("a request failed by a defect", path=self.scope["path"])
+            self.keep_alive = False
+            if not self.started and not self.gone:
+                headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_FAILED))]
+                await self.send({"type": "http.response.start", "status": 500, "headers": headers})
+                await self.send({"type": "http.response.body", "body": _FAILED})
+        finally:
+            if not self._ended:
+                # No answer, or half of one: the client must not take it for a whole one.
+                self.keep_alive = False
+                self._ended = True
+                if self.started:
+                    self._protocol.transport.abort()
+                self._protocol.ended(self)
+
+    # -- ASGI --------------------------------------------------------------------------------------------------------
+
+    async def receive(self) -> Message:
+        """Give the next part of the body; after its end, the news that the client is gone or has its answer."""
+        if not self._taken:
+            while not self._body and not self.whole:
+                if self.gone or self._ended:
+                    return {"type": "http.disconnect"}
+                self._ask_for_body()
+                await self._wait()
+            if self.whole or not self.gone:
+                parts, self._body = self._body, []
+                self._size = 0
+                self._taken = self.whole
+                self._protocol.resume_reading()
+                body = parts[0] if len(parts) == 1 else b"".join(parts)
+                return {"type": "http.request", "body": body, "more_body": not self.whole}
+        while not self.gone and not self._ended:
+            await self._wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Write a part of the answer; waits while the client does not read, and does nothing once it is gone."""
+        protocol = self._protocol
+        if self.gone or self._ended:
+            return
+        if message["type"] == "http.response.start":
+            self._start(message["status"], message["headers"])
+            return
+        data = message.get("body", b"")
+        more = message.get("more_body", False)
+        if self.scope["method"] == "HEAD":
+            data = b""
+        elif self._left >= 0:
+            self._left -= len(data)
+        if self._chunked:
+            if data:
+                data = b"%x\r\n%b\r\n" % (len(data), data)
+            if not more:
+                data += b"0\r\n\r\n"
+        if data:
+            protocol.transport.write(data)
+        if not more:
+            self._end()
+        elif protocol.writable is not None:
+            await protocol.drain()
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self.started = True
+        parts = [status_line(status)]
+        framed = False
+        for name, value in (*self._protocol.state.default_headers, *headers):
+            if name == b"content-length":
+                framed = True
+                self._left = int(value)
+            elif name == b"transfer-encoding" or name == b"connection":
+                continue
+            parts.append(b"%b: %b\r\n" % (name, value))
+        if not framed and status not in _BODILESS and self.scope["method"] != "HEAD":
+            if self.scope["http_version"] == "1.0":
+                self.keep_alive = False
+            else:
+                self._chunked = True
+                parts.append(b"transfer-encoding: chunked\r\n")
+        if not self.keep_alive or not self.whole:
+            self.keep_alive = False
+            parts.append(b"connection: close\r\n")
+        parts.append(b"\r\n")
+        self._protocol.transport.write(b"".join(parts))
+
+    def _end(self) -> None:
+        self._ended = True
+        if self._left > 0 and self.scope["method"] != "HEAD":
+            self.keep_alive = False
+            self._protocol.transport.abort()
+        self._wake()
+        self._protocol.ended(self)
+
+    def _ask_for_body(self) -> None:
+        """Send `100 Continue` where the client waits for it before it sends the body."""
+        for name, value in self.scope["headers"]:
+            if name == b"expect" and value.lower() == b"100-continue" and not self.started and not self._body:
+                self._protocol.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self.scope["headers"] = [pair for pair in self.scope["headers"] if pair[0] != b"expect"]
+                return
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
