@@ -29,9 +29,32 @@ def _same_for_all(prompt: str, system_prompt: str = "", **_: Any) -> Any:
     return Classification("balanced", 0.5, 0.5, "default:balanced", "chat")
 
 
+def without_routes(subject: str) -> Switch:
+    """Switch off by leaving one subject's router out of the control app."""
+
+    def switch(patch: MonkeyPatch) -> None:
+        from meliora.server import app
+
+        left = tuple(module for module in app._ROUTERS if module.__name__.rpartition(".")[2] != subject)
+        patch.setattr(app, "_ROUTERS", left)
+
+    return switch
+
+
 SWITCHES: dict[str, Switch] = {
     "g02": without("meliora.routing.rules.RuleSet.match", _nothing),
+    "g04": without("meliora.store.metrics.Metrics.record", _nothing),
+    "g05": without("meliora.store.model_performances.add_outcomes", _nothing),
+    "g07": without("meliora.server.routers.tools._TOOLS", ()),
+    "g08": without_routes("tools"),
+    "g09": without("meliora.telemetry.improvement.ImprovementManager.generate_report", _nothing),
     "g10": without("meliora.routing.rules.RuleSet.match", _nothing),
+    "g14": without_routes("analytics"),
+    "h03": without_routes("route"),
     "h04": without("meliora.routing.decide.classify", _same_for_all),
     "h05": without("meliora.gateway.tries.Tries._usable", lambda self, endpoint, again: not self._failed),
+    "h32": without_routes("operations"),
+    "i01": without_routes("feedback"),
+    "i08": without_routes("analytics"),
+    "i13": without("meliora.telemetry.rollups.Roller.step", lambda self, limit=100: 0),
 }

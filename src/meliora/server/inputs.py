@@ -62,9 +62,9 @@ def _moment(value: Any) -> int:
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 LongText = Annotated[str, Field(max_length=10_000)]
-Count = Annotated[int, Field(ge=0, lt=BIG)]
-Limit = Annotated[int, Field(ge=1, lt=BIG)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, lt=BIG, strict=True)]
+Limit = Annotated[int, Field(ge=1, lt=BIG, strict=True)]
+Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_small)]
 Moment = Annotated[
     int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 import msgspec
@@ -45,13 +46,27 @@ class BeatAnswer(msgspec.Struct, frozen=True):
 
 @router.get("/state")
 async def state(
+    request: Request,
     control: HereControl,
     have: int = -1,
     wait: Annotated[float, Query(ge=0, le=60)] = 60.0,
 ) -> Response:
     """Give the state if it is not `have`; otherwise wait for one, and answer 204 when there is none."""
-    found = await control.feed.newer(have, min(wait, control.context.long_poll_seconds))
+    newer = asyncio.create_task(control.feed.newer(have, min(wait, control.context.long_poll_seconds)))
+    gone = asyncio.create_task(_gone(request))
+    try:
+        # A gateway that went away is not waited for: it would hold up the end of this process.
+        await asyncio.wait((newer, gone), return_when=asyncio.FIRST_COMPLETED)
+        found = newer.result() if newer.done() else None
+    finally:
+        newer.cancel()
+        gone.cancel()
     return Response(status_code=204) if found is None else Answer(found)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 @router.post("/leases")
