@@ -9,7 +9,7 @@ import pytest
 from meliora.errors import InvalidRequest
 from meliora.store.feedbacks import FeedbackGiven
 from meliora.telemetry.records import Attempt
-from meliora.telemetry.rollups import WINDOW_US, Roller, window_of
+from meliora.telemetry.rollups import WINDOW_US, Roller, Rollup, window_of
 
 DAY_US = 86_400_000_000
 
@@ -135,14 +135,31 @@ def test_a_late_call_is_rolled_up_and_rolling_up_twice_changes_nothing(store, fe
     ]
 
 
-def test_a_window_that_changes_while_it_is_rolled_up_is_left_for_the_next_time(store, feed, clock) -> None:
+def test_of_two_that_roll_up_a_window_one_adds_to_it(store, feed, clock) -> None:
     feed.call(started_us=clock.now)
-    (window,) = store.windows.dirty(10)
-    list(store.windows.samples(window))
-    feed.call(started_us=clock.now)
-    assert not store.windows.replace(window, [])
+    (window,) = store.windows.stale(10)
     assert Roller(store.windows).step() == 1
-    assert store.analytics.distribution("default").latency_ms.count == 2
+    assert not store.windows.add(window, [Rollup("small", "chat", "sim/small", calls=1)])
+    assert store.analytics.error_rate("default").calls == 1
+
+
+def test_a_call_that_arrives_while_its_window_is_rolled_up_is_added_the_next_time(store, feed, clock) -> None:
+    feed.call(started_us=clock.now)
+    (window,) = store.windows.stale(10)
+    feed.call(started_us=clock.now)
+    assert len(list(store.windows.samples(window))) == 1
+    assert store.windows.add(window, [])
+    assert Roller(store.windows).step() == 1
+    assert store.analytics.error_rate("default").calls == 1
+
+
+def test_a_call_that_was_open_when_its_window_was_rolled_up_is_added_when_it_ends(store, feed) -> None:
+    begun = feed.begun()
+    feed.take(begun, feed.finished(started_us=begun.started_us))
+    Roller(store.windows).step()
+    feed.take(feed.finished(id=begun.id, started_us=begun.started_us))
+    assert Roller(store.windows).step() == 1
+    assert store.analytics.error_rate("default").calls == 2
 
 
 def test_cached_and_failed_calls_have_no_part_in_latency(store, feed) -> None:

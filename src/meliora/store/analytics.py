@@ -13,6 +13,7 @@ from meliora.stats.histogram import LogHistogram
 from meliora.store.calls import Call, to_call
 from meliora.store.engine import reading
 from meliora.store.rows import AnyRow, page_size, ratio
+from meliora.store.slots import slots_of
 from meliora.store.sums import USAGE, day_of
 from meliora.store.tables import calls, feedback, rollups, usage_daily, usage_users
 from meliora.telemetry.rollups import WINDOW_US, window_of
@@ -126,12 +127,19 @@ class Analytics:
         self, tenant: str, *, limit: int = 10, since_us: int | None = None, until_us: int | None = None
     ) -> tuple[Call, ...]:
         """Give the dearest calls, the dearest first; those of unknown cost are not among them."""
+        limit = page_size(limit)
         c = calls.c
-        query = sa.select(*[c[name] for name in Call.__struct_fields__])
+        query = sa.select(*[c[name] for name in Call.__struct_fields__]).limit(limit)
         query = query.where(c.tenant == tenant, c.cost_micros.is_not(None), *_between(c.started_us, since_us, until_us))
+        found: list[Call] = []
         with reading(self._engine) as connection:
-            rows = connection.execute(query.order_by(c.cost_micros.desc()).limit(page_size(limit)))
-            return tuple(to_call(row) for row in rows)
+            for slot in slots_of(connection, tenant, since_us, until_us):
+                # A slot can only add what is dearer than the cheapest of those found so far.
+                least = found[-1].cost_micros if len(found) == limit else None
+                dearer = [] if least is None else [c.cost_micros > least]
+                rows = connection.execute(query.where(c.slot == slot, *dearer).order_by(c.cost_micros.desc()))
+                found = sorted([*found, *map(to_call, rows)], key=lambda call: -(call.cost_micros or 0))[:limit]
+        return tuple(found)
 
     def error_rate(
         self, tenant: str, *, model: str | None = None, since_us: int | None = None, until_us: int | None = None

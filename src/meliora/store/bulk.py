@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from meliora.errors import StoreError, StoreUnavailable
+from meliora.store.slots import SLOT_US
 from meliora.store.tables import call_contents, calls
 from meliora.telemetry.records import CallBegun, CallFinished, Usage
 
@@ -68,6 +69,7 @@ def _begun(r: CallBegun, seq: int) -> Row:
         "key_id": r.key_id,
         "gateway": r.gateway,
         "started_us": r.started_us,
+        "slot": r.started_us // SLOT_US,
         "dialect": r.dialect,
         "model_asked": r.model_asked,
         "stream": r.stream,
@@ -90,6 +92,7 @@ def _finished(r: CallFinished, seq: int) -> Row:
         r.key_id,
         r.gateway,
         r.started_us,
+        r.started_us // SLOT_US,
         r.ended_us,
         r.dialect,
         r.model_asked,

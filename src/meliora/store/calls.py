@@ -11,6 +11,7 @@ from meliora.errors import NotFound
 from meliora.store.cursors import Page, decode, encode
 from meliora.store.engine import reading
 from meliora.store.rows import AnyRow, before, page_size
+from meliora.store.slots import slots_of
 from meliora.store.tables import call_contents, calls
 
 CallState = Literal["open", "finished", "lost"]
@@ -135,6 +136,8 @@ class Calls:
         if cursor is not None:
             query = query.where(before(_T.started_us, _T.id, decode(cursor, str)))
         with reading(self._engine) as connection:
+            if where.user is not None or where.session is not None:
+                query = query.where(_T.slot.in_(slots_of(connection, tenant, where.since_us, where.until_us)))
             rows = connection.execute(query.order_by(_T.started_us.desc(), _T.id.desc()).limit(limit + 1)).all()
         found = tuple(to_call(row) for row in rows[:limit])
         return Page(found, encode(found[-1].started_us, found[-1].id) if len(rows) > limit else None)

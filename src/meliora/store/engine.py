@@ -51,7 +51,6 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     # The module must not begin transactions by itself: it would not do so before DDL, nor ever with IMMEDIATE.
     connection.isolation_level = None
     for pragma in (
-        "page_size=8192",
         "journal_mode=WAL",
         "synchronous=NORMAL",
         "foreign_keys=ON",

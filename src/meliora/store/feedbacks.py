@@ -12,6 +12,7 @@ from meliora.errors import InvalidRequest, NotFound
 from meliora.store.cursors import Page, decode, encode
 from meliora.store.engine import reading, writing
 from meliora.store.rows import AnyRow, before, insert_into, page_size
+from meliora.store.slots import slots_of
 from meliora.store.tables import calls, feedback, feedback_history
 
 VALUES = {
@@ -202,6 +203,8 @@ def _find(connection: sa.Connection, tenant: str, kind: str, wanted: str) -> Any
     c = calls.c
     query = sa.select(c.id, c.state, c.model, c.task, c.message_id, c.user_id)
     own = query.where(c.tenant == tenant, _IDS[kind] == wanted).order_by(c.started_us.desc()).limit(1)
+    if kind != "call_id":
+        own = own.where(c.slot.in_(slots_of(connection, tenant)))
     row = connection.execute(own).one_or_none()
     if row is None and kind == "call_id" and connection.execute(query.where(c.id == wanted)).one_or_none() is not None:
         raise NotFound(f"There is no call {wanted!r} to give feedback on.")

@@ -10,17 +10,17 @@ import sqlalchemy as sa
 from meliora.store.engine import reading, writing
 from meliora.store.erasures import ERASED, subject_of
 from meliora.store.sink import next_sequence
+from meliora.store.slots import slots_of
 from meliora.store.tables import (
     call_contents,
     calls,
-    dirty_windows,
     erasures,
     feedback,
     feedback_history,
     spool_segments,
     usage_users,
 )
-from meliora.store.windows import mark_pruned
+from meliora.store.windows import first_stale
 from meliora.telemetry.rollups import window_of
 
 _C = calls.c
@@ -61,14 +61,11 @@ class StoreHousekeeping:
         dropped = 0
         for tenant in list(self._tenants()):
             with writing(self._engine) as connection:
-                last = next_sequence(connection, 0) - 1
-                waiting = sa.select(sa.func.min(dirty_windows.c.window_start)).where(dirty_windows.c.tenant == tenant)
-                first = connection.execute(waiting).scalar()
+                first = first_stale(connection, tenant)
                 until = before_us if first is None else min(before_us, first)
                 old = sa.select(_C.id).where(_C.tenant == tenant, _C.started_us < until)
                 ids = connection.execute(old.order_by(_C.started_us).limit(limit - dropped)).scalars().all()
                 if ids:
-                    mark_pruned(connection, tenant, until, last)
                     connection.execute(sa.delete(call_contents).where(call_contents.c.call_id.in_(ids)))
                     connection.execute(sa.delete(calls).where(_C.id.in_(ids)))
             dropped += len(ids)
@@ -90,7 +87,8 @@ class StoreHousekeeping:
         with writing(self._engine) as connection:
             next_sequence(connection, 0)
             at = self._clock_us()
-            mine = sa.select(_C.id).where(_C.tenant == tenant, _C.user_id == user)
+            own = sa.and_(_C.tenant == tenant, _C.slot.in_(slots_of(connection, tenant)), _C.user_id == user)
+            mine = sa.select(_C.id).where(own)
             contents = connection.execute(sa.delete(call_contents).where(call_contents.c.call_id.in_(mine))).rowcount
             words = []
             for table in (feedback, feedback_history):
@@ -99,7 +97,7 @@ class StoreHousekeeping:
                 words.append(connection.execute(sa.update(table).where(said).values(**nothing)).rowcount)
             stripped = connection.execute(
                 sa.update(calls)
-                .where(_C.tenant == tenant, _C.user_id == user)
+                .where(own)
                 .values(
                     user_id=None,
                     session_id=None,

@@ -16,6 +16,7 @@ from meliora.store.engine import reading, writing
 from meliora.store.erasures import Erased, erased_subjects
 from meliora.store.model_performances import add_outcomes
 from meliora.store.rows import insert_into
+from meliora.store.slots import note_slots, slot_of
 from meliora.store.sums import Sums
 from meliora.store.tables import calls, deployment, spool_segments
 from meliora.telemetry.ingest import Batch, Taken
@@ -64,7 +65,8 @@ class SpoolSink:
         self._move(connection, batch)
         if not batch.begun and not batch.finished:
             return Taken(0, 0, 0)
-        first = next_sequence(connection, len(batch.begun) + len(batch.finished))
+        count = len(batch.begun) + len(batch.finished)
+        first = next_sequence(connection, count)
         erased = erased_subjects(connection, self._secret)
         finished = {record.id: record for record in batch.finished}
         begun = {record.id: record for record in batch.begun if record.id not in finished}
@@ -74,9 +76,11 @@ class SpoolSink:
         _remove(connection, [record.id for record in fresh if record.id in known])
         fresh, opened = _cleaned(fresh, opened, erased)
         insert_rows(connection, *rows_of_calls(fresh, opened, first))
+        if fresh or opened:
+            note_slots(connection, {(record.tenant, slot_of(record.started_us)) for record in (*fresh, *opened)})
         if fresh:
             sums = Sums.of(fresh)
-            sums.write(connection, stamp=first)
+            sums.write(connection, last_seq=first + count - 1)
             add_outcomes(connection, sums.outcomes, self._clock_us())
             _link_feedback(connection)
         return Taken(len(opened), len(fresh), len(batch.begun) + len(batch.finished) - len(opened) - len(fresh))
@@ -110,6 +114,12 @@ def next_sequence(connection: sa.Connection, count: int) -> int:
         taken = sa.update(deployment).where(table.name == _SEQUENCE).values(value=str(int(last) + count))
         connection.execute(taken)
     return int(last) + 1
+
+
+def last_sequence(connection: sa.Connection) -> int:
+    """Give the last number of which all up to it are committed."""
+    query = sa.select(deployment.c.value).where(deployment.c.name == _SEQUENCE)
+    return int(connection.execute(query).scalar_one_or_none() or 0)
 
 
 def _remove(connection: sa.Connection, ids: Sequence[str]) -> None:

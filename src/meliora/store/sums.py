@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from meliora.store.model_performances import Outcomes
-from meliora.store.tables import dirty_windows, usage_daily, usage_gateways, usage_users
+from meliora.store.tables import rollup_windows, usage_daily, usage_gateways, usage_users
 from meliora.telemetry.records import CallFinished
 from meliora.telemetry.rollups import window_of
 
@@ -105,17 +105,17 @@ class Sums:
             sums.cost_micros += r.cost_micros
             sums.priced += 1
 
-    def write(self, connection: sa.Connection, *, stamp: int) -> None:
-        """Add all to the tables; `stamp` marks the windows whose roll-ups are out of date."""
+    def write(self, connection: sa.Connection, *, last_seq: int) -> None:
+        """Add all to the tables; `last_seq`, the batch's last number, marks the windows whose roll-ups are behind."""
         _add_rows(connection, usage_daily, ("tenant", "day", "model", "task", "key_id", "feature"), USAGE, self.daily)
         _add_rows(connection, usage_users, ("tenant", "day", "user_id"), USAGE, self.users)
         keys = ("key_id", "gateway", "day", "tenant")
         _add_rows(connection, usage_gateways, keys, ("cost_micros",), self.gateways, conflict=keys[:3])
         mark = "%s" if connection.dialect.name == "postgresql" else "?"
         connection.exec_driver_sql(
-            f"INSERT INTO {dirty_windows.name} (tenant, window_start, stamp) VALUES ({mark}, {mark}, {mark}) "
-            "ON CONFLICT (tenant, window_start) DO UPDATE SET stamp = excluded.stamp",
-            [(*window, stamp) for window in sorted(self.windows)],
+            f"INSERT INTO {rollup_windows.name} (tenant, window_start, last_seq) VALUES ({mark}, {mark}, {mark}) "
+            "ON CONFLICT (tenant, window_start) DO UPDATE SET last_seq = excluded.last_seq",
+            [(*window, last_seq) for window in sorted(self.windows)],
         )
 
 

@@ -55,6 +55,7 @@ calls = sa.Table(
     _text("key_id"),
     _text("gateway"),
     _time("started_us"),
+    sa.Column("slot", sa.Integer, nullable=False),  # see `slots`
     _time("ended_us", null=True),
     _text("dialect"),
     _text("model_asked"),
@@ -112,13 +113,21 @@ def _partial(name: str, *columns: str, where: str) -> sa.Index:
     return sa.Index(name, *(calls.c[c] for c in columns), sqlite_where=condition, postgresql_where=condition)
 
 
-_partial("ix_calls_tenant_cost", "tenant", "cost_micros", where="cost_micros IS NOT NULL")
-_partial("ix_calls_tenant_message", "tenant", "message_id", where="message_id IS NOT NULL")
-_partial("ix_calls_tenant_response", "tenant", "response_id", where="response_id IS NOT NULL")
-_partial("ix_calls_tenant_user", "tenant", "user_id", "started_us", where="user_id IS NOT NULL")
-_partial("ix_calls_tenant_session", "tenant", "session_id", "started_us", where="session_id IS NOT NULL")
+# Values that come in no order would touch a page each: the slot keeps those of one time together.
+_partial("ix_calls_tenant_cost", "tenant", "slot", "cost_micros", where="cost_micros IS NOT NULL")
+_partial("ix_calls_tenant_message", "tenant", "slot", "message_id", where="message_id IS NOT NULL")
+_partial("ix_calls_tenant_response", "tenant", "slot", "response_id", where="response_id IS NOT NULL")
+_partial("ix_calls_tenant_user", "tenant", "slot", "user_id", where="user_id IS NOT NULL")
+_partial("ix_calls_tenant_session", "tenant", "slot", "session_id", where="session_id IS NOT NULL")
 _partial("ix_calls_tenant_errors", "tenant", "started_us", "error_code", where="outcome = 'error'")
 _partial("ix_calls_unfinished", "state", "started_us", where="state <> 'finished'")
+
+call_slots = sa.Table(
+    "call_slots",
+    metadata,
+    _text("tenant", key=True),
+    sa.Column("slot", sa.Integer, primary_key=True, autoincrement=False),
+)
 
 call_contents = sa.Table(
     "call_contents",
@@ -347,12 +356,21 @@ rollups = sa.Table(
     sa.Column("cost", Json, nullable=False),
 )
 
-dirty_windows = sa.Table(
-    "dirty_windows",
+rollup_windows = sa.Table(
+    "rollup_windows",
     metadata,
     _text("tenant", key=True),
     sa.Column("window_start", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("stamp", sa.BigInteger, nullable=False),  # `seq` of the last call that touched it
+    sa.Column("last_seq", sa.BigInteger, nullable=False),  # of the calls that were ingested into it
+    sa.Column("rolled_seq", sa.BigInteger, nullable=False, server_default=sa.text("0")),  # of those in its roll-ups
+)
+_stale = sa.text("last_seq > rolled_seq")
+sa.Index(
+    "ix_rollup_windows_stale",
+    rollup_windows.c.window_start,
+    rollup_windows.c.tenant,
+    sqlite_where=_stale,
+    postgresql_where=_stale,
 )
 
 spool_segments = sa.Table(

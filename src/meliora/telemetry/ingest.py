@@ -100,7 +100,7 @@ class Ingester:
         sink: Sink,
         clock_us: Callable[[], int],
         *,
-        batch_bytes: int = 4 * 1024 * 1024,
+        batch_bytes: int = 8 * 1024 * 1024,
         step_records: int = 20_000,
     ) -> None:
         self._reader = reader

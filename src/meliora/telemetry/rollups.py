@@ -1,4 +1,4 @@
-"""Five-minute windows of mergeable histograms, made anew from raw calls whenever one of theirs arrives, however late.
+"""Five-minute windows of mergeable histograms, to which each call is added once, however late it arrives.
 
 Knows neither SQL nor schedules: `Windows` is what it asks of the store.
 """
@@ -14,6 +14,22 @@ from meliora.stats.histogram import LogHistogram
 WINDOW_US = 300_000_000
 """Width of a window."""
 
+COUNTS = (
+    "calls",
+    "errors",
+    "cancelled",
+    "cached",
+    "tokens_in",
+    "tokens_out",
+    "tokens_cached",
+    "tokens_reasoning",
+    "unmetered",
+    "cost_sum_micros",
+    "unpriced",
+)
+HISTOGRAMS = ("latency", "ttft", "cost")
+"""Fields of a `Rollup` that are sums, and that are distributions."""
+
 
 def window_of(time_us: int) -> int:
     """Give the start of the window that a time falls into."""
@@ -21,14 +37,13 @@ def window_of(time_us: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class DirtyWindow:
-    """A window whose calls changed since it was rolled up; `stamp` tells this change from a later one."""
+class StaleWindow:
+    """A window with calls that are not in its roll-ups yet: those numbered after `after_seq` and up to `upto_seq`."""
 
     tenant: str
     start_us: int
-    stamp: int
-    counted: int = 0
-    """Calls up to this sequence number are in the roll-up already, and their raw rows may be gone; 0 for none."""
+    after_seq: int
+    upto_seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +90,13 @@ class Rollup:
     ttft: LogHistogram = field(default_factory=LogHistogram)
     cost: LogHistogram = field(default_factory=LogHistogram)
 
+    def merge(self, other: Rollup) -> None:
+        """Add all that another roll-up counted."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in HISTOGRAMS:
+            getattr(self, name).merge(getattr(other, name))
+
     def add(self, sample: Sample) -> None:
         """Count a call."""
         self.calls += 1
@@ -101,30 +123,30 @@ class Rollup:
 class Windows(Protocol):
     """The windows of all tenants. All methods raise `StoreUnavailable` where the store is away."""
 
-    def dirty(self, limit: int) -> list[DirtyWindow]:
+    def stale(self, limit: int) -> list[StaleWindow]:
         """Give windows to be rolled up, the oldest first."""
         ...
 
-    def samples(self, window: DirtyWindow) -> Iterable[Sample]:
-        """Give the finished calls that began in the window and are not `counted`."""
+    def samples(self, window: StaleWindow) -> Iterable[Sample]:
+        """Give the finished calls that began in the window and are not rolled up."""
         ...
 
-    def replace(self, window: DirtyWindow, rollups: list[Rollup]) -> bool:
-        """Put these in the place of what stood for the window, and mark it clean; False, and nothing changed, if it has moved on."""
+    def add(self, window: StaleWindow, rollups: list[Rollup]) -> bool:
+        """Add these to what stands for the window; False, and nothing changed, where somebody else has added since."""
         ...
 
 
 class Roller:
-    """Roll up what is dirty. Any number of processes may: each window is written by the one that saw its last call."""
+    """Roll up what is stale. Any number of processes may: of two that took up the same window, one adds to it."""
 
     def __init__(self, windows: Windows) -> None:
         self._windows = windows
 
     def step(self, limit: int = 100) -> int:
-        """Roll up at most `limit` windows; give how many were. One that changed meanwhile is left for the next step."""
-        return sum(self._windows.replace(window, self._roll(window)) for window in self._windows.dirty(limit))
+        """Roll up at most `limit` windows; give how many were. One that another process took is left to it."""
+        return sum(self._windows.add(window, self._roll(window)) for window in self._windows.stale(limit))
 
-    def _roll(self, window: DirtyWindow) -> list[Rollup]:
+    def _roll(self, window: StaleWindow) -> list[Rollup]:
         found: dict[tuple[str, str, str], Rollup] = {}
         for sample in self._windows.samples(window):
             key = (sample.model, sample.task, sample.endpoint)

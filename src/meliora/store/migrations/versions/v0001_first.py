@@ -35,6 +35,7 @@ def _calls() -> None:
         sa.Column("key_id", sa.Text(), nullable=False),
         sa.Column("gateway", sa.Text(), nullable=False),
         sa.Column("started_us", sa.BigInteger(), nullable=False),
+        sa.Column("slot", sa.Integer(), nullable=False),
         sa.Column("ended_us", sa.BigInteger(), nullable=True),
         sa.Column("dialect", sa.Text(), nullable=False),
         sa.Column("model_asked", sa.Text(), nullable=False),
@@ -86,7 +87,7 @@ def _calls() -> None:
     op.create_index(
         "ix_calls_tenant_cost",
         "calls",
-        ["tenant", "cost_micros"],
+        ["tenant", "slot", "cost_micros"],
         sqlite_where=sa.text("cost_micros IS NOT NULL"),
         postgresql_where=sa.text("cost_micros IS NOT NULL"),
     )
@@ -100,14 +101,14 @@ def _calls() -> None:
     op.create_index(
         "ix_calls_tenant_message",
         "calls",
-        ["tenant", "message_id"],
+        ["tenant", "slot", "message_id"],
         sqlite_where=sa.text("message_id IS NOT NULL"),
         postgresql_where=sa.text("message_id IS NOT NULL"),
     )
     op.create_index(
         "ix_calls_tenant_response",
         "calls",
-        ["tenant", "response_id"],
+        ["tenant", "slot", "response_id"],
         sqlite_where=sa.text("response_id IS NOT NULL"),
         postgresql_where=sa.text("response_id IS NOT NULL"),
     )
@@ -115,7 +116,7 @@ def _calls() -> None:
     op.create_index(
         "ix_calls_tenant_session",
         "calls",
-        ["tenant", "session_id", "started_us"],
+        ["tenant", "slot", "session_id"],
         sqlite_where=sa.text("session_id IS NOT NULL"),
         postgresql_where=sa.text("session_id IS NOT NULL"),
     )
@@ -123,7 +124,7 @@ def _calls() -> None:
     op.create_index(
         "ix_calls_tenant_user",
         "calls",
-        ["tenant", "user_id", "started_us"],
+        ["tenant", "slot", "user_id"],
         sqlite_where=sa.text("user_id IS NOT NULL"),
         postgresql_where=sa.text("user_id IS NOT NULL"),
     )
@@ -133,6 +134,12 @@ def _calls() -> None:
         ["state", "started_us"],
         sqlite_where=sa.text("state <> 'finished'"),
         postgresql_where=sa.text("state <> 'finished'"),
+    )
+    op.create_table(
+        "call_slots",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("slot", sa.Integer(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "slot", name="pk_call_slots"),
     )
     op.create_table(
         "call_contents",
@@ -389,11 +396,19 @@ def _sums() -> None:
         sa.PrimaryKeyConstraint("tenant", "window_start", "model", "task", "endpoint", name="pk_rollups"),
     )
     op.create_table(
-        "dirty_windows",
+        "rollup_windows",
         sa.Column("tenant", sa.Text(), nullable=False),
         sa.Column("window_start", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("stamp", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant", "window_start", name="pk_dirty_windows"),
+        sa.Column("last_seq", sa.BigInteger(), nullable=False),
+        sa.Column("rolled_seq", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "window_start", name="pk_rollup_windows"),
+    )
+    op.create_index(
+        "ix_rollup_windows_stale",
+        "rollup_windows",
+        ["window_start", "tenant"],
+        sqlite_where=sa.text("last_seq > rolled_seq"),
+        postgresql_where=sa.text("last_seq > rolled_seq"),
     )
 
 
