@@ -12,6 +12,7 @@
     activity, deployment who did what; the secret that proves an id was made here
 
     sink, windows, housekeeping   what `telemetry` asks for: ingest, roll-ups, retention and erasure
+    heuristics                    what the improvement manager asks for: rules as heuristics
     tables, migrations, migrate   the schema and how a database gets it
     engine, rows, cursors         connections, transactions, errors; shapes of rows
     backup                        the whole state directory, out and back

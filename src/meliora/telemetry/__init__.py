@@ -6,6 +6,8 @@
     rollups     five-minute windows of mergeable histograms
     redaction   what is masked before anything reaches the disk
     ids         time-ordered identifiers that carry their own proof of origin
+    improvement the improvement manager: heuristics, metrics, model performance, and the report over them
+    processes   how a worker says that it lives
 
 Knows `stats` and its own records; never a plane, never the loop.
 """
