@@ -68,7 +68,7 @@ class Gateway:
             raise Overloaded("The gateway is shutting down.", retry_after=1)
         snapshot = self.snapshot
         await inbound.read(receive, snapshot.settings.gateway.limits.body_bytes)
-        await Serving(self.house, snapshot, dialect, send).run(inbound, receive)
+        await Serving(self.house, snapshot, dialect, send).run(inbound)
 
     def _own(self, inbound: Inbound) -> Callable[[Inbound, Receive, Send], Awaitable[None]] | None:
         path, method = inbound.path, inbound.method

@@ -6,7 +6,7 @@ a failure of the attempt.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -67,13 +67,15 @@ class Opened:
     """A stream that has begun: `events` are the first whole events in the upstream's dialect, not yet given on."""
 
     endpoint: Endpoint
-    outgoing: Outgoing
+    dialect: Dialect
+    """What the upstream speaks."""
     headers: Headers
     answer: UpstreamAnswer
     framer: Framer
     events: bytes
     ended: bool = False
-    translation: StreamTranslation | None = field(default=None)
+    hide_usage: bool = False
+    translation: StreamTranslation | None = None
 
 
 async def attempt(endpoint: Endpoint, outgoing: Outgoing, stream: bool, limit: int) -> Whole | Opened:
@@ -125,7 +127,7 @@ async def _open(endpoint: Endpoint, outgoing: Outgoing, answer: UpstreamAnswer) 
         if not data:
             if not events:
                 raise UpstreamBroken(f"{endpoint.id} ended its stream before any event.")
-            return Opened(endpoint, outgoing, answer.headers, answer, framer, events, ended=True)
+            return _opened(endpoint, outgoing, answer, framer, events, ended=True)
         fresh = framer.feed(data)
         if not fresh:
             continue
@@ -135,7 +137,22 @@ async def _open(endpoint: Endpoint, outgoing: Outgoing, answer: UpstreamAnswer) 
             raise _told(dialect, fault)
         events = events + fresh if events else fresh
         if content or len(events) > EVENT_LIMIT:
-            return Opened(endpoint, outgoing, answer.headers, answer, framer, events)
+            return _opened(endpoint, outgoing, answer, framer, events)
+
+
+def _opened(
+    endpoint: Endpoint,
+    outgoing: Outgoing,
+    answer: UpstreamAnswer,
+    framer: Framer,
+    events: bytes,
+    *,
+    ended: bool = False,
+) -> Opened:
+    translation = outgoing.translation.stream() if outgoing.translation is not None else None
+    return Opened(
+        endpoint, outgoing.dialect, answer.headers, answer, framer, events, ended, outgoing.hide_usage, translation
+    )
 
 
 _ANSWERS = frozenset(("choices", "output", "content", "data"))
@@ -145,7 +162,8 @@ _ANSWERS = frozenset(("choices", "output", "content", "data"))
 def _told(dialect: Dialect, fault: Fault) -> AttemptFailed:
     """A refusal under a good status: the client gets it as if it had come under its own."""
     status, error = fault_as(dialect, fault)
-    return AttemptFailed(fault, status=status, body=msgspec.json.encode({"type": "error", "error": error}))
+    body = {"type": "error", "error": error} if dialect == "messages" else {"error": error}
+    return AttemptFailed(fault, status=status, body=msgspec.json.encode(body))
 
 
 def _is_stream(headers: Headers) -> bool:

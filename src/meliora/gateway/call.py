@@ -29,10 +29,33 @@ class Labels:
     tags: dict[str, str] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Content as it is kept: masked and cut, None where none is."""
+
+    text: str | None = None
+    masked: int = 0
+    cut: bool = False
+
+
+NOTHING = Text()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a record keeps of a request."""
+
+    text: Text
+    prompt_hash: str | None
+    features: dict[str, float]
+    size: int
+
+
 class Call:
     """The state of one call."""
 
     __slots__ = (
+        "asked",
         "attempts",
         "body",
         "cached",
@@ -66,6 +89,8 @@ class Call:
         self.body: dict[str, Any] = {}
         self.view: RequestView | None = None
         self.labels = Labels()
+        self.asked: Asked | None = None
+        """What the record needs of the request, once the request itself is let go."""
         self.span: Span | None = None
         self.decision: Decision | None = None
         self.entry: Entry | None = None

@@ -19,7 +19,7 @@ class ClientGone(Exception):
 class Inbound:
     """Headers by name (the last one of a name counts, except where a repetition is refused) and the raw body."""
 
-    __slots__ = ("body", "headers", "method", "path", "query")
+    __slots__ = ("body", "headers", "method", "on_gone", "path", "query")
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
@@ -27,6 +27,8 @@ class Inbound:
         self.query: bytes = scope["query_string"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.body = b""
+        self.on_gone: Callable[[Callable[[], None] | None], None] = scope.get("meliora.on_gone", _nobody_tells)
+        """Sets what is called when the client closes its connection; None for nothing."""
 
     def text(self, name: bytes) -> str | None:
         """Give a header as text, None where it is absent or empty."""
@@ -59,6 +61,10 @@ class Inbound:
         if len(body) > limit:
             raise BodyTooLarge(f"The request body is longer than {limit} bytes.")
         self.body = body
+
+
+def _nobody_tells(_callback: Callable[[], None] | None) -> None:
+    """Stand in where the server cannot tell that a client left."""
 
 
 async def _rest(receive: Receive, first: bytes, limit: int) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from meliora.clock import Clock
-from meliora.gateway.call import Call
+from meliora.gateway.call import NOTHING, Asked, Call, Text
 from meliora.gateway.dialects.summary import Summary
 from meliora.gateway.metrics import Metrics
 from meliora.gateway.prices import cost_micros
@@ -75,12 +75,12 @@ class Recorder:
     ) -> CallFinished:
         """Write how a call ended, and give what was written."""
         view, decision, endpoint, summary = call.view, call.decision, call.endpoint, result.summary
+        asked = call.asked or self._asked(call, content, limit)
         served = result.outcome == "ok" or (summary is not None and (summary.usage is not None or bool(summary.text)))
         ended = self._clock.monotonic()
         usage, source = self._usage(call, summary) if served and not call.cached else (None, "none")
-        request = self._keep(call.body, content, limit) if call.body else _NOTHING
         answer = result.response if result.response is not None else (summary.text if summary is not None else None)
-        response = self._keep(answer, content, limit) if answer is not None else _NOTHING
+        response = self._keep(answer, content, limit) if answer is not None else NOTHING
         elapsed = int((ended - call.started) * 1e6)
         record = CallFinished(
             id=call.id,
@@ -121,23 +121,39 @@ class Recorder:
             trace_id=call.span.trace_id if call.span is not None else None,
             span_id=call.span.span_id if call.span is not None else None,
             parent_span_id=call.span.parent if call.span is not None else None,
-            request_bytes=len(call.inbound.body),
+            request_bytes=asked.size,
             response_bytes=result.response_bytes,
             chunks=result.chunks,
-            prompt_hash=self._hash(view.prompt_text) if view is not None else None,
-            features=_features(call),
+            prompt_hash=asked.prompt_hash,
+            features=asked.features,
             cached=call.cached,
             simulated=endpoint is not None and endpoint.account.simulated,
             loss=call.loss,
             content=content,
-            request_text=request.text,
+            request_text=asked.text.text,
             response_text=response.text,
-            truncated=request.cut or response.cut,
-            masked=request.masked + response.masked,
+            truncated=asked.text.cut or response.cut,
+            masked=asked.text.masked + response.masked,
         )
         self._spool.append(_encoder.encode(record))
         self._metrics.finished(record)
         return record
+
+    def release(self, call: Call, content: Literal["off", "redacted", "full"], limit: int) -> None:
+        """Take from a call what its record needs of the request, and let go of the request: a stream may stay open for long."""
+        call.asked = self._asked(call, content, limit)
+        call.body = {}
+        call.inbound.body = b""
+        if call.view is not None:
+            call.view = msgspec.structs.replace(call.view, prompt_text="")
+
+    def _asked(self, call: Call, content: Literal["off", "redacted", "full"], limit: int) -> Asked:
+        return Asked(
+            text=self._keep(call.body, content, limit) if call.body else NOTHING,
+            prompt_hash=self._hash(call.view.prompt_text) if call.view is not None else None,
+            features=_features(call),
+            size=len(call.inbound.body),
+        )
 
     def _usage(self, call: Call, summary: Summary | None) -> tuple[Usage | None, UsageSource]:
         if summary is not None and summary.usage is not None:
@@ -152,14 +168,14 @@ class Recorder:
             return None
         return cost_micros(usage, call.endpoint.rates)
 
-    def _keep(self, value: Any, content: str, limit: int) -> _Text:
+    def _keep(self, value: Any, content: str, limit: int) -> Text:
         if content == "off":
-            return _NOTHING
+            return NOTHING
         masked = 0
         if content == "redacted":
             value, masked = self._redactor.mask_json(_bounded(value, limit + _MARGIN))
         text = value if isinstance(value, str) else _encoder.encode(value).decode()
-        return _Text(text[:limit], masked, len(text) > limit)
+        return Text(text[:limit], masked, len(text) > limit)
 
     def _short(self, message: str | None) -> str | None:
         return self._redactor.mask(message[:2000])[0][:1000] if message else None
@@ -181,16 +197,6 @@ class Recorder:
         if call.ttft_us is not None:
             return max(0, call.ttft_us - int(call.upstream_seconds * 1e6))
         return None if result.chunks else max(0, elapsed - int(call.upstream_seconds * 1e6))
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    text: str | None = None
-    masked: int = 0
-    cut: bool = False
-
-
-_NOTHING = _Text()
 
 
 def _bounded(value: Any, limit: int) -> Any:

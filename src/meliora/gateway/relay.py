@@ -120,10 +120,9 @@ class Kept:
 
 async def relay(opened: Opened, stream: Stream, kept: Kept, on_first: Callable[[], None]) -> bytes:
     """Give a stream on until its last event, which is returned and not yet sent. Raises what the upstream's reading raises."""
-    outgoing, answer, framer = opened.outgoing, opened.answer, opened.framer
-    dialect = outgoing.dialect
+    dialect, answer, framer = opened.dialect, opened.answer, opened.framer
     translation = opened.translation
-    hide = outgoing.hide_usage
+    hide = opened.hide_usage
     loop_time = asyncio.get_running_loop().time
     events = opened.events
     while True:

@@ -19,7 +19,7 @@ from meliora.gateway.catalog import Endpoint, Entry
 from meliora.gateway.dialects.errors import render, status_for, translate_error
 from meliora.gateway.dialects.inspect import check_duplicates, inspect_request
 from meliora.gateway.dialects.summary import Summary, summarise_body, summarise_stream
-from meliora.gateway.inbound import Inbound, Receive, Send
+from meliora.gateway.inbound import Inbound, Send
 from meliora.gateway.outgoing import Asked, Outgoing, outgoing, upstream_dialect
 from meliora.gateway.recorder import Recorder, Result
 from meliora.gateway.relay import STREAM_HEADERS, Kept, Stream, drain, relay
@@ -74,12 +74,12 @@ class Serving:
         self._stream: Stream | None = None
         self._keeping: Keeping | None = None
 
-    async def run(self, inbound: Inbound, receive: Receive) -> None:
+    async def run(self, inbound: Inbound) -> None:
         """Serve the call and record how it ended."""
         house = self._house
         try:
             call = self._accept(inbound)
-            house.watch.enter(call, receive)
+            house.watch.enter(call)
             try:
                 await self._serve(call)
             finally:
@@ -216,8 +216,8 @@ class Serving:
         stream, kept, clock = self._stream, Kept(), self._house.means.clock
         assert stream is not None
         await stream.open(self._headers(call, opened.headers))
-        if opened.outgoing.translation is not None:
-            opened.translation = opened.outgoing.translation.stream()
+        recording = self._snapshot.settings.recording
+        self._house.recorder.release(call, recording.content, recording.content_bytes)
 
         def on_first() -> None:
             if call.ttft_us is None:
@@ -234,7 +234,7 @@ class Serving:
             self._finish_stream(call, opened, stream, kept, None)
             raise
         on_first()
-        summary = summarise_stream(opened.outgoing.dialect, kept.raw())
+        summary = summarise_stream(opened.dialect, kept.raw())
         if not summary.complete and kept.whole:
             error = UpstreamBroken("The upstream's stream ended without its closing event.")
             await self._break_stream(call, opened, stream, kept, error, last)
@@ -251,7 +251,7 @@ class Serving:
     ) -> None:
         now = self._house.means.clock.monotonic()
         opened.endpoint.breaker.failure(now)
-        summary = summarise_stream(opened.outgoing.dialect, kept.raw())
+        summary = summarise_stream(opened.dialect, kept.raw())
         result = Result(
             "error", 200, summary, error.code, error.message, response_bytes=stream.bytes, chunks=stream.chunks
         )
@@ -264,7 +264,7 @@ class Serving:
         code = None
         outcome = "ok"
         if summary is None:
-            summary = summarise_stream(opened.outgoing.dialect, kept.raw())
+            summary = summarise_stream(opened.dialect, kept.raw())
             outcome, code = "cancelled", _LEFT.get(call.gone, "shutdown")
         elif summary.error_code is not None:
             outcome = "error"

@@ -1,31 +1,23 @@
-"""Eyes on the calls in flight: who has left, who has stopped reading, who needs a sign of life.
-
-A short call never pays for this: its client is only watched from the first tick after `PATIENCE`.
-"""
+"""Eyes on the calls in flight: who has left, who has stopped reading, who needs a sign of life."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 from meliora.gateway.call import Call
-from meliora.gateway.inbound import Receive
 from meliora.gateway.relay import Stream
 from meliora.gateway.upstream import Headers
-
-PATIENCE = 0.2
-"""Seconds after which a call's client is watched."""
 
 
 @dataclass(slots=True)
 class _Watched:
-    call: Call
-    receive: Receive
+    stream: Stream
+    headers: Headers
+    """Go out if a keep-alive has to commit the head."""
     task: asyncio.Task[object]
-    since: float
-    stream: Stream | None = None
-    headers: Headers | None = None
-    listener: asyncio.Task[None] | None = None
     pulse: asyncio.Task[None] | None = None
     stuck_since: float = 0.0
 
@@ -36,61 +28,43 @@ class Watch:
     def __init__(self, keepalive: float, client_stall: float) -> None:
         self.keepalive = keepalive
         self.client_stall = client_stall
-        self._calls: dict[Call, _Watched] = {}
+        self._streams: dict[Call, _Watched] = {}
 
-    def __len__(self) -> int:
-        return len(self._calls)
-
-    def enter(self, call: Call, receive: Receive) -> None:
-        """Watch a call of the current task."""
+    def enter(self, call: Call) -> None:
+        """Cancel the current task when the call's client leaves."""
         task = asyncio.current_task()
         assert task is not None
-        self._calls[call] = _Watched(call, receive, task, asyncio.get_running_loop().time())
+        call.inbound.on_gone(partial(_cancel, call, task, "left"))
 
     def stream(self, call: Call, stream: Stream, headers: Headers) -> None:
-        """Keep this call's stream alive; `headers` go out if a keep-alive has to commit the head."""
-        watched = self._calls.get(call)
-        if watched is not None:
-            watched.stream = stream
-            watched.headers = headers
+        """Keep this call's stream alive, and cancel it when its client stops reading."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams[call] = _Watched(stream, headers, task)
 
     def leave(self, call: Call) -> None:
         """Watch it no longer."""
-        watched = self._calls.pop(call, None)
-        if watched is not None:
-            for task in (watched.listener, watched.pulse):
-                if task is not None:
-                    task.cancel()
+        call.inbound.on_gone(None)
+        watched = self._streams.pop(call, None)
+        if watched is not None and watched.pulse is not None:
+            watched.pulse.cancel()
 
     def tick(self, now: float) -> None:
-        """Look at every call; called by the gateway's ticker."""
-        for watched in tuple(self._calls.values()):
-            if watched.listener is None:
-                if now - watched.since >= PATIENCE:
-                    watched.listener = asyncio.get_running_loop().create_task(self._listen(watched))
-                else:
-                    continue
+        """Look at every stream; called by the gateway's ticker."""
+        for call, watched in tuple(self._streams.items()):
             stream = watched.stream
-            if stream is not None:
-                self._look(watched, stream, now)
+            if stream.sending:
+                watched.stuck_since = watched.stuck_since or now
+                if self.client_stall and now - watched.stuck_since > self.client_stall:
+                    _cancel(call, watched.task, "stalled")
+                continue
+            watched.stuck_since = 0.0
+            if self.keepalive and now - stream.last >= self.keepalive:
+                stream.last = now
+                watched.pulse = asyncio.get_running_loop().create_task(stream.keep_alive(watched.headers))
 
-    def _look(self, watched: _Watched, stream: Stream, now: float) -> None:
-        if stream.sending:
-            watched.stuck_since = watched.stuck_since or now
-            if self.client_stall and now - watched.stuck_since > self.client_stall:
-                self._cancel(watched, "stalled")
-            return
-        watched.stuck_since = 0.0
-        if self.keepalive and now - stream.last >= self.keepalive:
-            stream.last = now
-            watched.pulse = asyncio.get_running_loop().create_task(stream.keep_alive(watched.headers or []))
 
-    async def _listen(self, watched: _Watched) -> None:
-        while (await watched.receive())["type"] != "http.disconnect":
-            pass
-        self._cancel(watched, "left")
-
-    def _cancel(self, watched: _Watched, why: str) -> None:
-        if watched.call in self._calls and not watched.call.gone:
-            watched.call.gone = why
-            watched.task.cancel()
+def _cancel(call: Call, task: asyncio.Task[object], why: Literal["left", "stalled"]) -> None:
+    if not call.gone and not call.finished:
+        call.gone = why
+        task.cancel()

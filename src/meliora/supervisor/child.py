@@ -12,6 +12,9 @@ from meliora.settings.load import load
 
 def run(name: str, config: str | None) -> None:
     """Run `gateway`, `control` or `worker` until it is told to stop."""
+    if name == "gateway":
+        # structlog would load rich and pygments for the tracebacks of people's terminals: three megabytes nobody looks at.
+        sys.modules.setdefault("rich", None)  # pyright: ignore[reportArgumentType] - what the import system asks for
     settings = load(config)
     from meliora import runtime
 

@@ -40,6 +40,7 @@ class Exchange:
         "_chunked",
         "_ended",
         "_left",
+        "_on_gone",
         "_protocol",
         "_size",
         "_taken",
@@ -64,6 +65,8 @@ class Exchange:
         self._taken = False
         """The body was given whole."""
         self._waiter: asyncio.Future[None] | None = None
+        self._on_gone: Callable[[], None] | None = None
+        scope["meliora.on_gone"] = self.when_gone
         self.started = False
         self._ended = False
         self._chunked = False
@@ -91,12 +94,19 @@ class Exchange:
         """The client is gone."""
         self.gone = True
         self._wake()
+        if self._on_gone is not None and not self._ended:
+            self._on_gone()
+
+    def when_gone(self, callback: Callable[[], None] | None) -> None:
+        """Call this when the client closes its connection before it has its answer; at once if it did."""
+        self._on_gone = callback
+        if callback is not None and self.gone and not self._ended:
+            callback()
 
     def void(self) -> None:
         """The request turned out to be none: whatever is being served for it has nobody to answer."""
-        self.gone = True
+        self.disconnect()
         self._ended = True
-        self._wake()
 
     async def run(self, app: App) -> None:
         """Serve this request. A defect of the app is logged, and answered with 500 if that is still possible."""

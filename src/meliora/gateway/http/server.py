@@ -7,7 +7,6 @@ Refuses what two parsers could read in two ways; knows nothing of what is served
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import Any, ClassVar, cast
 from urllib.parse import unquote_to_bytes
 
@@ -25,6 +24,7 @@ IDLE_SECONDS = 75.0
 SWEEP_SECONDS = 1.0
 PIPELINED = 16
 """Requests that may wait on one connection before it is not read any more."""
+_VERSIONS = frozenset(("1.0", "1.1"))
 HIGH_WATER = 64 * 1024
 """Bytes of a body that wait to be taken before the connection is not read any more."""
 
@@ -32,6 +32,28 @@ HIGH_WATER = 64 * 1024
 class ServerProtocol(asyncio.Protocol):
     """One connection of a client. Made by `uvicorn.Server`, which keeps the sets of connections and tasks."""
 
+    __slots__ = (
+        "_answering",
+        "_app",
+        "_closing",
+        "_framing",
+        "_head_bytes",
+        "_headers",
+        "_in_head",
+        "_parser",
+        "_paused",
+        "_reading",
+        "_refused",
+        "_upgrade",
+        "_url",
+        "_waiting",
+        "client",
+        "deadline",
+        "loop",
+        "state",
+        "transport",
+        "writable",
+    )
     head_limit: ClassVar[int] = 32 * 1024
     """Most bytes of a request's head; set before the server starts."""
 
@@ -56,7 +78,7 @@ class ServerProtocol(asyncio.Protocol):
         """The exchange whose request is being read."""
         self._answering: Exchange | None = None
         """The exchange that is being answered."""
-        self._waiting: deque[Exchange] = deque()
+        self._waiting: list[Exchange] = []
         """Pipelined exchanges, to be answered in order."""
         self._paused = False
         self.writable: asyncio.Future[None] | None = None
@@ -93,9 +115,6 @@ class ServerProtocol(asyncio.Protocol):
             return
         if self._in_head:
             self._head_bytes += len(data)
-            if self._head_bytes > self.head_limit and b"\r\n\r\n" not in data[: self.head_limit]:
-                self.refuse(431, "header_too_large", f"The request's head is longer than {self.head_limit} bytes.")
-                return
         elif self._framing > self.head_limit:
             self.refuse(431, "header_too_large", "What frames the request's body is too large.")
             return
@@ -109,6 +128,8 @@ class ServerProtocol(asyncio.Protocol):
         except httptools.HttpParserError as error:
             if not self._refused:
                 self.refuse(400, "malformed_http", f"The request is not well-formed HTTP: {error}.")
+        if self._in_head and self._head_bytes > self.head_limit and not self._refused:
+            self._refuse_head()
 
     def eof_received(self) -> bool:
         return False
@@ -138,9 +159,12 @@ class ServerProtocol(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._head_bytes = 0
+        bytes_read, self._head_bytes = self._head_bytes, 0
         self._framing = 0
         if self._refused:
+            return
+        if bytes_read > self.head_limit and self._head_size() > self.head_limit:
+            self._refuse_head()
             return
         parser = self._parser
         method = parser.get_method().decode("ascii")
@@ -153,6 +177,9 @@ class ServerProtocol(asyncio.Protocol):
         if "%" in path:
             path = unquote_to_bytes(path).decode("utf-8", "replace")
         version = parser.get_http_version()
+        if version not in _VERSIONS:
+            self.refuse(400, "malformed_http", f"HTTP/{version} is not spoken here.")
+            return
         keep_alive = version != "1.0" and parser.should_keep_alive() and not self._closing
         scope = {
             "type": "http",
@@ -206,7 +233,7 @@ class ServerProtocol(asyncio.Protocol):
             return
         self.deadline = self.loop.time() + IDLE_SECONDS
         if self._waiting:
-            self._begin(self._waiting.popleft())
+            self._begin(self._waiting.pop(0))
         if len(self._waiting) < PIPELINED:
             self.resume_reading()
 
@@ -264,6 +291,13 @@ class ServerProtocol(asyncio.Protocol):
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         self.transport.write(status_line(status) + head + body)
         self.transport.close()
+
+    def _head_size(self) -> int:
+        """Measure the head itself, where it came together with what follows it."""
+        return len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
+
+    def _refuse_head(self) -> None:
+        self.refuse(431, "header_too_large", f"The request's head is longer than {self.head_limit} bytes.")
 
     def _wake_writer(self) -> None:
         writable, self.writable = self.writable, None
