@@ -7,6 +7,7 @@ from typing import Any
 
 import openai
 import pytest
+import pytest_asyncio
 
 from meliora.testing.gateway import SECRET
 from tests.clients.house import House, opened_house, settled
@@ -23,7 +24,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield opened
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest_asyncio.fixture(params=["sync", "async"], scope="module", loop_scope="module")
 async def openai_client(request: pytest.FixtureRequest, house: House) -> AsyncIterator[Any]:
     kind = openai.OpenAI if request.param == "sync" else openai.AsyncOpenAI
     client = kind(base_url=house.gateway.base_url, api_key=SECRET)
@@ -31,7 +32,7 @@ async def openai_client(request: pytest.FixtureRequest, house: House) -> AsyncIt
     await settled(client.close())
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest_asyncio.fixture(params=["sync", "async"], scope="module", loop_scope="module")
 async def anthropic_client(request: pytest.FixtureRequest, house: House) -> AsyncIterator[Any]:
     import anthropic
 

@@ -123,6 +123,7 @@ def _settings(folder: Path, openai: FakeProvider, anthropic: FakeProvider) -> Se
     return Settings(
         server=Server(state_dir=folder / "state"),
         gateway=Gateway(
+            budget_without_store="deny",
             retry=Retry(attempts=1),
             breaker=Breaker(min_calls=100_000),
             timeouts=Timeouts(connect=2, first_byte=20, stall=20, total=60),

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from tests.clients.house import DATA_URL, House, all_of, each, entered, secret_of, settled
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 MODELS = pytest.mark.parametrize("model", ["gpt", "claude"])
 
 
