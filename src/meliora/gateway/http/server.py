@@ -21,6 +21,8 @@ BODY_SECONDS = 60.0
 """Longest silence within a request's body."""
 IDLE_SECONDS = 75.0
 """Idle connections are closed after this, later than the 60 s of most proxies in front."""
+LINGER_SECONDS = 5.0
+"""Longest time that the rest of a refused request is taken and thrown away."""
 SWEEP_SECONDS = 1.0
 PIPELINED = 16
 """Requests that may wait on one connection before it is not read any more."""
@@ -229,7 +231,10 @@ class ServerProtocol(asyncio.Protocol):
         self._answering = None
         if not exchange.keep_alive or not exchange.whole or self._closing or self._refused:
             # A request that was not read to its end leaves the connection at no known place.
-            self.transport.close()
+            if exchange.whole and not self._refused:
+                self.transport.close()
+            else:
+                self._linger()
             return
         self.deadline = self.loop.time() + IDLE_SECONDS
         if self._waiting:
@@ -290,7 +295,18 @@ class ServerProtocol(asyncio.Protocol):
         body = msgspec.json.encode({"type": "error", "error": error})  # both families of SDKs find their part
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         self.transport.write(status_line(status) + head + body)
-        self.transport.close()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close, but take what is still being sent for a moment: unread bytes would make the client's system drop the answer."""
+        self._refused = True
+        self._reading = None
+        if self._closing or self.transport.is_closing() or not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self.deadline = self.loop.time() + LINGER_SECONDS
+        self.resume_reading()
+        self.transport.write_eof()
 
     def _head_size(self) -> int:
         """Measure the head itself, where it came together with what follows it."""
