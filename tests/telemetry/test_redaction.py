@@ -287,3 +287,27 @@ def test_a_pattern_that_cannot_serve_is_refused(pattern):
 
 def test_half_characters_from_broken_json_do_no_harm():
     assert REDACTOR.mask("\ud800 a@b.com") == ("\ud800 [EMAIL]", 1)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    PROSE,
+    PROSE,
+    st.one_of(*SECRETS.values()),
+    st.sampled_from(["", "\n", '"', "\\", "/", "\t", "é", "'", "\\n", '\\"']),
+    st.sampled_from(["content", "password", "data", "a\nb", "token"]),
+    st.booleans(),
+)
+def test_json_that_looks_clean_undecoded_has_nothing_to_mask(before, behind, secret, edge, name, plain):
+    import json
+
+    for text in (before + behind, before + edge + secret + edge + behind):
+        value = {"model": "m", "messages": [{"role": "user", name: text, "n": 12}], "stream": False}
+        raw = msgspec.json.encode(value) if plain else json.dumps(value, indent=1).encode()
+        if REDACTOR.is_clean(raw):
+            assert REDACTOR.mask_json(value) == (value, 0)
+
+
+def test_plain_prose_looks_clean_undecoded():
+    raw = msgspec.json.encode({"messages": [{"role": "user", "content": 'Say "hi"\nand explain why the engine stops.'}]})
+    assert REDACTOR.is_clean(raw)

@@ -73,6 +73,7 @@ class Metrics:
             "meliora_state_age_seconds", "Seconds since the control process was last heard.", registry=registry
         )
         self._of_model: dict[str, _ModelMetrics] = {}
+        self._attempts: dict[tuple[str, str], Counter] = {}
         self._calls: dict[tuple[str, str, str, int], Counter] = {}
 
     def finished(self, record: CallFinished) -> None:
@@ -92,7 +93,11 @@ class Metrics:
 
     def attempt(self, endpoint: str, result: str) -> None:
         """Count an attempt; `result` is `ok` or an error's code, of which only the known ones become labels."""
-        self.attempts.labels(endpoint, result if result in _RESULTS else "refused").inc()
+        key = (endpoint, result if result in _RESULTS else "refused")
+        counter = self._attempts.get(key)
+        if counter is None:
+            counter = self._attempts[key] = self.attempts.labels(*key)
+        counter.inc()
 
     def render(self) -> bytes:
         """Give the text exposition format."""

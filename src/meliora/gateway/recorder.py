@@ -33,6 +33,8 @@ class Result:
     error_message: str | None = None
     response: Any = None
     """The answer's decoded body; for a stream its collected text stands in `summary`."""
+    raw: bytes = b""
+    """The same, encoded."""
     response_bytes: int = 0
     chunks: int = 0
 
@@ -80,7 +82,7 @@ class Recorder:
         ended = self._clock.monotonic()
         usage, source = self._usage(call, summary) if served and not call.cached else (None, "none")
         answer = result.response if result.response is not None else (summary.text if summary is not None else None)
-        response = self._keep(answer, content, limit) if answer is not None else NOTHING
+        response = self._keep(answer, result.raw, content, limit) if answer is not None else NOTHING
         elapsed = int((ended - call.started) * 1e6)
         record = CallFinished(
             id=call.id,
@@ -149,7 +151,7 @@ class Recorder:
 
     def _asked(self, call: Call, content: Literal["off", "redacted", "full"], limit: int) -> Asked:
         return Asked(
-            text=self._keep(call.body, content, limit) if call.body else NOTHING,
+            text=self._keep(call.body, call.inbound.body, content, limit) if call.body else NOTHING,
             prompt_hash=self._hash(call.view.prompt_text) if call.view is not None else None,
             features=_features(call),
             size=len(call.inbound.body),
@@ -168,9 +170,12 @@ class Recorder:
             return None
         return cost_micros(usage, call.endpoint.rates)
 
-    def _keep(self, value: Any, content: str, limit: int) -> Text:
+    def _keep(self, value: Any, raw: bytes, content: str, limit: int) -> Text:
+        """Give content as it is kept. `raw` is its encoded form, where there is one."""
         if content == "off":
             return NOTHING
+        if raw and (content == "full" or self._redactor.is_clean(raw)):
+            return Text(raw[: 4 * limit].decode("utf-8", "replace")[:limit], 0, len(raw) > limit)
         masked = 0
         if content == "redacted":
             value, masked = self._redactor.mask_json(_bounded(value, limit + _MARGIN))

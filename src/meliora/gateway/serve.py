@@ -17,7 +17,7 @@ from meliora.gateway.attempt import AttemptFailed, Opened, Whole
 from meliora.gateway.call import Call, labels_of
 from meliora.gateway.catalog import Endpoint, Entry
 from meliora.gateway.dialects.errors import render, status_for, translate_error
-from meliora.gateway.dialects.inspect import check_duplicates, inspect_request
+from meliora.gateway.dialects.inspect import RequestView, check_duplicates, inspect_request
 from meliora.gateway.dialects.summary import Summary, summarise_body, summarise_stream
 from meliora.gateway.inbound import Inbound, Send
 from meliora.gateway.outgoing import Asked, Outgoing, outgoing, upstream_dialect
@@ -113,22 +113,14 @@ class Serving:
     def _decide(self, call: Call) -> Decision:
         view, key, snapshot = call.view, call.key, self._snapshot
         assert view is not None
-        needs = {"embeddings"} if self._dialect == "embeddings" else set[str]()
-        needs.update(
-            name
-            for name, has in (
-                ("tools", view.has_tools),
-                ("vision", view.has_images),
-                ("json_schema", view.has_schema),
-                ("audio", view.has_audio),
-            )
-            if has
-        )
+        needs = _NOTHING_SPECIAL
+        if view.has_tools or view.has_images or view.has_schema or view.has_audio or self._dialect == "embeddings":
+            needs = _needs(view, self._dialect)
         wanted = Wanted(
             tenant=key.tenant,
             model=view.model,
             text=view.prompt_text,
-            needs=frozenset(needs),
+            needs=needs,
             input_tokens=view.input_chars // 4,
             max_output=view.max_output_tokens,
             regions=key.regions,
@@ -195,7 +187,7 @@ class Serving:
             parsed = translation.response(parsed)
             body = msgspec.json.encode(parsed)
         summary = summary if translation is None else _renamed(summary, parsed)
-        result = Result("ok", answer.status, summary, response=parsed, response_bytes=len(body))
+        result = Result("ok", answer.status, summary, response=parsed, raw=body, response_bytes=len(body))
         record = self._finish(call, result)
         headers = self._headers(call, answer.headers)
         if record is not None and record.cost_micros is not None:
@@ -383,6 +375,21 @@ class Serving:
     async def _answer(self, status: int, headers: Headers, body: bytes) -> None:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
+
+
+_NOTHING_SPECIAL: frozenset[str] = frozenset()
+
+
+def _needs(view: RequestView, dialect: Dialect) -> frozenset[str]:
+    """Name what a model must be able to do for this call."""
+    wanted = (
+        ("embeddings", dialect == "embeddings"),
+        ("tools", view.has_tools),
+        ("vision", view.has_images),
+        ("json_schema", view.has_schema),
+        ("audio", view.has_audio),
+    )
+    return frozenset(name for name, is_wanted in wanted if is_wanted)
 
 
 def _parse(raw: bytes) -> dict[str, Any]:

@@ -49,6 +49,8 @@ from meliora.telemetry.spool import SpoolWriter
 
 log = structlog.get_logger(__name__)
 
+GC_THRESHOLDS = (20_000, 20, 50)
+"""A call makes a few hundred containers and nearly no cycles: at Python's 700 the collector would run on every call."""
 STATE_FILE = "state.json"
 
 
@@ -132,6 +134,7 @@ class Parts(Lifespan):
         self.sync.start()
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         log.info("the gateway serves", version=__version__, models=len(gateway.snapshot.catalog.models))
 
     async def stop(self, gateway: Gateway) -> None:
