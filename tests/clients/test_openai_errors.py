@@ -53,9 +53,7 @@ async def test_an_unknown_model_is_a_not_found_error(openai_client: Any) -> None
 
 
 @MODELS
-@pytest.mark.parametrize(
-    "more", [{"messages": []}, {"messages": "Hello"}, {"max_completion_tokens": -1}], ids=repr
-)
+@pytest.mark.parametrize("more", [{"messages": []}, {"messages": "Hello"}, {"max_completion_tokens": -1}], ids=repr)
 async def test_a_malformed_request_is_a_bad_request_error(openai_client: Any, model: str, more: dict[str, Any]) -> None:
     with pytest.raises(openai.BadRequestError) as raised:
         await _chat(openai_client, model, **more)
