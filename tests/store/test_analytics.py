@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 
 import pytest
 
@@ -141,6 +142,33 @@ def test_of_two_that_roll_up_a_window_one_adds_to_it(store, feed, clock) -> None
     assert Roller(store.windows).step() == 1
     assert not store.windows.add(window, [Rollup("small", "chat", "sim/small", calls=1)])
     assert store.analytics.error_rate("default").calls == 1
+
+
+def test_two_processes_may_roll_up_one_day_at_once(store, feed, clock) -> None:
+    start = window_of(clock.now)
+    feed.take(*[feed.finished(started_us=start + place * WINDOW_US) for place in range(12)])
+    threads = [threading.Thread(target=lambda: Roller(store.windows).step()) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.analytics.distribution("default").latency_ms.count == 12
+
+
+def test_an_answer_over_days_agrees_with_one_over_windows(store, feed, clock) -> None:
+    start = window_of(clock.now)
+    times = [start + hours * 3_600_000_000 for hours in (0, 5, 23, 24, 30, 49, 60)]
+    feed.take(
+        *[feed.finished(started_us=time, outcome="error" if place == 3 else "ok") for place, time in enumerate(times)]
+    )
+    while Roller(store.windows).step():
+        pass
+    for first in range(len(times)):
+        for last in range(first, len(times)):
+            span = {"since_us": times[first], "until_us": times[last] + 1}
+            inside = range(first, last + 1)
+            assert store.analytics.error_rate("default", **span).calls == len(inside), span
+            assert store.analytics.distribution("default", **span).latency_ms.count == len(inside) - (3 in inside), span
 
 
 def test_a_call_that_arrives_while_its_window_is_rolled_up_is_added_the_next_time(store, feed, clock) -> None:

@@ -75,6 +75,24 @@ class LogHistogram:
         self.least = min(self.least, other.least)
         self.greatest = max(self.greatest, other.greatest)
 
+    def merge_json(self, plain: dict[str, Any]) -> None:
+        """Add what `to_json` gave, without making a histogram of it first. Raises `ValueError` for another format."""
+        _check_format(plain)
+        count = plain["n"]
+        if not count:
+            return
+        self.count += count
+        self.total += plain["sum"]
+        self.zeros += plain.get("zero", 0)
+        self.least = min(self.least, plain["min"])
+        self.greatest = max(self.greatest, plain["max"])
+        for name, buckets in (("pos", self.positive), ("neg", self.negative)):
+            flat = plain.get(name)
+            if flat:
+                held = buckets.get
+                for bucket, times in zip(flat[::2], flat[1::2], strict=True):
+                    buckets[bucket] = held(bucket, 0) + times
+
     def mean(self) -> float | None:
         """Give the exact mean; None where nothing was counted."""
         return self.total / self.count if self.count else None
@@ -141,17 +159,14 @@ class LogHistogram:
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> LogHistogram:
         """Read `to_json` back. Raises `ValueError` for another format."""
-        if plain.get("v") != _FORMAT:
-            raise ValueError(f"a histogram of format {plain.get('v')}, not {_FORMAT}")
         made = cls()
-        made.count = plain["n"]
-        if made.count:
-            made.total, made.least, made.greatest = plain["sum"], plain["min"], plain["max"]
-            made.zeros = plain.get("zero", 0)
-            for name, buckets in (("pos", made.positive), ("neg", made.negative)):
-                flat = plain.get(name, ())
-                buckets.update(zip(flat[::2], flat[1::2], strict=True))
+        made.merge_json(plain)
         return made
+
+
+def _check_format(plain: dict[str, Any]) -> None:
+    if plain.get("v") != _FORMAT:
+        raise ValueError(f"a histogram of format {plain.get('v')}, not {_FORMAT}")
 
 
 def _representative(bucket: int) -> float:

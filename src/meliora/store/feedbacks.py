@@ -202,7 +202,8 @@ def _find(connection: sa.Connection, tenant: str, kind: str, wanted: str) -> Any
     """Give the call meant, the newest of several. Raises `NotFound` where it belongs to another tenant."""
     c = calls.c
     query = sa.select(c.id, c.state, c.model, c.task, c.message_id, c.user_id)
-    own = query.where(c.tenant == tenant, _IDS[kind] == wanted).order_by(c.started_us.desc()).limit(1)
+    own = query.where(c.tenant == tenant, _IDS[kind] == wanted)
+    own = own.order_by((c.started_us + 0).desc()).limit(1)  # + 0: or the planner would walk through all calls
     if kind != "call_id":
         own = own.where(c.slot.in_(slots_of(connection, tenant)))
     row = connection.execute(own).one_or_none()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -138,23 +138,16 @@ class Metrics:
         until_us: int | None = None,
     ) -> tuple[MetricSummary, ...]:
         """Summarise each metric, by name. `task_type` keeps points whose context names that `task` or `task_type`."""
-        columns = [_T[c] for c in ("metric_name", "metric_type", "metric_value", "metric_unit")]
-        extremes = [_T.min_value, _T.max_value, _T.samples, _T.recorded_at]
-        query = sa.select(*columns, *extremes).where(_T.tenant == tenant, *_within(name, since_us, until_us))
+        where = [_T.tenant == tenant, *_within(name, since_us, until_us)]
         if task_type is not None:
             named = [_T.context[key].as_string() == task_type for key in ("task", "task_type", "taskType")]
-            query = query.where(sa.or_(*named))
-        groups: dict[str, list[AnyRow]] = {}
+            where.append(sa.or_(*named))
         with reading(self._engine) as connection:
-            # The newest are kept where there are more than can be summarised in a moment.
-            rows = connection.execute(query.order_by(_T.recorded_at.desc(), _T.id.desc()).limit(_SUMMARISED)).all()
-        for row in reversed(rows):
-            groups.setdefault(row.metric_name, []).append(row)
-        return tuple(_summary(found) for _, found in sorted(groups.items()))
+            return tuple(_summaries(connection, where))
 
 
 _MOST = 1e14
-_SUMMARISED = 200_000
+_SUMMARISED = 100_000
 _T = performance_metrics.c
 _COLUMNS = [
     *[_T[name] for name in MetricPoint.__struct_fields__ if not name.endswith("_us")],
@@ -174,35 +167,66 @@ def _within(name: str | None, since_us: int | None, until_us: int | None) -> lis
     return found
 
 
-def _summary(rows: Sequence[AnyRow]) -> MetricSummary:
-    """Summarise one metric; `rows` are in the order of time and not empty."""
-    observed = [row for row in rows if row.metric_type == "value"]
-    used = observed or rows
-    middle = (used[0].recorded_at + used[-1].recorded_at) / 2
-    early = [row for row in used if row.recorded_at <= middle]
-    late = [row for row in used if row.recorded_at > middle] or early
-    first, last = _mean(early), _mean(late)
-    percentiles: list[float | None] = [None, None, None]
-    if observed:
-        histogram = LogHistogram()
-        for row in observed:
-            histogram.add(row.metric_value)
-        percentiles = [*histogram.quantiles((0.5, 0.95, 0.99))]
+def _summaries(connection: sa.Connection, where: list[sa.ColumnElement[bool]]) -> Iterator[MetricSummary]:
+    weighted = sa.func.sum(_T.metric_value * _T.samples)
+    span = sa.select(
+        _T.metric_name,
+        _T.metric_type,
+        sa.func.max(_T.metric_unit).label("unit"),
+        sa.func.sum(_T.samples).label("samples"),
+        weighted.label("total"),
+        sa.func.min(sa.func.coalesce(_T.min_value, _T.metric_value)).label("least"),
+        sa.func.max(sa.func.coalesce(_T.max_value, _T.metric_value)).label("greatest"),
+        ((sa.func.min(_T.recorded_at) + sa.func.max(_T.recorded_at)) / 2).label("middle"),
+    ).where(*where)
+    # `value` sorts before `window`: where there are observations, they are what is summarised.
+    spans = connection.execute(
+        span.group_by(_T.metric_name, _T.metric_type).order_by(_T.metric_name, _T.metric_type)
+    ).all()
+    seen: set[str] = set()
+    for row in spans:
+        if row.metric_name in seen:
+            continue
+        seen.add(row.metric_name)
+        here = [*where, _T.metric_name == row.metric_name, _T.metric_type == row.metric_type]
+        late = sa.select(weighted, sa.func.sum(_T.samples)).where(*here, _T.recorded_at > row.middle)
+        total, samples = connection.execute(late).one()
+        yield _summary(row, float(total or 0), int(samples or 0), _percentiles(connection, row, here))
+
+
+def _percentiles(
+    connection: sa.Connection, row: AnyRow, here: list[sa.ColumnElement[bool]]
+) -> tuple[float | None, float | None, float | None]:
+    """Give those of the newest observations; of windows there are none that could be put together from their own."""
+    if row.metric_type != "value":
+        return None, None, None
+    newest = sa.select(_T.metric_value).where(*here).order_by(_T.recorded_at.desc()).limit(_SUMMARISED)
+    histogram = LogHistogram()
+    for value in connection.execute(newest).scalars():
+        histogram.add(value)
+    p50, p95, p99 = histogram.quantiles((0.5, 0.95, 0.99))
+    return p50, p95, p99
+
+
+def _summary(
+    row: AnyRow, late_total: float, late_samples: int, percentiles: tuple[float | None, float | None, float | None]
+) -> MetricSummary:
+    samples, total = int(row.samples), float(row.total)
+    mean = total / samples
+    early_samples = samples - late_samples
+    first = (total - late_total) / early_samples if early_samples else mean
+    last = late_total / late_samples if late_samples else first
     return MetricSummary(
-        metric_name=used[-1].metric_name,
-        metric_unit=used[-1].metric_unit,
-        count=sum(row.samples for row in used),
-        mean=_mean(used),
-        min=min(row.metric_value if row.min_value is None else row.min_value for row in used),
-        max=max(row.metric_value if row.max_value is None else row.max_value for row in used),
+        metric_name=row.metric_name,
+        metric_unit=row.unit,
+        count=samples,
+        mean=mean,
+        min=float(row.least),
+        max=float(row.greatest),
         p50=percentiles[0],
         p95=percentiles[1],
         p99=percentiles[2],
         first=first,
         last=last,
-        change=(last - first) / abs(first) if first and late is not early else None,
+        change=(last - first) / abs(first) if first and late_samples and early_samples else None,
     )
-
-
-def _mean(rows: Sequence[AnyRow]) -> float:
-    return sum(row.metric_value * row.samples for row in rows) / max(1, sum(row.samples for row in rows))

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from meliora.errors import InvalidRequest
+from meliora.store.tables import deployment
 
 AnyRow: TypeAlias = "sa.Row[*tuple[Any, ...]]"
 """A row of whatever columns."""
@@ -20,6 +21,13 @@ MOST = 500
 def insert_into(connection: sa.Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
     """Begin an insert that can name what to do on a conflict, in the dialect of the connection."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def hold(connection: sa.Connection, name: str) -> None:
+    """Let one transaction at a time pass here, until it ends."""
+    insert = insert_into(connection, deployment).values(name=name, value="")
+    connection.execute(insert.on_conflict_do_nothing())
+    connection.execute(sa.select(deployment.c.value).where(deployment.c.name == name).with_for_update())
 
 
 def page_size(limit: int) -> int:

@@ -342,19 +342,25 @@ usage_gateways = sa.Table(
     _count("cost_micros"),
 )
 
-rollups = sa.Table(
-    "rollups",
-    metadata,
-    _text("tenant", key=True),
-    sa.Column("window_start", sa.BigInteger, primary_key=True, autoincrement=False),
-    _text("model", key=True),
-    _text("task", key=True),
-    _text("endpoint", key=True),
-    *[_count(name) for name in (*_USAGE, "unmetered", "cost_sum_micros", "unpriced")],
-    sa.Column("latency", Json, nullable=False),
-    sa.Column("ttft", Json, nullable=False),
-    sa.Column("cost", Json, nullable=False),
-)
+
+def _rollups(name: str) -> sa.Table:
+    return sa.Table(
+        name,
+        metadata,
+        _text("tenant", key=True),
+        sa.Column("window_start", sa.BigInteger, primary_key=True, autoincrement=False),
+        _text("model", key=True),
+        _text("task", key=True),
+        _text("endpoint", key=True),
+        *[_count(name) for name in (*_USAGE, "unmetered", "cost_sum_micros", "unpriced")],
+        sa.Column("latency", Json, nullable=False),
+        sa.Column("ttft", Json, nullable=False),
+        sa.Column("cost", Json, nullable=False),
+    )
+
+
+rollups = _rollups("rollups")  # windows of five minutes
+rollup_days = _rollups("rollup_days")  # the same, of a day: a year of windows is too much to read for one answer
 
 rollup_windows = sa.Table(
     "rollup_windows",

@@ -13,13 +13,15 @@ import sqlalchemy as sa
 
 from meliora.stats.histogram import LogHistogram
 from meliora.store.engine import reading, writing
+from meliora.store.rows import hold
 from meliora.store.sink import last_sequence
-from meliora.store.tables import calls, performance_metrics, rollup_windows, rollups
+from meliora.store.sums import DAY_US
+from meliora.store.tables import calls, performance_metrics, rollup_days, rollup_windows, rollups
 from meliora.telemetry.rollups import COUNTS, HISTOGRAMS, WINDOW_US, Rollup, Sample, StaleWindow
 
 _W = rollup_windows.c
-_R = rollups.c
 _STALE = _W.last_seq > _W.rolled_seq
+_LOCK = "rollup_lock"
 _METRICS = (
     ("latency", "gateway.latency", "ms", 1e3),
     ("ttft", "gateway.ttft", "ms", 1e3),
@@ -58,13 +60,13 @@ class RollupWindows:
         """Add to what stands, and note how far the window is rolled up; False where it was not where it was seen."""
         here = sa.and_(_W.tenant == window.tenant, _W.window_start == window.start_us)
         with writing(self._engine) as connection:
+            hold(connection, _LOCK)  # two windows share their day's row
             noted = sa.update(rollup_windows).where(here, _W.rolled_seq == window.after_seq)
             if connection.execute(noted.values(rolled_seq=window.upto_seq)).rowcount != 1:
                 return False
-            together = _together(connection, window, rolled)
-            _replace(connection, window, rollups, [_row(window, one) for one in together])
-            points = [point for one in together for point in _points(window, one)]
-            _replace(connection, window, performance_metrics, points)
+            together = _add(connection, rollups, window.tenant, window.start_us, rolled)
+            _add(connection, rollup_days, window.tenant, day_start(window.start_us), rolled)
+            _point(connection, window, together)
         return True
 
 
@@ -74,36 +76,59 @@ def first_stale(connection: sa.Connection, tenant: str) -> int | None:
     return connection.execute(query).scalar()
 
 
-def _together(connection: sa.Connection, window: StaleWindow, rolled: list[Rollup]) -> list[Rollup]:
-    """Merge what is new with what stands."""
+def day_start(time_us: int) -> int:
+    """Give the start of the day (UTC) that a time falls into."""
+    return time_us - time_us % DAY_US
+
+
+def _add(connection: sa.Connection, table: sa.Table, tenant: str, start_us: int, rolled: list[Rollup]) -> list[Rollup]:
+    """Merge roll-ups with those that stand for the same model, task and endpoint; give the result."""
+    c = table.c
+    standing = sa.select(table).where(c.tenant == tenant, c.window_start == start_us)
     by_key = {(one.model, one.task, one.endpoint): one for one in rolled}
-    standing = sa.select(rollups).where(_R.tenant == window.tenant, _R.window_start == window.start_us)
+    together: list[Rollup] = []
     for row in connection.execute(standing).all():
+        new = by_key.pop((row.model, row.task, row.endpoint), None)
+        if new is None:
+            continue
         plain: dict[str, Any] = {name: row._mapping[name] for name in ("model", "task", "endpoint", *COUNTS)}
         plain |= {name: LogHistogram.from_json(row._mapping[name]) for name in HISTOGRAMS}
         old = Rollup(**plain)
-        new = by_key.get((old.model, old.task, old.endpoint))
-        if new is not None:
-            old.merge(new)
-        by_key[old.model, old.task, old.endpoint] = old
-    return [by_key[key] for key in sorted(by_key)]
+        old.merge(new)
+        this = (c.model == old.model, c.task == old.task, c.endpoint == old.endpoint)
+        connection.execute(sa.delete(table).where(c.tenant == tenant, c.window_start == start_us, *this))
+        together.append(old)
+    together += by_key.values()
+    if together:
+        connection.execute(sa.insert(table), [_row(tenant, start_us, one) for one in together])
+    return together
 
 
-def _replace(connection: sa.Connection, window: StaleWindow, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-    here = sa.and_(table.c.tenant == window.tenant, table.c.window_start == window.start_us)
-    connection.execute(sa.delete(table).where(here))
-    if rows:
-        connection.execute(sa.insert(table), rows)
-
-
-def _row(window: StaleWindow, one: Rollup) -> dict[str, Any]:
+def _row(tenant: str, start_us: int, one: Rollup) -> dict[str, Any]:
     row: dict[str, Any] = {name: getattr(one, name) for name in ("model", "task", "endpoint", *COUNTS)}
     row |= {name: getattr(one, name).to_json() for name in HISTOGRAMS}
-    return row | {"tenant": window.tenant, "window_start": window.start_us}
+    return row | {"tenant": tenant, "window_start": start_us}
+
+
+def _point(connection: sa.Connection, window: StaleWindow, rolled: list[Rollup]) -> None:
+    """Put the points of these roll-ups in the place of those that stand."""
+    c = performance_metrics.c
+    here = sa.and_(c.tenant == window.tenant, c.window_start == window.start_us)
+    changed = {_subject(one) for one in rolled}
+    standing = connection.execute(sa.select(c.id, c.context, c.endpoint).where(here)).all()
+    old = [row.id for row in standing if (row.context["model"], row.context["task"], row.endpoint) in changed]
+    connection.execute(sa.delete(performance_metrics).where(c.id.in_(old)))
+    if points := [point for one in rolled for point in _points(window, one)]:
+        connection.execute(sa.insert(performance_metrics), points)
+
+
+def _subject(one: Rollup) -> tuple[str | None, str | None, str | None]:
+    return one.model or None, one.task or None, one.endpoint or None
 
 
 def _points(window: StaleWindow, one: Rollup) -> Iterable[dict[str, Any]]:
     """Give the rows of `performance_metrics` for one roll-up."""
+    model, task, endpoint = _subject(one)
     for name, metric, unit, scale in _METRICS:
         histogram: LogHistogram = getattr(one, name)
         mean = histogram.mean()
@@ -116,9 +141,9 @@ def _points(window: StaleWindow, one: Rollup) -> Iterable[dict[str, Any]]:
             "metric_name": metric,
             "metric_type": "window",
             "metric_unit": unit,
-            "context": {"model": one.model or None, "task": one.task or None},
+            "context": {"model": model, "task": task},
             "category": "gateway",
-            "endpoint": one.endpoint or None,
+            "endpoint": endpoint,
             "samples": histogram.count,
             "window_start": window.start_us,
             "recorded_at": window.start_us + WINDOW_US,
