@@ -73,6 +73,8 @@ class Supervisor:
         self._children = [Child(name, command) for name, command in plan.commands.items()]
         self._signals: list[int] = []
         self._rotated = 0.0
+        self._unwritten = False
+        """The pid file is not as things are: its disk was full."""
 
     def run(self) -> int:
         """Start everything and watch; give the exit code. Call it in the main thread, with the lock held."""
@@ -126,11 +128,13 @@ class Supervisor:
             if child.process is None and self._clock() >= child.due:
                 self._start(child)
                 changed = True
-        if changed:
+        if changed or self._unwritten:
             pids = {child.name: child.pid for child in self._children if child.pid is not None}
             try:
                 write_pids(self._plan.layout, {"supervisor": os.getpid(), **pids}, self._plan.url)
+                self._unwritten = False
             except OSError as error:
+                self._unwritten = True
                 self._shout(f"{self._plan.layout.pid_file} could not be written: {error.strerror}")
         return 0
 
