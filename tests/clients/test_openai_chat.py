@@ -24,8 +24,10 @@ class City(BaseModel):
 
 
 def _tool(name: str, field: str) -> dict[str, Any]:
-    schema = {"type": "object", "properties": {field: {"type": "string"}}, "required": [field]}
-    return {"type": "function", "function": {"name": name, "description": f"Gives it: {name}.", "parameters": schema}}
+    properties = {field: {"type": "string"}}
+    schema = {"type": "object", "properties": properties, "required": [field], "additionalProperties": False}
+    function = {"name": name, "description": f"Gives it: {name}.", "parameters": schema, "strict": True}
+    return {"type": "function", "function": function}
 
 
 TOOLS = [_tool("get_weather", "city"), _tool("get_time", "location")]
