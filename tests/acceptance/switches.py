@@ -41,6 +41,13 @@ def without_routes(subject: str) -> Switch:
     return switch
 
 
+def _no_bare_names(patch: MonkeyPatch) -> None:
+    """Switch the documents' own variable names off."""
+    from meliora.settings.environment import Layer
+
+    patch.setattr("meliora.settings.load.bare_layer", lambda environ: Layer())
+
+
 SWITCHES: dict[str, Switch] = {
     "g02": without("meliora.routing.rules.RuleSet.match", _nothing),
     "g04": without("meliora.store.metrics.Metrics.record", _nothing),
@@ -56,5 +63,6 @@ SWITCHES: dict[str, Switch] = {
     "h32": without_routes("operations"),
     "i01": without_routes("feedback"),
     "i08": without_routes("analytics"),
+    "i15": _no_bare_names,
     "i13": without("meliora.telemetry.rollups.Roller.step", lambda self, limit=100: 0),
 }

@@ -19,7 +19,9 @@ def _rule(meliora: RunningMeliora, **rule: Any) -> str:
 def test_g02_the_active_rule_of_the_highest_priority_decides(meliora: RunningMeliora) -> None:
     """Two rules match; the higher one names a model, and is then switched off."""
     _rule(meliora, pattern="invoice", preferred_layer="fast", priority=1)
-    high = _rule(meliora, pattern="(?i)INVOICE of", preferred_layer="deep", preferred_model="simulated-code", priority=9)
+    high = _rule(
+        meliora, pattern="(?i)INVOICE of", preferred_layer="deep", preferred_model="simulated-code", priority=9
+    )
     meliora.wait_for_rules(2)
     answer = post(meliora.gateway, "/v1/chat/completions", ASK)
     assert answer.headers["x-meliora-model"] == "simulated-code"

@@ -309,5 +309,7 @@ def test_json_that_looks_clean_undecoded_has_nothing_to_mask(before, behind, sec
 
 
 def test_plain_prose_looks_clean_undecoded():
-    raw = msgspec.json.encode({"messages": [{"role": "user", "content": 'Say "hi"\nand explain why the engine stops.'}]})
+    raw = msgspec.json.encode(
+        {"messages": [{"role": "user", "content": 'Say "hi"\nand explain why the engine stops.'}]}
+    )
     assert REDACTOR.is_clean(raw)

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from meliora.gateway.catalog import Catalog, Entry
+from meliora.gateway.catalog import Catalog, Endpoint, Entry
 from meliora.routing.pool import Candidate, Pool
 
 
-def offers(catalog: Catalog, now: Callable[[], float]) -> Pool:
-    """Give the catalog's models to choose among; their health is asked when a choice is made."""
+def offers(catalog: Catalog, now: Callable[[], float], health_of: Callable[[Endpoint], float] | None = None) -> Pool:
+    """Give the catalog's models to choose among; their health is asked when a choice is made.
+
+    `health_of` gives an endpoint's health from elsewhere than its own breaker.
+    """
 
     def passthrough(name: str) -> Candidate | None:
         entry = catalog.find(name)
         return candidate(entry) if entry is not None else None
 
+    def by_breaker(endpoint: Endpoint) -> float:
+        at = now()
+        return endpoint.breaker.health(at) if endpoint.breaker.available(at) else 0.0
+
+    of = health_of or by_breaker
+
     def health(name: str) -> float:
         entry = catalog.find(name)
-        if entry is None or not entry.endpoints:
-            return 0.0
-        if len(entry.endpoints) == 1:
-            breaker = entry.endpoints[0].breaker
-            return breaker.health(now()) if breaker.available(now()) else 0.0
-        at = now()
-        best = (e.breaker.health(at) for e in entry.endpoints if e.breaker.available(at))
-        return max(best, default=0.0)
+        return max(map(of, entry.endpoints), default=0.0) if entry is not None else 0.0
 
     return Pool(map(candidate, catalog.models.values()), catalog.aliases, health, passthrough)
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import structlog
 from fastapi import FastAPI
@@ -15,6 +13,8 @@ from fastapi import FastAPI
 from meliora import __version__
 from meliora.clock import Clock, SystemClock
 from meliora.errors import StoreError
+from meliora.gateway.catalog import Endpoint
+from meliora.gateway.offers import offers
 from meliora.gateway.prices import Ask
 from meliora.gateway.rates import cost_micros
 from meliora.gateway.snapshot import rules_of
@@ -25,7 +25,7 @@ from meliora.runtime.shared import control_socket, effective, open_store, privat
 from meliora.server.app import build_app
 from meliora.server.context import ControlContext, SpoolSeen
 from meliora.settings import Settings
-from meliora.settings.load import load
+from meliora.store.gateways import GatewaySeen
 from meliora.store.heuristics import RuleHeuristics
 from meliora.store.housekeeping import Erasure
 from meliora.store.migrate import upgrade
@@ -36,21 +36,21 @@ from meliora.telemetry.spool import SpoolReader
 
 log = structlog.get_logger(__name__)
 
+LOOK_SECONDS = 2.0
+"""How old the gateways' word on their endpoints may be; they give it as often."""
+
 
 class Offers:
-    """The models on offer, rebuilt when the settings are read again; prices with them."""
+    """The models on offer and their prices, with the health that the gateways report: this process makes no calls itself."""
 
-    def __init__(self, settings: Settings, clock: Clock, ask: Ask | None = None) -> None:
+    def __init__(self, settings: Settings, clock: Clock, store: Store, ask: Ask | None = None) -> None:
+        """Build the catalog of the effective settings. Raises `SettingsError`."""
         self._clock = clock
-        self._ask = ask
-        self.take(settings)
-
-    def take(self, settings: Settings) -> None:
-        """Take other settings. Raises `SettingsError`."""
-        from meliora.gateway.offers import offers
-
-        self._catalog = catalog_of(settings, self._clock, None, self._ask)
-        self._offers = offers(self._catalog, self._clock.monotonic)
+        self._store = store
+        self._catalog = catalog_of(settings, clock, None, ask)
+        self._offers = offers(self._catalog, clock.monotonic, self._health)
+        self._open: frozenset[str] = frozenset()
+        self._looked = float("-inf")
 
     def __call__(self) -> Catalogue:
         """Give the models."""
@@ -61,6 +61,24 @@ class Offers:
         entry = self._catalog.find(model)
         costs = [cost_micros(usage, endpoint.rates) for endpoint in entry.endpoints] if entry is not None else []
         return min((cost for cost in costs if cost is not None), default=None)
+
+    def _health(self, endpoint: Endpoint) -> float:
+        """Give 0 for an endpoint that every gateway which reports it has taken out."""
+        now = self._clock.monotonic()
+        if now - self._looked > LOOK_SECONDS:
+            self._looked = now
+            self._open = open_endpoints(self._store.gateways.list(self._clock.now_us()))
+        return 0.0 if endpoint.id in self._open else 1.0
+
+
+def open_endpoints(gateways: Iterable[GatewaySeen]) -> frozenset[str]:
+    """Give the endpoints that are out at every living gateway that knows them."""
+    states: dict[str, set[object]] = {}
+    for gateway in gateways:
+        if gateway.alive:
+            for name, view in gateway.breakers.items():
+                states.setdefault(name, set()).add(view.get("state") if isinstance(view, dict) else None)
+    return frozenset(name for name, seen in states.items() if seen == {"open"})
 
 
 def improvement_of(store: Store) -> ImprovementManager:
@@ -94,14 +112,14 @@ def look_at_spool(directory: Path, offsets: Callable[[], dict[str, int]]) -> Spo
 
 
 def run(settings: Settings, config: Path | None = None) -> None:
-    """Serve until a signal. SIGHUP reads the settings again."""
+    """Serve until a signal. Other settings take a restart, which the supervisor does at SIGHUP."""
     import uvicorn
 
     start_logging(settings, "control")
     settings = effective(settings)
     clock = SystemClock()
-    offers = Offers(settings, clock)
     with open_store(settings) as store:
+        offers = Offers(settings, clock, store)
         served = uvicorn.Config(
             build(settings, store, clock, offers),
             loop="uvloop",
@@ -115,7 +133,6 @@ def run(settings: Settings, config: Path | None = None) -> None:
             timeout_graceful_shutdown=1,
         )
         bound = bind(control_socket(settings))
-        _reload_on_hup(offers, config)
         log.info("the control process serves", version=__version__)
         uvicorn.Server(served).run(sockets=[bound])
 
@@ -154,13 +171,3 @@ def bind(path: Path) -> socket.socket:
     finally:
         os.umask(before)
     return bound
-
-
-def _reload_on_hup(offers: Offers, config: Path | None) -> None:
-    def reload(_signum: int, _frame: Any) -> None:
-        try:
-            offers.take(effective(load(str(config) if config else None)))
-        except Exception as error:  # noqa: BLE001 - a signal handler has nobody to raise to
-            log.error("the new settings were refused; the old ones serve on", error=str(error))
-
-    signal.signal(signal.SIGHUP, reload)

@@ -115,6 +115,7 @@ class Parts(Lifespan):
         self._ticker = Ticker()
         self._gateway: Gateway | None = None
         self._shouted = 0
+        self._started_us = clock.now_us()
         self._cache_epoch: Any = None
         self._retired: list[Upstream] = []
         self.sync = Sync(
@@ -213,6 +214,7 @@ class Parts(Lifespan):
             "record_format": FORMAT,
             "host": os.uname().nodename,
             "pid": os.getpid(),
+            "started_us": self._started_us,
             "state_version": gateway.snapshot.state.version,
             "breakers": breakers,
             "counters": {
