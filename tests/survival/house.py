@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -22,7 +22,6 @@ from meliora.supervisor.detach import ask
 from meliora.supervisor.layout import CHILDREN, Layout, free_port, read_pids
 from meliora.supervisor.prepare import prepare
 from meliora.telemetry.spool import SpoolReader
-from meliora.testing import FakeProvider
 
 TOML = """
 [gateway.retry]
@@ -36,14 +35,25 @@ models = ["m"]
 """
 
 
+class Place(Protocol):
+    """Where a provider is."""
+
+    @property
+    def base_url_openai(self) -> str:
+        """The address with the version."""
+        ...
+
+
 @dataclass
 class House:
     """Processes over one state directory; everything that is started ends with the `with`."""
 
     root: Path
-    provider: FakeProvider
+    provider: Place
     toml: str = ""
     """More settings."""
+    bare: str | None = None
+    """All settings, in place of the usual ones."""
     environ: dict[str, str] = field(default_factory=dict)
     store_url: str = ""
     port: int = field(default_factory=lambda: free_port("127.0.0.1", 0))
@@ -77,7 +87,8 @@ class House:
 
     def write(self, more: str) -> None:
         """Write the settings."""
-        self.config.write_text(TOML.format(url=self.provider.base_url_openai) + more, encoding="utf-8")
+        usual = TOML.format(url=self.provider.base_url_openai) if self.bare is None else self.bare
+        self.config.write_text(usual + more, encoding="utf-8")
 
     @property
     def variables(self) -> dict[str, str]:
