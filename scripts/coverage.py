@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "coverage.md"
 ROW = re.compile(r"test_([a-z])(\d\d)_(\w+)")
 HEAD = """# Coverage of the checklist
 
-Made by `.venv/bin/python scripts/coverage.py` from the tests in `tests/acceptance`; not edited by hand. A row counts only if all of its tests
+Made by `.venv/bin/python scripts/coverage.py` from `tests/acceptance`; not edited by hand. A row counts only if all of its tests
 pass, and at least one of them fails when the row's feature is switched off (`tests/acceptance/switches.py` says how).
 
 | row | what | tests | counts |

@@ -36,6 +36,10 @@ ALLOWED = {
     "build_gateway",
     # the improvement manager of the documents, for those who call it as a library
     "initialize_tables",
+    # called by uvicorn
+    "shutdown",
+    # tells whether a simulated answer was right, for those who try routing out on it
+    "grade",
 }
 PUBLIC = ("src/meliora/testing/",)
 """Shipped for other people's tests: used by nobody here is no fault."""

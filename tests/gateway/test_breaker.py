@@ -87,10 +87,6 @@ def test_reports_of_calls_from_before_it_opened_change_nothing():
     assert breaker.retry_after(103.0) == 7.0
 
 
-def test_a_sibling_has_the_settings_and_not_the_memory():
-    assert opened().sibling().state(100.0) == "closed"
-
-
 @given(st.lists(st.tuples(st.floats(0, 20), st.sampled_from("sfca"))))
 def test_its_counts_never_go_wrong_whatever_comes(steps):
     breaker, now = Breaker(SETTINGS), 0.0

@@ -65,10 +65,6 @@ class Breaker:
         self._probe_until = 0.0
         self._opened = 0
 
-    def sibling(self) -> Breaker:
-        """Make a new breaker with the same settings, for another endpoint."""
-        return Breaker(self._settings)
-
     def available(self, now: float) -> bool:
         """Say whether a call may pass now, without taking the place of the probe."""
         if self._until is None:

@@ -114,11 +114,6 @@ class ResponseCache:
         self._hits += 1
         return entry.answer
 
-    def age(self, name: bytes, now: float) -> float | None:
-        """Give the seconds an answer has been kept; None where there is none."""
-        entry = self._entries.get(name)
-        return None if entry is None else now - entry.kept
-
     def put(self, name: bytes, tenant: str, answer: StoredAnswer, now: float, *, tier: str | None = None) -> bool:
         """Keep a good answer (status 200) for its tier's lifetime; False where it is not kept: an error, or too large.
 

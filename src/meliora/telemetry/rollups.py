@@ -131,7 +131,7 @@ class Windows(Protocol):
         """Give the finished calls that began in the window and are not rolled up."""
         ...
 
-    def add(self, window: StaleWindow, rollups: list[Rollup]) -> bool:
+    def add(self, window: StaleWindow, rolled: list[Rollup]) -> bool:
         """Add these to what stands for the window; False, and nothing changed, where somebody else has added since."""
         ...
 
