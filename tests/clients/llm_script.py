@@ -21,7 +21,7 @@ async def ask_async(name: str) -> str:
     return "".join([piece async for piece in response])
 
 
-def main(name: str) -> dict[str, Any]:
+def ask(name: str) -> dict[str, Any]:
     """Ask whole, streamed, with a tool and with a schema."""
     model = llm.get_model(name)
     streamed = model.prompt("Count to 5")
@@ -40,4 +40,4 @@ def main(name: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main(sys.argv[1])))
+    sys.stdout.write(json.dumps([ask(name) for name in sys.argv[1:]]))

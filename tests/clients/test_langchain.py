@@ -15,7 +15,6 @@ from pydantic import BaseModel, SecretStr
 from meliora.testing.gateway import SECRET
 from tests.clients.house import House
 
-
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # LangChain keeps its connections for the whole process
 
 
