@@ -12,10 +12,11 @@
     activity, deployment who did what; the secret that proves an id was made here
 
     sink, windows, housekeeping   what `telemetry` asks for: ingest, roll-ups, retention and erasure
+    bulk, sums, slots, erasures   parts of ingest: rows, daily sums, where look-ups find them, who is to be left out
     heuristics                    what the improvement manager asks for: rules as heuristics
     tables, migrations, migrate   the schema and how a database gets it
     engine, rows, cursors         connections, transactions, errors; shapes of rows
-    backup                        the whole state directory, out and back
+    backup, dump                  the whole state directory, out and back
 
 Each method of a repository takes the tenant first. Nothing here is on the request path.
 """

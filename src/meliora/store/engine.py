@@ -43,7 +43,7 @@ def connect(url: str | URL, *, pool_size: int = 5) -> sa.Engine:
         return engine
     try:
         return sa.create_engine(url, **options, pool_pre_ping=True, connect_args={"connect_timeout": 5})
-    except ModuleNotFoundError as error:
+    except ImportError as error:  # also psycopg without libpq
         raise MissingExtra("PostgreSQL needs its driver.", hint="pip install 'meliora[postgres]'") from error
 
 

@@ -94,7 +94,7 @@ def _calls() -> None:
     op.create_index(
         "ix_calls_tenant_errors",
         "calls",
-        ["tenant", "started_us", "error_code"],
+        ["tenant", "outcome", "started_us", "error_code"],
         sqlite_where=sa.text("outcome = 'error'"),
         postgresql_where=sa.text("outcome = 'error'"),
     )
