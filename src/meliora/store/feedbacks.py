@@ -12,6 +12,7 @@ from meliora.errors import InvalidRequest, NotFound
 from meliora.store.cursors import Page, decode, encode
 from meliora.store.engine import reading, writing
 from meliora.store.rows import AnyRow, before, insert_into, page_size
+from meliora.store.sink import next_sequence
 from meliora.store.slots import slots_of
 from meliora.store.tables import calls, feedback, feedback_history
 
@@ -114,7 +115,7 @@ class Feedbacks:
             raise InvalidRequest("Name exactly one of call_id, message_id and response_id.", field="call_id")
         now = self._clock_us()
         with writing(self._engine) as connection:
-            row = self._row(tenant, given, _find(connection, tenant, named[0], getattr(given, named[0])))
+            row = self._row(connection, tenant, given, named[0])
             row |= {"value": value, "updated_at": now}
             insert = insert_into(connection, feedback).values(tenant=tenant, created_at=now, **row)
             connection.execute(insert.on_conflict_do_update(index_elements=["tenant", "call_id"], set_=row))
@@ -122,10 +123,20 @@ class Feedbacks:
             connection.execute(sa.insert(feedback_history).values(**word))
             return _get(connection, tenant, row["call_id"])
 
-    def _row(self, tenant: str, given: FeedbackGiven, call: AnyRow | None) -> dict[str, Any]:
+    def _row(self, connection: sa.Connection, tenant: str, given: FeedbackGiven, kind: str) -> dict[str, Any]:
         """Complete what was given by what is known of the call. Raises `NotFound` where there is no such call."""
         row = msgspec.structs.asdict(given)
         del row["response_id"]
+        wanted = getattr(given, kind)
+        call = _find(connection, tenant, kind, wanted)
+        call_id = None
+        if call is None or call.state != "finished":
+            call_id = call.id if call is not None else self._on_its_way(tenant, given)
+            if call_id is not None or kind != "call_id":
+                # Between the look at the store and the one at the spool the call may have moved from there to here; and an
+                # ingest that begins later must see what is written now, to link it.
+                next_sequence(connection, 0)
+                call = _find(connection, tenant, kind, wanted)
         if call is not None:
             known = {"model_used": call.model, "task_type": call.task, "message_id": call.message_id}
             known |= {"user_id": call.user_id, "call_id": call.id}
@@ -133,16 +144,17 @@ class Feedbacks:
                 "call_id": call.id,
                 "pending": call.state != "finished",
             }
-        if given.call_id is not None:
-            call_id = given.call_id if self._issued(given.call_id) else None
-        else:
-            call_id = self._unseen and self._unseen.find(
-                tenant, message_id=given.message_id, response_id=given.response_id
-            )
-        if not call_id:
-            what = given.call_id or given.message_id or given.response_id
-            raise NotFound(f"There is no call {what!r} to give feedback on.")
+        if call_id is None:
+            raise NotFound(f"There is no call {wanted!r} to give feedback on.")
         return row | {"call_id": call_id, "pending": True}
+
+    def _on_its_way(self, tenant: str, given: FeedbackGiven) -> str | None:
+        """Give the id of a call that is not in the store yet, None where none is known."""
+        if given.call_id is not None:
+            return given.call_id if self._issued(given.call_id) else None
+        if self._unseen is None:
+            return None
+        return self._unseen.find(tenant, message_id=given.message_id, response_id=given.response_id)
 
     def get(self, tenant: str, call_id: str) -> Feedback:
         """Give what stands for a call. Raises `NotFound`."""

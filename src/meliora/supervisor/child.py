@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from meliora.errors import MelioraError, SettingsError
+from meliora.errors import MelioraError, MissingExtra, SettingsError
 from meliora.settings.load import load
 
 
@@ -23,11 +23,11 @@ def run(name: str, config: str | None) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `child NAME [CONFIG]`; give 2 for settings that do not hold together, 1 for any other failure."""
+    """Run `child NAME [CONFIG]`; give 2 for settings that do not hold together or lack their extra, 1 for any other failure."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         run(arguments[0], arguments[1] if len(arguments) > 1 else None)
-    except SettingsError as error:
+    except (SettingsError, MissingExtra) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     except MelioraError as error:
