@@ -211,6 +211,10 @@ class House:
         taken = {row[0]: row[1] for row in rows}
         return all(taken.get(name, 0) >= reader.size(name) for name in reader.segments())
 
+    def wait_taken(self, seconds: float = 20.0) -> None:
+        """Wait until the worker has taken and removed every segment; their writers are dead."""
+        self.wait(lambda: not list(self.spool.glob("*.spool")), seconds, "segments stay in the spool")
+
     def settle(self, seconds: float = 30.0) -> None:
         """Wait until the worker has caught up."""
         self.wait(self.caught_up, seconds, "the worker does not catch up")

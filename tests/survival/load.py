@@ -27,6 +27,7 @@ class Load:
     pause: float = 0.0
     text: str = "Write 12 words"
     model: str = "m"
+    prefix: str = "mark-"
     answered: dict[str, str] = field(default_factory=dict)
     """Call id of each whole answer with 200, by the client's own mark."""
     cut: set[str] = field(default_factory=set)
@@ -60,7 +61,7 @@ class Load:
     def _client(self) -> None:
         while not self._stop.is_set():
             number = next(self._numbers)
-            self.once(f"mark-{number}", stream=number % 3 == 0)
+            self.once(f"{self.prefix}{number}", stream=number % 3 == 0)
             if self.pause:
                 time.sleep(self.pause)
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from meliora.errors import Forbidden, Unauthorized
+from meliora.errors import Forbidden, Overloaded, Unauthorized
 from meliora.gateway.catalog import Catalog
 from meliora.gateway.offers import offers
 from meliora.gateway.state import KeyState, RuleState, Scope, State
@@ -33,7 +33,10 @@ class Snapshot:
     offers: Pool
 
     def authenticate(self, secret: str | None, now_us: int, scope: Scope) -> KeyState:
-        """Give the key that a secret opens. Raises `Unauthorized` or `Forbidden`; never says which part was wrong."""
+        """Give the key that a secret opens. Raises `Unauthorized` or `Forbidden`; never says which part was wrong.
+
+        Raises `Overloaded` where no state has arrived since the first start.
+        """
         if secret is None:
             if self.settings.gateway.anonymous:
                 return ANONYMOUS
@@ -44,6 +47,9 @@ class Snapshot:
         found = self.keys.get(hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest())
         if found is None and self.settings.gateway.anonymous and not secret.startswith(SECRET_PREFIX):
             return ANONYMOUS  # SDKs always send some key; one of ours that is not known was revoked, and stays refused
+        if found is None and self.state.version == 0 and not self.keys:
+            # Nobody's key can be told yet; a client that is told its key is wrong does not come again.
+            raise Overloaded("No keys have arrived from the control process yet.", retry_after=1)
         if found is None:
             raise Unauthorized("The API key is not known here.", hint="`meliora keys list` shows the keys there are.")
         key, until = found

@@ -120,7 +120,7 @@ class Sync:
             return False
         try:
             self._swap(state)
-        except (MelioraError, ValueError) as error:
+        except MelioraError as error:
             log.error("a new state was refused; the old one serves on", version=state.version, error=str(error))
             return False
         self._version = state.version
@@ -151,7 +151,8 @@ def decode_state(body: bytes) -> State | None:
     """Read a state; None, loudly, for one that this gateway does not understand."""
     try:
         state = msgspec.json.decode(body, type=State)
-    except msgspec.DecodeError as error:
+        bytes.fromhex(state.secret)
+    except (msgspec.DecodeError, ValueError) as error:
         log.error("a state does not read; the old one serves on", error=str(error))
         return None
     if state.format > STATE_FORMAT:
