@@ -117,10 +117,10 @@ def control_house(state_dir: Path, settings: Settings | None = None, **changes: 
     clock = FrozenClock()
     given = settings or Settings()
     served = effective(given.model_copy(update={"server": Server(state_dir=state_dir)}))
-    offers = Offers(served, clock)
     shutil.copy(empty_database(), state_dir / "meliora.db")
     engine = connect(database_url("", state_dir))
     with Store(engine, clock_us=clock.now_us, spool=state_dir / "spool") as store:
+        offers = Offers(served, clock, store)
         context = ControlContext(
             settings=served,
             store=store,
