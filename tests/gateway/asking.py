@@ -13,6 +13,7 @@ from typing import Any
 from meliora.settings.models import Gateway, Model, Provider, Retry, Server, Settings, Timeouts
 from meliora.testing import FakeProvider
 from meliora.testing.gateway import SECRET, RunningGateway
+from tests.gateway.raw_upstream import RawUpstream
 
 QUICK = Gateway(
     retry=Retry(backoff=0.01, backoff_max=0.05),
@@ -35,7 +36,7 @@ class Answer:
         return json.loads(self.body)
 
 
-def settings(tmp_path: Path, *providers: FakeProvider, gateway: Gateway = QUICK, **more: Any) -> Settings:
+def settings(tmp_path: Path, *providers: FakeProvider | RawUpstream, gateway: Gateway = QUICK, **more: Any) -> Settings:
     """Settings with one OpenAI-compatible provider for each fake, all serving `m`, `p0` first."""
     made = {f"p{i}": Provider(base_url=p.base_url_openai, models=["m"]) for i, p in enumerate(providers)}
     models = {"m": Model(context_window=100_000)}

@@ -13,6 +13,7 @@ import msgspec
 
 from meliora.errors import MelioraError, UpstreamBroken
 from meliora.gateway.catalog import Endpoint
+from meliora.gateway.closing import completed, terminal
 from meliora.gateway.dialects.errors import Fault, classify, fault_as, fault_of
 from meliora.gateway.dialects.events import has_content, stream_error
 from meliora.gateway.dialects.sse import Framer
@@ -85,8 +86,8 @@ async def attempt(endpoint: Endpoint, outgoing: Outgoing, stream: bool, limit: i
     except MelioraError as error:
         raise AttemptFailed.of(error) from error
     try:
-        if answer.status >= 400:
-            await _refused(answer)
+        if answer.status >= 300:
+            await _refused(endpoint, answer)
         if stream and _is_stream(answer.headers):
             return await _open(endpoint, outgoing, answer)
         return await _whole(endpoint, outgoing, answer, limit)
@@ -98,7 +99,12 @@ async def attempt(endpoint: Endpoint, outgoing: Outgoing, stream: bool, limit: i
         raise
 
 
-async def _refused(answer: UpstreamAnswer) -> None:
+async def _refused(endpoint: Endpoint, answer: UpstreamAnswer) -> None:
+    if answer.status < 400:
+        raise UpstreamBroken(
+            f"{endpoint.id} answered {answer.status}, which leads elsewhere and is not followed.",
+            hint="Check the provider's base_url in the settings of Meliora.",
+        )
     body = await answer.read(ERROR_LIMIT)
     fault = classify(answer.status, answer.headers, body)
     raise AttemptFailed(fault, status=answer.status, headers=answer.headers, body=body)
@@ -109,12 +115,12 @@ async def _whole(endpoint: Endpoint, outgoing: Outgoing, answer: UpstreamAnswer,
     try:
         parsed = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        raise UpstreamBroken(f"{endpoint.id} answered {answer.status} with a body that is no JSON: {error}.") from error
+        raise UpstreamBroken(f"{endpoint.id} answered {answer.status} with {_what(answer.headers, body)}.") from error
     if not isinstance(parsed, dict):
         raise UpstreamBroken(f"{endpoint.id} answered {answer.status} with JSON that is no object.")
     error = parsed.get("error")
-    if isinstance(error, dict) and _ANSWERS.isdisjoint(parsed):
-        raise _told(outgoing.dialect, fault_of(error))
+    if error and _ANSWERS.isdisjoint(parsed):
+        raise _told(outgoing.dialect, fault_of(error if isinstance(error, dict) else {"message": str(error)}))
     return Whole(endpoint, outgoing, answer.status, answer.headers, body, parsed)
 
 
@@ -125,8 +131,9 @@ async def _open(endpoint: Endpoint, outgoing: Outgoing, answer: UpstreamAnswer) 
     while True:
         data = await answer.chunk()
         if not data:
-            if not events:
-                raise UpstreamBroken(f"{endpoint.id} ended its stream before any event.")
+            events += completed(dialect, framer.tail())
+            if not terminal(dialect, events) and not has_content(dialect, events):
+                raise UpstreamBroken(f"{endpoint.id} ended its stream before any content.")
             return _opened(endpoint, outgoing, answer, framer, events, ended=True)
         fresh = framer.feed(data)
         if not fresh:
@@ -153,6 +160,16 @@ def _opened(
     return Opened(
         endpoint, outgoing.dialect, answer.headers, answer, framer, events, ended, outgoing.hide_usage, translation
     )
+
+
+def _what(headers: Headers, body: bytes) -> str:
+    """Say what came in the place of JSON."""
+    coding = next((value for name, value in headers if name == b"content-encoding"), b"identity")
+    if coding != b"identity":
+        return f"a body in the coding {coding.decode('latin-1')[:40]!r}, which was not asked for"
+    if not body:
+        return "an empty body"
+    return "a stream, which was not asked for" if _is_stream(headers) else "a body that is no JSON"
 
 
 _ANSWERS = frozenset(("choices", "output", "content", "data"))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from meliora.errors import MelioraError, UpstreamBroken
 from meliora.gateway.attempt import Opened
-from meliora.gateway.closing import terminal
+from meliora.gateway.closing import completed, terminal
 from meliora.gateway.dialects.errors import render_stream_error
 from meliora.gateway.dialects.events import drop_usage_only
 from meliora.gateway.dialects.sse import KEEPALIVE
@@ -147,7 +147,11 @@ async def relay(opened: Opened, stream: Stream, kept: Kept, on_first: Callable[[
         events = framer.feed(data)
     tail = framer.tail()
     if tail.strip():
-        raise UpstreamBroken("The upstream's stream ended within an event.")
+        closing = completed(dialect, tail)
+        if not closing:
+            raise UpstreamBroken("The upstream's stream ended within an event.")
+        kept.add(closing)
+        return closing if translation is None else translation.feed(closing) + translation.finish()
     if translation is not None:
         return translation.finish()
     if dialect in _MUST_TERMINATE:

@@ -187,6 +187,10 @@ class Serving:
             parsed = translation.response(parsed)
             body = msgspec.json.encode(parsed)
         summary = summary if translation is None else _renamed(summary, parsed)
+        assert call.view is not None
+        if call.view.stream and self._dialect != "embeddings":
+            await self._give_no_stream(call, answer, summary)
+            return
         result = Result("ok", answer.status, summary, response=parsed, raw=body, response_bytes=len(body))
         record = self._finish(call, result)
         headers = self._headers(call, answer.headers)
@@ -195,14 +199,15 @@ class Serving:
         kind = _content_type(answer.headers)
         if self._keeping is not None:
             self._house.replies.keep(call, self._keeping, answer.status, [(b"content-type", kind)], body)
-        stream = self._stream
-        if stream is not None and stream.sent:
-            # A keep-alive has committed the head to a stream, and the upstream answered with a whole body.
-            error = UpstreamBroken("The upstream answered a stream with a whole body.")
-            await stream.fail(error)
-            return
         headers.append((b"content-length", b"%d" % len(body)))
         await self._answer(answer.status, [(b"content-type", kind), *headers], body)
+
+    async def _give_no_stream(self, call: Call, answer: Whole, summary: Summary) -> None:
+        """Refuse a whole answer to a client that reads a stream, and would find none in it; it was paid for, and is counted."""
+        error = UpstreamBroken(f"{answer.endpoint.id} answered a stream with a whole body.")
+        status = status_for(self._dialect, error)
+        self._finish(call, Result("error", status, summary, error.code, error.message))
+        await self._give_error(error)
 
     async def _give_stream(self, call: Call, opened: Opened) -> None:
         stream, kept, clock = self._stream, Kept(), self._house.means.clock
@@ -288,9 +293,7 @@ class Serving:
             await self._give_error(failed.cause or _as_error(failed))
             return
         status, body = failed.status, failed.body
-        spoken = self._spoken(call)
-        if spoken != self._dialect or not body:
-            status, body = translate_error(spoken, self._dialect, status, body)
+        status, body = translate_error(self._spoken(call), self._dialect, status, body)
         self._finish(call, Result("error", status, None, fault.code or fault.type or "upstream_error", fault.message))
         if self._stream is not None and self._stream.sent:
             await self._stream.fail(_as_error(failed))

@@ -216,7 +216,14 @@ def test_anthropic_s_errors_become_openai_s(status, kind, expected_status, code)
 
 
 def test_errors_of_one_family_pass_byte_for_byte():
-    assert translate_error("chat", "responses", 418, b" {odd ") == (418, b" {odd ")
+    odd = b' {"odd" : [1]} '
+    assert translate_error("chat", "responses", 418, odd) == (418, odd)
+
+
+def test_what_is_no_json_is_put_into_the_providers_shape():
+    status, body = translate_error("chat", "responses", 502, b"<html>")
+    assert status == 502
+    assert msgspec.json.decode(body)["error"]["message"] == "The provider answered with status 502."
 
 
 @pytest.mark.parametrize("dialect", ["chat", "messages", "responses"])

@@ -268,10 +268,10 @@ def responses_error(error: dict[str, Any], sequence: int) -> dict[str, Any]:
 
 
 def translate_error(source: Dialect, target: Dialect, status: int, body: bytes) -> tuple[int, bytes]:
-    """Turn a provider's error answer into the client's dialect; untouched where both are of one family."""
-    if (source == "messages") == (target == "messages"):
-        return status, body
+    """Turn a provider's error answer into the client's dialect; JSON is left untouched where both are of one family."""
     decoded = _decode(body)
+    if (source == "messages") == (target == "messages") and isinstance(decoded, dict | list):
+        return status, body
     fault = _fault(status, _error_of(decoded), body)
     status, error = fault_as(target, fault)
     if target != "messages":

@@ -189,6 +189,8 @@ class Connection(asyncio.Protocol):
             return
         try:
             parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.fail(UpstreamBroken("The upstream changed to another protocol, which was not asked for."))
         except httptools.HttpParserError as error:
             if self._complete:
                 self._keep_alive = False
