@@ -8,9 +8,9 @@ from pathlib import Path
 
 from meliora.settings.models import Recording
 from meliora.testing import FakeProvider, FaultPlan, FaultRule, faults
-from meliora.testing.gateway import SECRET, RunningGateway, key
+from meliora.testing.gateway import RunningGateway, key
 from meliora.testing.stack import RunningMeliora
-from tests.gateway.asking import QUICK, chat, post, settings
+from tests.gateway.asking import chat, post, settings
 
 NOW = 1_795_219_200_000_000
 YEAR = 365 * 86_400 * 1_000_000
@@ -65,17 +65,21 @@ def test_rates_count_by_the_clock_that_does_not_jump(tmp_path: Path, chance: ran
     assert statuses.count(200) == 5 and statuses.count(429) == 7
 
 
-def test_an_exhausted_day_stays_exhausted_whatever_the_second(tmp_path: Path, chance: random.Random) -> None:
-    """A budget is told by the date, which a jump of an hour at noon does not change."""
-    keys = [key(budget_day_micros=1)]
-    clock = Jumping(chance, (43_200_000_000, 43_201_000_000, 46_800_000_000, 39_600_000_000))
-    made = QUICK.model_copy(update={"budget_without_store": "deny"})
+def test_a_budget_survives_days_that_come_and_go(tmp_path: Path, chance: random.Random) -> None:
+    """Periods follow the date wherever it jumps: what is used up stays so, what is allowed stays allowed."""
+    keys = [
+        key(budget_day_micros=1_000_000, budget_month_micros=1_000_000),
+        key("spent", "mel_spent-key-of-a-test", budget_day_micros=0),
+    ]
     with (
         FakeProvider() as provider,
-        RunningGateway(settings(tmp_path, provider, gateway=made), keys=keys, clock=clock) as gateway,
+        RunningGateway(settings(tmp_path, provider), keys=keys, clock=Jumping(chance, YEARS)) as gateway,
     ):
-        statuses = {post(gateway, "/v1/chat/completions", chat(), secret=SECRET).status for _ in range(6)}
-    assert len(statuses) == 1
+        allowed = [post(gateway, "/v1/chat/completions", chat()).status for _ in range(10)]
+        spent = [
+            post(gateway, "/v1/chat/completions", chat(), secret="mel_spent-key-of-a-test").status for _ in range(10)
+        ]
+    assert set(allowed) == {200} and set(spent) == {429}
 
 
 def test_everything_is_recorded_once_while_the_clock_of_all_processes_jumps(

@@ -25,7 +25,7 @@ from tests.survival.house import House
 from tests.survival.wire import chat as raw_chat
 from tests.survival.wire import request
 
-CALLS, MORE_CALLS, STREAMS = 5_000, 15_000, 1_000
+CALLS, MORE_CALLS, STREAMS = 5_000, 13_000, 1_000
 
 
 @dataclass
@@ -79,6 +79,7 @@ def test_a_thousand_streams_and_twenty_thousand_calls_are_served_recorded_and_fo
             with house.store() as connection:
                 query = "SELECT COUNT(*) FROM calls WHERE state = 'finished' AND outcome = 'ok' AND stream = {}"
                 whole, streams = (connection.exec_driver_sql(query.format(x)).scalar() for x in ("false", "true"))
+    assert made >= CALLS + MORE_CALLS
     assert held.asides == STREAMS and not first.errors + held.errors + last.errors
     # The clients of a closed loop leave with a call under way each, at the end of each of the three loops.
     assert made <= (whole or 0) <= made + 18

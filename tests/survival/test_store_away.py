@@ -10,10 +10,13 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import exc
 
+from meliora.store.engine import connect
 from meliora.testing import FakeProvider
 from tests.survival.cable import Cable
 from tests.survival.house import House
@@ -31,7 +34,7 @@ def cable() -> Iterator[tuple[Cable, str, sa.Engine]]:
     try:
         with admin.begin() as connection:
             connection.exec_driver_sql(f"CREATE SCHEMA {name}")
-    except sa.exc.OperationalError as error:
+    except exc.OperationalError as error:
         reason = f"no PostgreSQL at MELIORA_TEST_POSTGRES: {str(error.orig).splitlines()[0]}"
         if os.environ.get("CI"):
             pytest.fail(reason)
@@ -106,6 +109,21 @@ def test_postgresql_ends_its_connections_again_and_again(
         compare(house, load, exact=True)
         assert all(house.alive(process) for process in ("control", "gateway", "worker")), house.logs()
     assert not load.refused
+
+
+def test_a_line_that_went_dead_without_a_word_is_noticed(cable: tuple[Cable, str, sa.Engine]) -> None:
+    """A lost machine sends no farewell: the system is told to ask, and to give up; what the URL says stands."""
+    _, url, _ = cable
+    for given, expected in ((url, "30000"), (sa.make_url(url).update_query_dict({"tcp_user_timeout": "7000"}), "7000")):
+        engine = connect(given)
+        try:
+            with engine.connect() as connection:
+                driver: Any = connection.connection.driver_connection
+                said = driver.info.get_parameters()
+        finally:
+            engine.dispose()
+        assert said["tcp_user_timeout"] == expected
+        assert int(said["keepalives_idle"]) + int(said["keepalives_interval"]) * int(said["keepalives_count"]) <= 30
 
 
 LOCK = """

@@ -18,6 +18,15 @@ from meliora.errors import MissingExtra, SchemaMismatch, StoreError, StoreUnavai
 BUSY_MS = 15_000
 """How long a SQLite writer waits for another one."""
 
+_POSTGRES = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+"""How libpq notices a server that is gone without a word: after half a minute. Without it a process waits for hours."""
+
 _UPGRADE = "Run `meliora db upgrade`."
 
 
@@ -41,8 +50,9 @@ def connect(url: str | URL, *, pool_size: int = 5) -> sa.Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
+    asked = {name: value for name, value in _POSTGRES.items() if name not in url.query}
     try:
-        return sa.create_engine(url, **options, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+        return sa.create_engine(url, **options, pool_pre_ping=True, connect_args=asked)
     except ImportError as error:  # also psycopg without libpq
         raise MissingExtra("PostgreSQL needs its driver.", hint="pip install 'meliora[postgres]'") from error
 
