@@ -39,7 +39,7 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoreHousekeeping:
-    """Implement `telemetry.retention.Housekeeping` on the store, and erase people."""
+    """Implement `telemetry.retention.Housekeeping` on the store, and erase people. Takes turns with ingest."""
 
     def __init__(self, engine: sa.Engine, secret: str, clock_us: Callable[[], int]) -> None:
         self._engine = engine
@@ -50,6 +50,7 @@ class StoreHousekeeping:
         """Delete the content of calls that began earlier; the calls then say that it is erased."""
         old = sa.select(call_contents.c.call_id).where(call_contents.c.started_us < before_us)
         with writing(self._engine) as connection:
+            next_sequence(connection, 0)  # an erasure locks the same rows, in another order
             ids = connection.execute(old.order_by(call_contents.c.started_us).limit(limit)).scalars().all()
             connection.execute(sa.delete(call_contents).where(call_contents.c.call_id.in_(ids)))
             connection.execute(sa.update(calls).where(_C.id.in_(ids)).values(content=ERASED))
@@ -61,6 +62,7 @@ class StoreHousekeeping:
         dropped = 0
         for tenant in list(self._tenants()):
             with writing(self._engine) as connection:
+                next_sequence(connection, 0)  # no late call may come into a window between this look and the deletion
                 first = first_stale(connection, tenant)
                 until = before_us if first is None else min(before_us, first)
                 old = sa.select(_C.id).where(_C.tenant == tenant, _C.started_us < until)

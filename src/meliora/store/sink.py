@@ -1,7 +1,8 @@
 """What the ingester asks for: batches of records into tables, each call counted once.
 
-Ingest transactions take one row of `deployment` first, so they run one after the other also on PostgreSQL. Sequence numbers are
-then committed in their order (`Calls.tail` misses nothing), sums cannot deadlock, and an erasure falls before or after a batch.
+Transactions that write many calls take one row of `deployment` first, so they run one after the other also on PostgreSQL.
+Sequence numbers are then committed in their order (`Calls.tail` misses nothing), sums cannot deadlock, and an erasure falls
+before or after a batch.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class SpoolSink:
         """Mark calls open since before `before_us` as lost."""
         late = sa.and_(calls.c.state == "open", calls.c.state != sa.text("'finished'"), calls.c.started_us < before_us)
         with writing(self._engine) as connection:
+            next_sequence(connection, 0)
             return connection.execute(sa.update(calls).where(late).values(state="lost")).rowcount
 
     def _take(self, connection: sa.Connection, batch: Batch) -> Taken:
