@@ -80,8 +80,12 @@ class Store:
         from meliora.store.migrate import check
 
         engine = connect(database_url(url, state_dir), pool_size=pool_size)
-        check(engine)
-        return cls(engine, budget_slice=budget_slice, spool=state_dir / "spool")
+        try:
+            check(engine)
+            return cls(engine, budget_slice=budget_slice, spool=state_dir / "spool")
+        except BaseException:
+            engine.dispose()
+            raise
 
     def close(self) -> None:
         """Close all connections."""

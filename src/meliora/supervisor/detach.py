@@ -99,10 +99,17 @@ def start(settings: Settings, config: str | None) -> str:
             raise (SettingsError if code == 2 else NotReady)(said + _last_words(layout, settled=code == 2))
         running = read_pids(layout)
         if running.supervisor == process.pid and running.url and ask(running.url, "/ready")[0] == 200:
+            _await_control(running.url, deadline)
             return running.url
         time.sleep(0.1)
     process.terminate()
     raise NotReady(f"It did not answer within {READY_SECONDS:g} seconds, and is stopped.{_last_words(layout)}")
+
+
+def _await_control(url: str, deadline: float) -> None:
+    """Wait for the API too; without it calls are served all the same, so there is nothing to stop."""
+    while ask(url, "/openapi.json")[0] != 200 and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _last_words(layout: Layout, *, settled: bool = False) -> str:
