@@ -188,3 +188,23 @@ def test_observing_never_changes_a_call(tmp_path: Path) -> None:
             [record] = gateway.finished(1)
     assert answer.headers["x-meliora-model"] == "m"
     assert record.observed_model == "m"
+
+
+def test_a_text_cut_in_an_emoji_passes_as_it_is(tmp_path: Path) -> None:
+    """Half of a surrogate pair is what JavaScript's slicing leaves; providers take it, and the record can hold it."""
+    raw = b'{"model":"m","messages":[{"role":"user","content":"cut \\ud83d"}]}'
+    with FakeProvider() as provider, RunningGateway(settings(tmp_path, provider)) as gateway:
+        post(gateway, "/v1/chat/completions", raw)
+        [record] = gateway.finished(1)
+        assert provider.requests[0].body == raw
+    assert record.request_text is not None and "cut" in record.request_text
+
+
+def test_a_body_nested_deeper_than_the_limit_is_refused_by_name(tmp_path: Path) -> None:
+    """Nothing that deep reaches an upstream."""
+    deep = b'{"model":"m","messages":[],"x":' + b"[" * 200 + b"]" * 200 + b"}"
+    with FakeProvider() as provider, RunningGateway(settings(tmp_path, provider)) as gateway:
+        answer = post(gateway, "/v1/chat/completions", deep)
+        assert provider.count == 0
+    assert answer.status == 400
+    assert "deeper than 128" in answer.json["error"]["message"]

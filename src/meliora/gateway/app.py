@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from meliora.errors import InvalidRequest, MelioraError, NotFound, Overloaded
+from meliora.gateway.astray import astray
 from meliora.gateway.dialects.errors import render, status_for
 from meliora.gateway.forward import Control, plain_error
 from meliora.gateway.inbound import ClientGone, Inbound, Receive, Scope, Send
@@ -29,6 +30,7 @@ CALLS: dict[str, Dialect] = {
 """Paths that are model calls, and the dialect spoken there."""
 
 _JSON: Headers = [(b"content-type", b"application/json")]
+_READING = frozenset(("GET", "HEAD"))
 
 
 class Gateway:
@@ -78,9 +80,9 @@ class Gateway:
             return self._ready
         if path == "/metrics":
             return self._metrics
-        if path == "/v1/models" and method == "GET":
+        if path == "/v1/models" and method in _READING:
             return self._models
-        if path.startswith("/v1/models/") and method == "GET":
+        if path.startswith("/v1/models/") and path != "/v1/models/" and method in _READING:
             return self._model
         if path == "/v1/messages/count_tokens" and method == "POST":
             return self._count
@@ -88,6 +90,8 @@ class Gateway:
             return _hidden
         if path in CALLS:
             return _wrong_method
+        if astray(path) is not None:
+            return _astray
         return None
 
     async def _alive(self, inbound: Inbound, receive: Receive, send: Send) -> None:
@@ -177,6 +181,10 @@ async def _refuse(error: MelioraError, dialect: Dialect | None, send: Send) -> N
 
 async def _hidden(inbound: Inbound, receive: Receive, send: Send) -> None:
     raise NotFound("There is nothing here.")
+
+
+async def _astray(inbound: Inbound, receive: Receive, send: Send) -> None:
+    raise astray(inbound.path) or NotFound("There is nothing here.")
 
 
 async def _wrong_method(inbound: Inbound, receive: Receive, send: Send) -> None:

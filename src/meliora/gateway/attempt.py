@@ -16,6 +16,7 @@ from meliora.gateway.catalog import Endpoint
 from meliora.gateway.closing import completed, terminal
 from meliora.gateway.dialects.errors import Fault, classify, fault_as, fault_of
 from meliora.gateway.dialects.events import has_content, stream_error
+from meliora.gateway.dialects.lenient import decode
 from meliora.gateway.dialects.sse import Framer
 from meliora.gateway.dialects.translate import StreamTranslation
 from meliora.gateway.outgoing import Outgoing
@@ -113,7 +114,7 @@ async def _refused(endpoint: Endpoint, answer: UpstreamAnswer) -> None:
 async def _whole(endpoint: Endpoint, outgoing: Outgoing, answer: UpstreamAnswer, limit: int) -> Whole:
     body = await answer.read(limit)
     try:
-        parsed = msgspec.json.decode(body)
+        parsed = decode(body)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise UpstreamBroken(f"{endpoint.id} answered {answer.status} with {_what(answer.headers, body)}.") from error
     if not isinstance(parsed, dict):

@@ -5,9 +5,11 @@ The control process being away never touches model calls: such a request gets a 
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import quote
 
 import msgspec
+import structlog
 
 from meliora.errors import MelioraError, Overloaded, UpstreamError
 from meliora.gateway.http.dial import Origin
@@ -15,6 +17,8 @@ from meliora.gateway.http.upstream import HttpUpstream
 from meliora.gateway.inbound import Inbound, Receive, Scope, Send
 from meliora.gateway.upstream import Headers, UpstreamRequest
 from meliora.settings.models import Timeouts
+
+log = structlog.get_logger(__name__)
 
 _HOP = frozenset(
     (
@@ -45,8 +49,17 @@ class Control:
         self._limit = body_limit
 
     async def forward(self, inbound: Inbound, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on and its answer back. Raises what the body's limits raise."""
+        """Pass one request on and its answer back, until the client leaves. Raises what the body's limits raise."""
         await inbound.read(receive, self._limit)
+        task = asyncio.current_task()
+        assert task is not None
+        inbound.on_gone(task.cancel)
+        try:
+            await self._pass(inbound, scope, send)
+        finally:
+            inbound.on_gone(None)
+
+    async def _pass(self, inbound: Inbound, scope: Scope, send: Send) -> None:
         path = quote(inbound.path, safe="/:@!$&'()*+,;=~-._")
         if inbound.query:
             path += "?" + inbound.query.decode("ascii", "replace")
@@ -68,9 +81,12 @@ class Control:
         try:
             out = [(k, v) for k, v in answer.headers if k not in _ANSWER_HOP]
             await send({"type": "http.response.start", "status": answer.status, "headers": out})
-            while data := await answer.chunk():
+            while inbound.method != "HEAD" and (data := await answer.chunk()):
                 await send({"type": "http.response.body", "body": data, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
+        except UpstreamError as error:
+            # Half of the answer has left: without its end the server closes the connection, and the client sees it cut.
+            log.warning("the control process broke off its answer", path=inbound.path, error=str(error))
         finally:
             answer.abort()
 

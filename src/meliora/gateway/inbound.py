@@ -27,7 +27,7 @@ class Inbound:
         self.query: bytes = scope["query_string"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.body = b""
-        self.on_gone: Callable[[Callable[[], None] | None], None] = scope.get("meliora.on_gone", _nobody_tells)
+        self.on_gone: Callable[[Callable[[], object] | None], None] = scope.get("meliora.on_gone", _nobody_tells)
         """Sets what is called when the client closes its connection; None for nothing."""
 
     def text(self, name: bytes) -> str | None:
@@ -63,7 +63,7 @@ class Inbound:
         self.body = body
 
 
-def _nobody_tells(_callback: Callable[[], None] | None) -> None:
+def _nobody_tells(_callback: Callable[[], object] | None) -> None:
     """Stand in where the server cannot tell that a client left."""
 
 

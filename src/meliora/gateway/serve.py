@@ -18,6 +18,7 @@ from meliora.gateway.call import Call, labels_of
 from meliora.gateway.catalog import Endpoint, Entry
 from meliora.gateway.dialects.errors import render, status_for, translate_error
 from meliora.gateway.dialects.inspect import RequestView, check_duplicates, inspect_request
+from meliora.gateway.dialects.lenient import decode, deeper_than
 from meliora.gateway.dialects.summary import Summary, summarise_body, summarise_stream
 from meliora.gateway.inbound import Inbound, Send
 from meliora.gateway.outgoing import Asked, Outgoing, outgoing, upstream_dialect
@@ -104,7 +105,7 @@ class Serving:
         call = self._call = Call(self._house.ids.new(), self._dialect, inbound, key, clock.now_us())
         call.started = clock.monotonic()
         call.span = span_for(inbound.headers.get(b"traceparent"))
-        call.body = _parse(inbound.body)
+        call.body = _parse(inbound.body, self._snapshot.settings.gateway.limits.json_depth)
         view = call.view = inspect_request(self._dialect, call.body)
         check_duplicates(inbound.body, call.body)
         call.labels = labels_of(inbound, view.user)
@@ -395,15 +396,17 @@ def _needs(view: RequestView, dialect: Dialect) -> frozenset[str]:
     return frozenset(name for name, is_wanted in wanted if is_wanted)
 
 
-def _parse(raw: bytes) -> dict[str, Any]:
+def _parse(raw: bytes, depth: int) -> dict[str, Any]:
     try:
-        body = msgspec.json.decode(raw)
+        body = decode(raw)
     except RecursionError as error:
         raise InvalidRequest("The request body is nested too deeply.") from error
     except (msgspec.DecodeError, ValueError) as error:
         raise InvalidRequest(f"The request body is not valid JSON: {error}.") from error
     if not isinstance(body, dict):
         raise InvalidRequest("The request body is not a JSON object.")
+    if raw.count(b"[") + raw.count(b"{") > depth and deeper_than(body, depth):
+        raise InvalidRequest(f"The request body is nested deeper than {depth} levels.")
     return body
 
 

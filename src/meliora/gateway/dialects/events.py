@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from meliora.gateway.dialects import lenient
 from meliora.gateway.dialects.errors import Fault, fault_of
 from meliora.gateway.dialects.sse import iter_events, split_events
 from meliora.telemetry.records import Dialect
@@ -32,8 +33,8 @@ _QUIET_BLOCKS = ("text", "thinking")
 def decode(data: bytes) -> dict[str, Any] | None:
     """Decode an event's data, None for what is no JSON object."""
     try:
-        value = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = lenient.decode(data)
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
