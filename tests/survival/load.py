@@ -24,7 +24,8 @@ class Load:
     port: int
     secret: str
     clients: int = 4
-    pause: float = 0.0
+    pause: float = 0.01
+    """Seconds between two calls of a client."""
     text: str = "Write 12 words"
     model: str = "m"
     prefix: str = "mark-"
@@ -62,8 +63,7 @@ class Load:
         while not self._stop.is_set():
             number = next(self._numbers)
             self.once(f"{self.prefix}{number}", stream=number % 3 == 0)
-            if self.pause:
-                time.sleep(self.pause)
+            time.sleep(self.pause)
 
     def once(self, mark: str, *, stream: bool) -> None:
         """Make one call and book how it went."""
