@@ -59,7 +59,7 @@ def test_it_asks_ahead_when_less_than_half_a_slice_is_left():
     books, lessor = ledger(), Lessor()
     spend(books, 1)
     wishes = books.wishes(NOW)
-    assert wishes == [LeaseWish("k", "day:2026-11-21", 1, SLICE + 1)]
+    assert wishes == [LeaseWish("k", "day:2026-11-21", 1, SLICE + 1, 1, -1)]
     books.grant(lessor.lease(wishes))
     spend(books, 40)
     assert books.wishes(NOW)[0].want_micros == 0
@@ -144,7 +144,7 @@ def test_a_call_over_midnight_is_charged_to_the_day_it_began_in():
     call = books.reserve(key(), 10, NOW)
     assert books.wishes(NOW + DAY) == []
     books.settle(call, 12)
-    assert books.wishes(NOW + DAY) == [LeaseWish("k", "day:2026-11-21", 12, 0)]
+    assert books.wishes(NOW + DAY) == [LeaseWish("k", "day:2026-11-21", 12, 0, 12, -12)]
     books.grant([])
     books.wishes(NOW + DAY)
     assert books.held("k", "day:2026-11-21") is None, "periods that are over are forgotten"

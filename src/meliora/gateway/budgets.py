@@ -24,7 +24,7 @@ _ASK_AGAIN_US = 1_000_000
 class _Account:
     """What this gateway holds of one key's budget for one period."""
 
-    __slots__ = ("budget", "exhausted", "held", "refused", "reported", "reserved", "slice", "unreported")
+    __slots__ = ("budget", "exhausted", "held", "refused", "reported", "reserved", "slice", "total", "unreported")
 
     def __init__(self, budget: int, share: float) -> None:
         self.budget = budget
@@ -34,6 +34,8 @@ class _Account:
         self.reserved = 0
         """Estimates of calls in flight."""
         self.unreported = 0
+        self.total = 0
+        """Spent since this gateway started."""
         self.reported = 0
         """Sent in the last report, which has not been answered."""
         self.exhausted = budget <= 0
@@ -70,7 +72,7 @@ class BudgetLedger:
     """What this gateway may spend of each key's budgets.
 
     Each tick the caller sends `wishes` to the store and hands the answer to `grant`; an answer that never comes is reported
-    again, so the store may count a spending twice but never too little. `now_us` is wall-clock time: if the clock jumps, so do
+    again with the running total, so the store counts each spending once. `now_us` is wall-clock time: if the clock jumps, so do
     the periods, and the money of a period that comes again is asked for anew.
     """
 
@@ -115,6 +117,7 @@ class BudgetLedger:
             account.reserved -= reservation.estimate
             account.held -= cost
             account.unreported += cost
+            account.total += cost
 
     def wishes(self, now_us: int) -> list[LeaseWish]:
         """Give what was spent since the last answered report, and what is wished for; empty where there is nothing to say."""
@@ -128,7 +131,7 @@ class BudgetLedger:
             over = period not in self._periods
             want = 0 if over else account.want()
             if want or account.unreported:
-                wishes.append(LeaseWish(key_id, period, account.unreported, want))
+                wishes.append(LeaseWish(key_id, period, account.unreported, want, account.total, account.held))
                 account.reported, account.unreported = account.unreported, 0
                 account.refused = False
                 sent.append(account)

@@ -145,5 +145,5 @@ def private_dir(path: Path) -> Path:
 
 
 def process_name(kind: str) -> str:
-    """Name this process for records and heartbeats: kind, host and pid."""
-    return f"{kind}-{os.uname().nodename}-{os.getpid()}"
+    """Name this process for records, heartbeats and leases: kind, host, pid, and four digits that no earlier one had."""
+    return f"{kind}-{os.uname().nodename}-{os.getpid()}-{os.urandom(2).hex()}"
