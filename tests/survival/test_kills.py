@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ SOAK = int(os.environ.get("MELIORA_TEST_SOAK") or 0)
 """Rounds of the long run; 0 leaves it out."""
 
 
-def _rounds(house: House, load: Load, chance: random.Random, rounds: int, victims: list[tuple[str, ...]]) -> None:
+def _rounds(house: House, load: Load, chance: random.Random, rounds: int, victims: Sequence[tuple[str, ...]]) -> None:
     """Kill and start again at once, round after round, at a random moment of each."""
     for number in range(rounds):
         time.sleep(chance.uniform(0.1, 0.9))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from pathlib import Path
 
 import msgspec
@@ -90,7 +91,7 @@ def test_a_record_that_is_none_is_put_aside(tmp_path: Path, provider: FakeProvid
     with House(tmp_path, provider).prepare() as house:
         house.spool.mkdir(mode=0o700)
         writer = SpoolWriter(house.spool)
-        good = CallBegun("call_1", "default", "k", "g", 1, "chat", "m")
+        good = CallBegun("call_1", "default", "k", "g", time.time_ns() // 1000, "chat", "m")
         strange = [
             b"",
             b"{}",
