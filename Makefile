@@ -29,8 +29,13 @@ logs: $(CORE) ## Follow the logs
 
 setup: $(CORE) ## Make .venv and install the core, as locked
 
-test: $(DEV) $(OLD_OPENAI) ## Run all tests, in random order, on two cores
+test: $(DEV) $(OLD_OPENAI) ## Run all tests, in random order, on two cores (ARGS="tests/gateway" for some)
+ifeq ($(ARGS),)
+	$(BIN)/pytest -n 2 --ignore=tests/acceptance
+	$(BIN)/python scripts/coverage.py --check
+else
 	$(BIN)/pytest -n 2 $(ARGS)
+endif
 
 check: $(DEV) ## Format, lint, types, import contracts, documentation, dead code
 	$(BIN)/ruff format --check
