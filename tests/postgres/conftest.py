@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from meliora.testing import FakeProvider
 
@@ -49,7 +50,7 @@ def schema() -> Iterator[Schema]:
     try:
         with admin.begin() as connection:
             connection.exec_driver_sql(f"CREATE SCHEMA {name}")
-    except sa.exc.OperationalError as error:
+    except OperationalError as error:
         reason = f"no PostgreSQL at MELIORA_TEST_POSTGRES: {str(error.orig).splitlines()[0]}"
         if os.environ.get("CI"):
             pytest.fail(reason)

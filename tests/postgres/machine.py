@@ -57,6 +57,11 @@ def quiet_port() -> int:
 class Machine(House):
     """A house that can be asked."""
 
+    def prepare(self) -> Machine:
+        """Make database and key as a first `up` does."""
+        super().prepare()
+        return self
+
     def up(self) -> Machine:
         """Start everything as a person does."""
         done = self.meliora("up", "--detach")

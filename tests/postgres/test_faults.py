@@ -78,8 +78,8 @@ def test_what_does_not_fit_is_refused_with_the_command(tmp_path: Path, provider:
     """An empty database, an older and a newer one; several upgrades of an empty one at once come to the same."""
     with Site(tmp_path, provider, schema) as site:
         here = site.machine("here")
-        _, worker = _refusals(here)
-        assert "empty" in worker and "Run `meliora db upgrade`" in worker
+        said = _refusal(here, "worker")
+        assert "is empty" in said and "Run `meliora db upgrade`" in said
         command = [sys.executable, "-m", "meliora.cli", "--config", str(here.config), "db", "upgrade"]
         both = [
             subprocess.Popen(
@@ -87,28 +87,22 @@ def test_what_does_not_fit_is_refused_with_the_command(tmp_path: Path, provider:
             )
             for _ in range(2)
         ]
-        said = [one.communicate(timeout=60) for one in both]
-        assert said == [(f"The database is at {head_revision()}.\n", "")] * 2
+        assert [one.communicate(timeout=60) for one in both] == [(f"The database is at {head_revision()}.\n", "")] * 2
         here.prepare()
 
         site.execute("DELETE FROM alembic_version")
-        for text in _refusals(here):
-            assert "Run `meliora db upgrade`" in text
+        assert "Run `meliora db upgrade`" in _refusal(here, "control")
         site.execute("INSERT INTO alembic_version VALUES ('9999')")
         site.execute("UPDATE deployment SET value = '7.1.0' WHERE name = 'schema_version'")
-        for text in _refusals(here):
-            assert "made by Meliora 7.1.0" in text and "Install Meliora 7.1.0 or newer here" in text
+        said = _refusal(here, "worker")
+        assert "made by Meliora 7.1.0" in said and "Install Meliora 7.1.0 or newer here" in said
         done = here.meliora("up", "--detach")
         assert done.returncode != 0 and "Install Meliora 7.1.0" in done.stderr and "Traceback" not in done.stderr
 
 
-def _refusals(here: Machine) -> tuple[str, str]:
-    """Start control and worker, which must end, and give what each said last."""
-    for name in ("control", "worker"):
-        here.spawn(name)
-    texts = []
-    for name in ("control", "worker"):
-        here.until(lambda name=name: not here.alive(name), f"{name} starts over a database that does not fit")
-        assert here.processes.pop(name).returncode == 1
-        texts.append((here.layout.logs / f"{name}.log").read_text().strip().splitlines()[-1])
-    return texts[0], texts[1]
+def _refusal(here: Machine, name: str) -> str:
+    """Start a process, which must end, and give what it said last."""
+    here.spawn(name)
+    here.until(lambda: not here.alive(name), f"{name} starts over a database that does not fit")
+    assert here.processes.pop(name).returncode == 1
+    return (here.layout.logs / f"{name}.log").read_text().strip().splitlines()[-1]

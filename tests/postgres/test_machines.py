@@ -98,7 +98,7 @@ def test_each_machine_moves_its_own_spool_and_a_lost_ones_slice_comes_back(
         with loads[0].running(), loads[1].running(), loads[2].running():
             first.until(lambda: all(len(load.answered) > 20 for load in loads), "no calls")
             first.until(lambda: first.state().gateways == 3, "the third gateway is not counted")
-            lost = f"%-{third.processes['gateway'].pid}"
+            lost = f"%-{third.processes['gateway'].pid}-%"
             third.kill("gateway", "control")
         before = held(site, key)
         _a_minute_passes(site, lost)
