@@ -90,6 +90,7 @@ class Admission:
         try:
             return self._ledger.reserve(key, amount, self._clock.now_us())
         except BudgetExhausted as error:
-            if error.retry_after is None or not await self._lease():
+            if error.retry_after is None:
                 raise
+            await self._lease()  # also where nothing came of it: another call's asking may have brought some
             return self._ledger.reserve(key, amount, self._clock.now_us())

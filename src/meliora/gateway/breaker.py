@@ -65,6 +65,12 @@ class Breaker:
         self._probe_until = 0.0
         self._opened = 0
 
+    def adapt(self, settings: models.Breaker) -> None:
+        """Go on by other settings; a window of another length is counted from its beginning."""
+        if settings.window != self._settings.window:
+            self._forget()
+        self._settings = settings
+
     def available(self, now: float) -> bool:
         """Say whether a call may pass now, without taking the place of the probe."""
         if self._until is None:
@@ -145,6 +151,9 @@ class Breaker:
         self._until = None
         self._probing = False
         self._doublings = 0
+        self._forget()
+
+    def _forget(self) -> None:
         self._slot = None
         self._calls = [0] * _SLOTS
         self._failures = [0] * _SLOTS

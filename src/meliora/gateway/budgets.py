@@ -86,6 +86,11 @@ class BudgetLedger:
         """When the oldest unanswered question came up."""
         self._sent: tuple[_Account, ...] = ()
 
+    def adapt(self, settings: Gateway) -> None:
+        """Go on by other settings; slices change with the next period or the next change of a budget."""
+        self._share = settings.budget_slice
+        self._without_store = settings.budget_without_store
+
     def reserve(self, key: KeyState, estimate_micros: int | None, now_us: int) -> Reservation:
         """Set aside the estimate of a call (None, unknown: nothing), or raise `BudgetExhausted`.
 

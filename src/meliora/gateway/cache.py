@@ -96,7 +96,7 @@ class ResponseCache:
     """Keep answers, the least recently used leaving first when `max_bytes` is reached. `now` is monotonic seconds."""
 
     def __init__(self, settings: models.Cache) -> None:
-        self._settings = settings
+        self.settings = settings
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         self._bytes = 0
         self._hits = self._misses = self._stored = self._evicted = 0
@@ -119,11 +119,11 @@ class ResponseCache:
 
         The caller has looked at `no_store`, and offers whole answers only.
         """
-        entry = _Entry(answer, tenant, now, now + (self._settings.ttl_code if tier == "code" else self._settings.ttl))
+        entry = _Entry(answer, tenant, now, now + (self.settings.ttl_code if tier == "code" else self.settings.ttl))
         if (
             answer.status != 200
-            or len(answer.body) > self._settings.max_entry_bytes
-            or entry.size > self._settings.max_bytes
+            or len(answer.body) > self.settings.max_entry_bytes
+            or entry.size > self.settings.max_bytes
         ):
             return False
         if name in self._entries:
@@ -131,7 +131,7 @@ class ResponseCache:
         self._entries[name] = entry
         self._bytes += entry.size
         self._stored += 1
-        while self._bytes > self._settings.max_bytes:
+        while self._bytes > self.settings.max_bytes:
             self._drop(next(iter(self._entries)))
             self._evicted += 1
         return True

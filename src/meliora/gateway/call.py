@@ -112,9 +112,9 @@ def labels_of(inbound: Inbound, user: str | None) -> Labels:
     headers = inbound.headers
     raw = headers.get(b"x-meliora-tags")
     if raw is None and not any(name in headers for name in _LABELS):
-        return Labels(user=user)
+        return Labels(user=_cut(user))
     return Labels(
-        user=_label(inbound, b"x-meliora-user") or user,
+        user=_label(inbound, b"x-meliora-user") or _cut(user),
         session=_label(inbound, b"x-meliora-session"),
         feature=_label(inbound, b"x-meliora-feature"),
         message_id=_label(inbound, b"x-meliora-message-id"),
@@ -123,6 +123,11 @@ def labels_of(inbound: Inbound, user: str | None) -> Labels:
 
 
 _LABELS = (b"x-meliora-user", b"x-meliora-session", b"x-meliora-feature", b"x-meliora-message-id")
+
+
+def _cut(user: str | None) -> str | None:
+    """The body's user is the provider's to judge, and passes whole; what is kept of it has a bound."""
+    return user if user is None or len(user) <= _MAX_TAG else user[:_MAX_TAG]
 
 
 def _label(inbound: Inbound, name: bytes) -> str | None:

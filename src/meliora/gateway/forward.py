@@ -46,11 +46,11 @@ class Control:
         timeouts = Timeouts(connect=2, first_byte=120, stall=0, total=0)
         origin = Origin("control", 0, None, "control", "", unix=socket)
         self.upstream = HttpUpstream(origin, size=200, timeouts=timeouts, headers=[])
-        self._limit = body_limit
+        self.body_limit = body_limit
 
     async def forward(self, inbound: Inbound, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on and its answer back, until the client leaves. Raises what the body's limits raise."""
-        await inbound.read(receive, self._limit)
+        await inbound.read(receive, self.body_limit)
         task = asyncio.current_task()
         assert task is not None
         inbound.on_gone(task.cancel)

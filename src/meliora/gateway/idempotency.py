@@ -58,7 +58,7 @@ class Idempotency:
     """
 
     def __init__(self, ttl: float, max_bytes: int = 32 * 1024 * 1024) -> None:
-        self._ttl = ttl
+        self.ttl = ttl
         self._max_bytes = max_bytes
         self._running: dict[tuple[str, str], _Entry] = {}
         self._kept: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
@@ -103,7 +103,7 @@ class Idempotency:
             return
         del self._running[name]
         entry.answer = answer
-        entry.until = now + self._ttl
+        entry.until = now + self.ttl
         entry.size = len(answer.body) + _OVERHEAD
         self._kept[name] = entry
         self._bytes += entry.size

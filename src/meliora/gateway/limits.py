@@ -54,7 +54,8 @@ class Limiter:
     """
 
     def __init__(self, concurrent_calls: int) -> None:
-        self._concurrent = concurrent_calls
+        self.concurrent = concurrent_calls
+        """Calls in flight of the whole gateway."""
         self._flying = 0
         self._keys: dict[str, _Buckets] = {}
         self._sweep_at: float | None = None
@@ -77,7 +78,7 @@ class Limiter:
         `tokens` is the estimate of prompt and answer. One that is larger than a whole minute's worth is let in when the bucket is full.
         Raises `Overloaded` (the gateway is full) or `RateLimited` (the key is over a limit), with `retry_after` in seconds.
         """
-        if self._flying >= self._concurrent:
+        if self._flying >= self.concurrent:
             raise Overloaded(f"{self._flying} calls are in flight, and no more are taken.", retry_after=1.0)
         rpm, tpm = key.requests_per_minute, key.tokens_per_minute
         if rpm is None and tpm is None and key.concurrent is None:

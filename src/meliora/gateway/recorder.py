@@ -159,6 +159,10 @@ class Recorder:
 
     def _usage(self, call: Call, summary: Summary | None) -> tuple[Usage | None, UsageSource]:
         if summary is not None and summary.usage is not None:
+            written = len(summary.text.encode()) // 4
+            if not summary.complete and summary.finish_reason is None and 2 * (summary.usage.output or 0) < written:
+                # Cut off, and all that was counted stands at the beginning: Anthropic's `message_start` says 1.
+                return msgspec.structs.replace(summary.usage, output=written), "estimated"
             return summary.usage, "provider"
         if call.view is None or summary is None:
             return None, "none"

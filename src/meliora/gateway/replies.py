@@ -62,7 +62,12 @@ class Replies:
             keeping.claim = found
         if settings.cache.enabled:
             wish = directives(call.inbound.headers.get(b"cache-control"))
-            cached = self._cached(call, model, wish, keeping, now)
+            try:
+                cached = self._cached(call, model, wish, keeping, now)
+            except BaseException:
+                if keeping.claim is not None:
+                    keeping.claim.fail()
+                raise
             if cached is not None:
                 if keeping.claim is not None:
                     keeping.claim.finish(cached, now)
@@ -77,6 +82,11 @@ class Replies:
             self._cache.put(keeping.cache_key, call.key.tenant, answer, now, tier=keeping.tier)
         if keeping.claim is not None:
             keeping.claim.finish(answer, now)
+
+    def adapt(self, settings: Gateway) -> None:
+        """Go on by other settings; what is kept keeps the lifetime that it was given."""
+        self._cache.settings = settings.cache
+        self._idempotency.ttl = settings.idempotency_ttl
 
     def clear(self, tenants: set[str] | None = None) -> None:
         """Empty the cache of some tenants; `*` or None is all."""

@@ -13,10 +13,10 @@ class RetryBudget:
     So that a struggling upstream is not given a multiple of its load. `now` is monotonic seconds.
     """
 
-    __slots__ = ("_calls", "_retries", "_second", "_settings")
+    __slots__ = ("_calls", "_retries", "_second", "settings")
 
     def __init__(self, settings: models.Retry) -> None:
-        self._settings = settings
+        self.settings = settings
         self._calls = [0] * _SECONDS
         self._retries = [0] * _SECONDS
         self._second: int | None = None
@@ -36,7 +36,7 @@ class RetryBudget:
     def limit(self, now: float) -> float:
         """Give the number of retries allowed in any ten seconds at the present load."""
         self._turn(now)
-        return self._settings.budget_ratio * sum(self._calls) + self._settings.budget_floor * _SECONDS
+        return self.settings.budget_ratio * sum(self._calls) + self.settings.budget_floor * _SECONDS
 
     def _turn(self, now: float) -> int:
         second = int(now)

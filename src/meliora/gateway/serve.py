@@ -16,7 +16,7 @@ from meliora.gateway.admission import Admission, Ticket
 from meliora.gateway.attempt import AttemptFailed, Opened, Whole
 from meliora.gateway.call import Call, labels_of
 from meliora.gateway.catalog import Endpoint, Entry
-from meliora.gateway.dialects.errors import render, status_for, translate_error
+from meliora.gateway.dialects.errors import fault_as, render, status_for, stream_error_event, translate_error
 from meliora.gateway.dialects.inspect import RequestView, check_duplicates, inspect_request
 from meliora.gateway.dialects.lenient import decode, deeper_than
 from meliora.gateway.dialects.summary import Summary, summarise_body, summarise_stream
@@ -93,6 +93,9 @@ class Serving:
             self._left()
             if self._call is None or not self._call.gone:
                 raise
+        except Exception:
+            self._defect()
+            raise
         finally:
             if self._ticket is not None:
                 house.admission.leave(self._ticket)
@@ -143,7 +146,7 @@ class Serving:
         try:
             self._ticket = await house.admission.enter(call, decision, snapshot)
             house.recorder.begun(call)
-            tries = Tries(call, snapshot.catalog, (decision.model, *decision.chain), house.means)
+            tries = Tries(call, snapshot, (decision.model, *decision.chain), house.means)
             assert call.view is not None
             if call.view.stream:
                 self._stream = Stream(self._dialect, self._send, asyncio.get_running_loop().time())
@@ -206,7 +209,8 @@ class Serving:
     async def _give_no_stream(self, call: Call, answer: Whole, summary: Summary) -> None:
         """Refuse a whole answer to a client that reads a stream, and would find none in it; it was paid for, and is counted."""
         error = UpstreamBroken(f"{answer.endpoint.id} answered a stream with a whole body.")
-        status = status_for(self._dialect, error)
+        begun = self._stream is not None and self._stream.sent
+        status = 200 if begun else status_for(self._dialect, error)
         self._finish(call, Result("error", status, summary, error.code, error.message))
         await self._give_error(error)
 
@@ -266,6 +270,7 @@ class Serving:
             outcome, code = "cancelled", _LEFT.get(call.gone, "shutdown")
         elif summary.error_code is not None:
             outcome = "error"
+            opened.endpoint.breaker.failure(self._house.means.clock.monotonic())
         sent = stream.bytes + more
         self._finish(call, Result(outcome, 200, summary, code, response_bytes=sent, chunks=stream.chunks + bool(more)))
 
@@ -295,9 +300,12 @@ class Serving:
             return
         status, body = failed.status, failed.body
         status, body = translate_error(self._spoken(call), self._dialect, status, body)
-        self._finish(call, Result("error", status, None, fault.code or fault.type or "upstream_error", fault.message))
-        if self._stream is not None and self._stream.sent:
-            await self._stream.fail(_as_error(failed))
+        stream = self._stream
+        begun = stream is not None and stream.sent
+        code = fault.code or fault.type or "upstream_error"
+        self._finish(call, Result("error", 200 if begun else status, None, code, fault.message))
+        if stream is not None and begun:
+            await stream.end(stream_error_event(self._dialect, fault_as(self._dialect, fault)[1]))
             return
         headers = self._headers(call, failed.headers)
         if fault.quota:
@@ -307,7 +315,8 @@ class Serving:
 
     async def _give_error(self, error: MelioraError) -> None:
         call = self._call
-        status = status_for(self._dialect, error)
+        begun = self._stream is not None and self._stream.sent
+        status = 200 if begun else status_for(self._dialect, error)
         if call is None:
             self._house.means.metrics.refused.labels(error.code).inc()
         elif not call.gone:
@@ -334,6 +343,11 @@ class Serving:
             self._finish(
                 call, Result("cancelled", 499, None, code, "The call was cancelled before its answer was whole.")
             )
+
+    def _defect(self) -> None:
+        """Record a call that came to its end by a defect of this gateway, which the server logs and answers."""
+        if self._call is not None:
+            self._finish(self._call, Result("error", 500, None, "defect", "The gateway failed; this is a defect."))
 
     # -- small things ------------------------------------------------------------------------------------------------
 

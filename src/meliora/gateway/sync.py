@@ -82,23 +82,25 @@ class Sync:
         await self.lease()
 
     async def lease(self) -> bool:
-        """Report what was spent and ask for more; tell whether anything was granted."""
-        async with self._leasing:
-            wishes = self._ledger.wishes(self._clock.now_us())
-            if not wishes:
-                return False
-            body = msgspec.json.encode(LeaseRequest(self._gateway, tuple(wishes)))
-            try:
-                async with asyncio.timeout(LEASE_PATIENCE):
-                    status, answer = await self._control.ask("POST", "/internal/leases", body)
-                if status != 200:
-                    raise ValueError(f"status {status}")
-                grants = msgspec.json.decode(answer, type=list[LeaseGrant])
-            except (MelioraError, TimeoutError, ValueError, msgspec.DecodeError) as error:
-                log.warning("no budget slices could be leased", error=str(error))
-                return False
-            self._ledger.grant(grants)
-            return any(grant.granted_micros > 0 for grant in grants)
+        """Report what was spent and ask for more, within `LEASE_PATIENCE` in all; tell whether anything was granted."""
+        try:
+            async with asyncio.timeout(LEASE_PATIENCE), self._leasing:
+                return await self._lease()
+        except (MelioraError, TimeoutError, ValueError, msgspec.DecodeError) as error:
+            log.warning("no budget slices could be leased", error=str(error) or "the control process is too slow")
+            return False
+
+    async def _lease(self) -> bool:
+        wishes = self._ledger.wishes(self._clock.now_us())
+        if not wishes:
+            return False
+        body = msgspec.json.encode(LeaseRequest(self._gateway, tuple(wishes)))
+        status, answer = await self._control.ask("POST", "/internal/leases", body)
+        if status != 200:
+            raise ValueError(f"status {status}")
+        grants = msgspec.json.decode(answer, type=list[LeaseGrant])
+        self._ledger.grant(grants)
+        return any(grant.granted_micros > 0 for grant in grants)
 
     async def _follow(self) -> None:
         while True:

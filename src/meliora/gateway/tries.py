@@ -16,12 +16,12 @@ from meliora.errors import MelioraError, NoEndpoint
 from meliora.gateway.attempt import AttemptFailed, Opened, Whole, attempt
 from meliora.gateway.balance import choose
 from meliora.gateway.call import Call
-from meliora.gateway.catalog import Catalog, Endpoint, Entry
+from meliora.gateway.catalog import Endpoint, Entry
 from meliora.gateway.dialects.errors import Fault
 from meliora.gateway.metrics import Metrics
 from meliora.gateway.outgoing import Outgoing
 from meliora.gateway.retry import RetryBudget, backoff
-from meliora.settings.models import Settings
+from meliora.gateway.snapshot import Snapshot
 from meliora.telemetry.records import Attempt
 
 Prepare = Callable[[Endpoint, Entry], Outgoing]
@@ -36,15 +36,15 @@ class Means:
     random: random.Random
     budget: RetryBudget
     metrics: Metrics
-    settings: Settings
 
 
 class Tries:
     """Make the attempts of one call."""
 
-    def __init__(self, call: Call, catalog: Catalog, chain: tuple[str, ...], means: Means) -> None:
+    def __init__(self, call: Call, snapshot: Snapshot, chain: tuple[str, ...], means: Means) -> None:
         self._call = call
-        self._catalog = catalog
+        self._catalog = snapshot.catalog
+        self._settings = snapshot.settings.gateway
         self._means = means
         self._chain = chain
         self._failed: set[str] = set()
@@ -56,15 +56,15 @@ class Tries:
 
     async def run(self, prepare: Prepare, stream: bool) -> Whole | Opened:
         """Give the first answer that can go to the client. Raises `AttemptFailed` with the last failure, or a `MelioraError`."""
-        retry = self._means.settings.gateway.retry
-        limit = self._means.settings.gateway.limits.response_bytes
+        retry = self._settings.retry
+        limit = self._settings.limits.response_bytes
         self._means.budget.call(self._means.clock.monotonic())
         for number in range(retry.attempts):
             found = self._next(prepare) if number == 0 or self._may_retry() else None
             if found is None:
                 break
             entry, endpoint, prepared = found
-            if endpoint.id in self._failed and not await self._wait(number):
+            if endpoint.id in self._failed and not await self._wait(number, endpoint):
                 break
             self._call.entry, self._call.endpoint = entry, endpoint
             try:
@@ -147,14 +147,18 @@ class Tries:
     def _may_retry(self) -> bool:
         return self._means.budget.allow(self._means.clock.monotonic())
 
-    async def _wait(self, number: int) -> bool:
+    async def _wait(self, number: int, endpoint: Endpoint) -> bool:
         """Wait before the same endpoint is tried again; False where it asks for more patience than is configured."""
-        retry = self._means.settings.gateway.retry
+        retry, ready = self._settings.retry, False
         asked = self._last.fault.retry_after if self._last is not None else None
-        if asked is not None and asked > retry.retry_after_max:
-            return False
-        await asyncio.sleep(backoff(number, asked, self._means.random.random(), retry))
-        return True
+        try:
+            if asked is None or asked <= retry.retry_after_max:
+                await asyncio.sleep(backoff(number, asked, self._means.random.random(), retry))
+                ready = True
+        finally:
+            if not ready:
+                endpoint.breaker.cancelled(self._means.clock.monotonic())
+        return ready
 
     def _conclusion(self) -> Exception:
         if self._last is not None:
@@ -164,5 +168,5 @@ class Tries:
         return NoEndpoint(
             f"No endpoint of {', '.join(self._chain)} can be called now.",
             hint="Look at the breakers: GET /api/v1/breakers.",
-            retry_after=self._means.settings.gateway.breaker.open_seconds,
+            retry_after=self._settings.breaker.open_seconds,
         )

@@ -52,8 +52,8 @@ class Watch:
     def tick(self, now: float) -> None:
         """Look at every stream; called by the gateway's ticker."""
         for call, watched in tuple(self._streams.items()):
-            stream = watched.stream
-            if stream.sending:
+            stream, pulse = watched.stream, watched.pulse
+            if stream.sending or (pulse is not None and not pulse.done()):
                 watched.stuck_since = watched.stuck_since or now
                 if self.client_stall and now - watched.stuck_since > self.client_stall:
                     _cancel(call, watched.task, "stalled")

@@ -23,6 +23,7 @@ from meliora.gateway.budgets import BudgetLedger
 from meliora.gateway.catalog import Building, Catalog
 from meliora.gateway.catalog import build as build_catalog
 from meliora.gateway.forward import Control
+from meliora.gateway.http.server import ServerProtocol
 from meliora.gateway.limits import Limiter
 from meliora.gateway.metrics import Metrics
 from meliora.gateway.prices import Ask, resolve
@@ -52,6 +53,8 @@ log = structlog.get_logger(__name__)
 GC_THRESHOLDS = (20_000, 20, 50)
 """A call makes a few hundred containers and nearly no cycles: at Python's 700 the collector would run on every call."""
 STATE_FILE = "state.json"
+RETIRED_SECONDS = 120.0
+"""How long a provider's connections of before a reload are looked after at least: a call between two tries has none open."""
 
 
 def build(settings: Settings, clock: Clock | None = None, ask: Ask | None = None) -> Gateway:
@@ -73,7 +76,7 @@ def build(settings: Settings, clock: Clock | None = None, ask: Ask | None = None
     parts = Parts(settings, name, clock, spool, ledger, control)
     admission = Admission(clock, Limiter(settings.gateway.limits.concurrent_calls), ledger, parts.sync.lease)
     house = House(
-        means=Means(clock, random.Random(), RetryBudget(settings.gateway.retry), metrics, settings),
+        means=Means(clock, random.Random(), RetryBudget(settings.gateway.retry), metrics),
         recorder=recorder,
         admission=admission,
         replies=Replies(settings.gateway, clock),
@@ -112,12 +115,13 @@ class Parts(Lifespan):
         self._name = name
         self._clock = clock
         self._spool = spool
+        self._ledger = ledger
         self._ticker = Ticker()
         self._gateway: Gateway | None = None
         self._shouted = 0
         self._started_us = clock.now_us()
         self._cache_epoch: Any = None
-        self._retired: list[Upstream] = []
+        self._retired: list[tuple[Upstream, float]] = []
         self.sync = Sync(
             control, ledger, settings.server.state_dir / STATE_FILE, self._take_state, self._heartbeat, name, clock
         )
@@ -170,18 +174,33 @@ class Parts(Lifespan):
             return
         if (settings.server, settings.store) != (before.settings.server, before.settings.store):
             log.warning("changes of [server] and [store] take a restart")
-        house = gateway.house
-        house.watch.keepalive = settings.gateway.keepalive
-        house.watch.client_stall = settings.gateway.limits.client_stall
+        self._adapt(gateway, settings, catalog)
         gateway.snapshot = self._snapshot(settings, catalog, before.state)
         log.info("the settings were reloaded", models=len(catalog.models))
         self._retire(before.catalog)
 
+    def _adapt(self, gateway: Gateway, settings: Settings, catalog: Catalog) -> None:
+        """Tell what outlives a snapshot of the new settings."""
+        house, made = gateway.house, settings.gateway
+        house.watch.keepalive = made.keepalive
+        house.watch.client_stall = made.limits.client_stall
+        house.admission.limiter.concurrent = made.limits.concurrent_calls
+        house.means.budget.settings = made.retry
+        house.replies.adapt(made)
+        self._ledger.adapt(made)
+        self._spool.segment_bytes = settings.recording.segment_bytes
+        self._spool.max_bytes = settings.recording.spool_max_bytes
+        gateway.control.body_limit = made.limits.body_bytes
+        ServerProtocol.head_limit = made.limits.header_bytes
+        for breaker in catalog.breakers.values():
+            breaker.adapt(made.breaker)
+
     def _retire(self, catalog: Catalog) -> None:
         """Let the calls of an old catalog end, with their timeouts, on the connections that they have."""
+        until = asyncio.get_running_loop().time() + RETIRED_SECONDS
         for account in catalog.accounts.values():
             account.upstream.retire()
-            self._retired.append(account.upstream)
+            self._retired.append((account.upstream, until))
 
     def _snapshot(self, settings: Settings, catalog: Catalog, state: State) -> Snapshot:
         made = snapshot(settings, catalog, state, self._clock.monotonic)
@@ -242,9 +261,9 @@ class Parts(Lifespan):
             account.upstream.check(now)
         gateway.control.upstream.check(now)
         if self._retired:
-            for upstream in self._retired:
+            for upstream, _ in self._retired:
                 upstream.check(now)
-            self._retired = [upstream for upstream in self._retired if upstream.busy]
+            self._retired = [(one, until) for one, until in self._retired if one.busy or now < until]
         if self._spool.dropped > self._shouted:
             log.critical(
                 "records of calls are being lost; the calls themselves go on",
@@ -262,8 +281,6 @@ def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
 def run(settings: Settings, config: Path | None = None) -> None:
     """Serve until a signal. SIGHUP reloads."""
     import uvicorn
-
-    from meliora.gateway.http.server import ServerProtocol
 
     start_logging(settings, "gateway")
     allow_connections()

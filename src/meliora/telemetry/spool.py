@@ -42,8 +42,8 @@ class SpoolWriter:
         write: Callable[[int, bytes], int] = os.write,
     ) -> None:
         self._directory = directory
-        self._segment_bytes = segment_bytes
-        self._max_bytes = max_bytes
+        self.segment_bytes = segment_bytes
+        self.max_bytes = max_bytes
         self._clock = clock
         self._write = write
         self.name = randbytes(16).hex()
@@ -64,7 +64,7 @@ class SpoolWriter:
     def append(self, payload: bytes) -> bool:
         """Add one record; False where it was dropped."""
         size = HEADER.size + len(payload)
-        if self._file < 0 or self._size + size > self._segment_bytes or self._room < size or self.last_error:
+        if self._file < 0 or self._size + size > self.segment_bytes or self._room < size or self.last_error:
             reason = self._prepare(size)
             if reason:
                 return self._drop(reason)
@@ -106,8 +106,8 @@ class SpoolWriter:
             if now - self._scanned_at >= _RESCAN_SECONDS:
                 self._scan(now)
             if self._room < size:
-                return f"the spool has reached its limit of {self._max_bytes} bytes"
-        if self._file < 0 or (self._size and self._size + size > self._segment_bytes):
+                return f"the spool has reached its limit of {self.max_bytes} bytes"
+        if self._file < 0 or (self._size and self._size + size > self.segment_bytes):
             self.close()
             self._open()
             self._scan(now)
@@ -115,7 +115,7 @@ class SpoolWriter:
 
     def _scan(self, now: float) -> None:
         self._scanned_at = now
-        self._room = self._max_bytes - spool_bytes(self._directory)
+        self._room = self.max_bytes - spool_bytes(self._directory)
 
     def _open(self) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)

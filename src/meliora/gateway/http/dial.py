@@ -83,6 +83,9 @@ async def dial(origin: Origin, on_close: Callable[[Connection], None], timeout: 
     except (OSError, ssl.SSLError) as error:
         connection.abort()
         raise UpstreamUnreachable(f"No connection to {origin.host}:{origin.port}: {error}.") from error
+    except BaseException:
+        connection.abort()
+        raise
     return connection
 
 

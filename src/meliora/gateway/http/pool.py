@@ -104,7 +104,8 @@ class Pool:
             raise
         finally:
             self._opening -= 1
-        self._all.add(connection)
+        if not connection.closed:  # else nobody would take it out again
+            self._all.add(connection)
         return connection
 
     async def _room(self) -> None:
@@ -113,7 +114,11 @@ class Pool:
         try:
             async with asyncio.timeout(self.timeouts.connect or None):
                 await waiter
+        except asyncio.CancelledError:
+            self._pass_on(waiter)
+            raise
         except TimeoutError as error:
+            self._pass_on(waiter)
             raise Overloaded(
                 f"All {self._size} connections to {self.origin.host} are in use.",
                 hint="Raise the provider's max_connections, or lower the load.",
@@ -122,6 +127,11 @@ class Pool:
         finally:
             if not waiter.done():
                 waiter.cancel()
+
+    def _pass_on(self, waiter: asyncio.Future[None]) -> None:
+        """Wake another in the place of one that was woken and goes away."""
+        if waiter.done() and not waiter.cancelled():
+            self._wake_one()
 
     def _wake_one(self) -> None:
         while self._waiters:

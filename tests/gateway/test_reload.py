@@ -1,0 +1,91 @@
+"""Settings that are read again hold at once, as the documentation says: all but those of [server] and [store]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from meliora.gateway.app import Gateway
+from meliora.gateway.http.server import ServerProtocol
+from meliora.runtime.gateway import Parts, build
+from meliora.settings.load import load
+from meliora.testing.gateway import no_list
+from tests.gateway.asking import chat, post
+from tests.gateway.raw_upstream import RawUpstream, whole
+
+BEFORE = """
+[server]
+state_dir = "{state}"
+[providers.p]
+base_url = "{url}"
+models = ["m"]
+timeouts = {{ connect = 2, first_byte = 5, stall = 5, total = 30 }}
+"""
+AFTER = """
+[gateway]
+keepalive = 7
+idempotency_ttl = 11
+budget_slice = 0.25
+budget_without_store = "deny"
+retry = { attempts = 1, budget_ratio = 0.5 }
+breaker = { window = 60, min_calls = 3 }
+cache = { enabled = true, ttl = 13 }
+limits = { concurrent_calls = 17, body_bytes = 100000, header_bytes = 20000, response_bytes = 19000000, client_stall = 23 }
+[recording]
+segment_bytes = 70000
+"""
+
+
+@pytest.fixture(autouse=True)
+def _head_limit() -> Iterator[None]:
+    before = ServerProtocol.head_limit
+    yield
+    ServerProtocol.head_limit = before
+
+
+async def test_what_outlives_a_snapshot_is_told_of_the_new_settings(tmp_path: Path) -> None:
+    """Limits, retries, breakers, budgets, caches and the spool."""
+    config = tmp_path / "meliora.toml"
+    config.write_text(BEFORE.format(state=tmp_path / "state", url="http://127.0.0.1:9/v1"))
+    gateway = build(load(str(config)), ask=no_list)
+    assert isinstance(gateway.lifespan, Parts)
+    [breaker] = gateway.snapshot.catalog.breakers.values()
+    config.write_text(config.read_text() + AFTER)
+    await gateway.lifespan.reload(config)
+    house = gateway.house
+    assert (house.watch.keepalive, house.watch.client_stall) == (7, 23)
+    assert house.admission.limiter.concurrent == 17
+    assert house.means.budget.limit(0.0) == 0.5 * 0 + 10 * gateway.snapshot.settings.gateway.retry.budget_floor
+    assert house.means.budget.settings.budget_ratio == 0.5
+    assert (house.replies._cache.settings.ttl, house.replies._idempotency.ttl) == (13, 11)
+    assert (gateway.lifespan._ledger._share, gateway.lifespan._ledger._without_store) == (0.25, "deny")
+    assert gateway.control.body_limit == 100_000
+    assert gateway.lifespan._spool.segment_bytes == 70_000
+    assert ServerProtocol.head_limit == 20_000
+    assert gateway.snapshot.catalog.breakers["p/m"] is breaker
+    for _ in range(3):
+        breaker.failure(0.0)
+    assert breaker.state(0.0) == "open"
+    gateway.lifespan._spool.close()
+
+
+def test_a_call_is_tried_as_often_as_the_settings_say_that_it_began_with(tmp_path: Path) -> None:
+    """Also after a reload: the number stands in the snapshot."""
+    from meliora.testing.gateway import RunningGateway
+
+    with RawUpstream(whole({"error": {"message": "x"}}, "500 X")) as upstream:
+        config = tmp_path / "meliora.toml"
+        config.write_text(BEFORE.format(state=tmp_path / "state", url=upstream.base_url_openai))
+        before = load(str(config))
+        with RunningGateway(before) as running:
+            gateway: Gateway = running.gateway
+            config.write_text(config.read_text() + AFTER)
+            after = load(str(config))
+            gateway.snapshot = type(gateway.snapshot)(
+                after, *(getattr(gateway.snapshot, n) for n in ("catalog", "state", "keys", "rules", "offers"))
+            )
+            assert post(running, "/v1/chat/completions", chat()).status == 500
+            [record] = running.finished(1)
+    assert len(record.attempts) == 1
