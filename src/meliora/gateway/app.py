@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from meliora.errors import InvalidRequest, MelioraError, NotFound, Overloaded
+from meliora.errors import InvalidRequest, MelioraError, NotFound
 from meliora.gateway.astray import astray
 from meliora.gateway.dialects.errors import render, status_for
 from meliora.gateway.forward import Control, plain_error
@@ -41,7 +41,6 @@ class Gateway:
         self.control = control
         self.snapshot = snapshot
         self.lifespan = lifespan
-        self.draining = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (or the server's lifespan)."""
@@ -66,8 +65,6 @@ class Gateway:
             await _refuse(error, dialect_of(path), send)
 
     async def _call(self, inbound: Inbound, dialect: Dialect, receive: Receive, send: Send) -> None:
-        if self.draining:
-            raise Overloaded("The gateway is shutting down.", retry_after=1)
         snapshot = self.snapshot
         await inbound.read(receive, snapshot.settings.gateway.limits.body_bytes)
         await Serving(self.house, snapshot, dialect, send).run(inbound)
@@ -98,9 +95,7 @@ class Gateway:
         await answer(send, 200, _JSON, b'{"status":"alive"}')
 
     async def _ready(self, inbound: Inbound, receive: Receive, send: Send) -> None:
-        if self.draining:
-            await answer(send, 503, _JSON, b'{"status":"draining"}')
-        elif not self.snapshot.keys and not self.snapshot.settings.gateway.anonymous:
+        if not self.snapshot.keys and not self.snapshot.settings.gateway.anonymous:
             await answer(
                 send, 503, _JSON, b'{"status":"waiting","reason":"no keys have arrived from the control process yet"}'
             )
@@ -198,4 +193,4 @@ def _is_anthropic(inbound: Inbound) -> bool:
 
 def describe(gateway: Gateway) -> dict[str, Any]:
     """Give what a heartbeat says about a gateway's calls."""
-    return {"calls_in_flight": gateway.house.admission.in_flight, "draining": gateway.draining}
+    return {"calls_in_flight": gateway.house.admission.in_flight}

@@ -328,7 +328,9 @@ class Otlp(Section):
         default={}, description="Headers of the export (a value may be `env:NAME` or `file:PATH`)."
     )
     content: bool = Field(default=False, description="Also export recorded content.")
-    metrics: bool = Field(default=True, description="Also export metrics; switch it off for tools that take traces only.")
+    metrics: bool = Field(
+        default=True, description="Also export metrics; switch it off for tools that take traces only."
+    )
 
 
 class Learning(Section):
