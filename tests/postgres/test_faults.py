@@ -64,7 +64,7 @@ def test_the_database_is_away_for_a_while_and_two_machines_go_on(
             for machine in (steady, restarted):
                 machine.until(lambda machine=machine: _store(machine) == "healthy", "the store is not found again", 20)
         for machine in (steady, restarted):
-            machine.settle()
+            machine.settle(15)
         compare(steady, *loads)
         assert not any(load.refused for load in loads), [load.refused for load in loads]
         assert "Traceback" not in steady.logs() + restarted.logs()

@@ -33,7 +33,8 @@ ROLLUP_BATCH = 20
 SWEEP_SECONDS = 300.0
 RETENTION_SECONDS = 600.0
 EXPORT_SECONDS = 2.0
-LONGEST_WAIT = 60.0
+LONGEST_WAIT = 5.0
+"""Pause of a task that fails again and again: it goes on within seconds of what it needs being back."""
 
 
 @dataclass(slots=True)
