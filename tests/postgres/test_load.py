@@ -137,7 +137,7 @@ def test_ingesters_rollups_retention_erasure_and_feedback_never_lock_each_other_
     ids: list[str] = []
     for name in ("one", "two"):
         spool = SpoolWriter(tmp_path / name, segment_bytes=200_000)
-        for number in range(3000):
+        for number in range(2000):
             # A part is past its days already, so that retention has work from the first moment.
             payload = record(store, number, now - (200 * DAY_US if number % 3 == 0 else 0) - number * 1000)
             ids.append(msgspec.json.decode(payload)["id"])
