@@ -14,11 +14,11 @@ from meliora.clock import SystemClock
 from meliora.gateway.budgets import BudgetLedger
 from meliora.gateway.state import LeaseGrant
 from meliora.gateway.sync import Sync
-from meliora.settings.models import Gateway, Retry
+from meliora.settings.models import Gateway, Model, Price, Retry, Settings
 from meliora.telemetry.records import CallBegun
 from meliora.testing import FakeProvider
 from meliora.testing.gateway import RunningGateway, key
-from tests.gateway.asking import QUICK, chat, post, settings
+from tests.gateway.asking import QUICK, chat, get, messages, post, settings
 from tests.gateway.raw_upstream import GOOD, RawUpstream, said, stream, whole
 
 PATH = "/v1/chat/completions"
@@ -118,3 +118,72 @@ def test_a_long_user_is_cut_in_the_record_and_passes_whole(tmp_path: Path) -> No
     assert record.user is not None
     assert len(record.user) == 200
     assert len(json.loads(upstream.requests[0][1])["user"]) == 100_000
+
+
+def _anthropic(made: Settings) -> Settings:
+    return made.model_copy(update={"providers": {"p0": made.providers["p0"].model_copy(update={"kind": "anthropic"})}})
+
+
+def test_an_error_that_the_provider_tells_within_its_stream_is_told_once_and_by_its_name(tmp_path: Path) -> None:
+    """Anthropic closes a stream behind an `error` event without its closing event: that is no second error."""
+    events = [
+        {"type": "message_start", "message": {"id": "m", "role": "assistant", "usage": {"input_tokens": 3}}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hi"}},
+        {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
+    ]
+    pieces = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events]
+    with RawUpstream(stream(*pieces)) as upstream, RunningGateway(_anthropic(settings(tmp_path, upstream))) as gateway:
+        answered = post(gateway, "/v1/messages", messages(stream=True))
+        [record] = gateway.finished(1)
+    assert answered.body.count(b"event: error") == 1
+    assert (record.outcome, record.error_code) == ("error", "overloaded_error")
+
+
+def test_an_event_that_cannot_be_translated_ends_the_stream_and_its_record_in_an_error(tmp_path: Path) -> None:
+    """The client was told once; the record says the same."""
+    broken = stream(said("hi"), b"data: {broken\n\n", said("", "stop"), b"data: [DONE]\n\n")
+    with RawUpstream(broken) as upstream, RunningGateway(settings(tmp_path, upstream)) as gateway:
+        answered = post(gateway, "/v1/messages", messages(stream=True))
+        [record] = gateway.finished(1)
+    assert answered.body.count(b"event: error") == 1
+    assert (record.outcome, record.error_code) == ("error", "upstream_broken")
+
+
+def test_an_answer_that_cannot_be_translated_is_an_error_and_is_paid_for(tmp_path: Path) -> None:
+    """The provider took its tokens, whatever became of them."""
+    priced = {"m": Model(context_window=100_000, price=Price(input=1, output=2))}
+    nothing = whole(GOOD | {"choices": None})
+    with RawUpstream(nothing) as upstream, RunningGateway(settings(tmp_path, upstream, models=priced)) as gateway:
+        answered = post(gateway, "/v1/messages", messages())
+        [record] = gateway.finished(1)
+    assert (answered.status, answered.json["error"]["type"]) == (502, "api_error")
+    assert (record.outcome, record.cost_micros) == ("error", 20)
+
+
+def test_embeddings_without_usage_are_estimated_and_marked_so(tmp_path: Path) -> None:
+    """No input that was counted is no input of zero."""
+    model = {"m": Model(capabilities=["embeddings"], price=Price(input=1))}
+    answer = whole({"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.1]}], "model": "m"})
+    with RawUpstream(answer) as upstream, RunningGateway(settings(tmp_path, upstream, models=model)) as gateway:
+        post(gateway, "/v1/embeddings", {"model": "m", "input": "a text of forty characters, more or less"})
+        [record] = gateway.finished(1)
+    assert (record.usage_source, record.usage.input if record.usage else None, record.cost_micros) == (
+        "estimated",
+        10,
+        10,
+    )
+
+
+def test_names_that_clients_make_up_do_not_fill_the_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that passes any name on has a bound on its labels."""
+    monkeypatch.setattr("meliora.gateway.metrics.MOST", 3)
+    with RawUpstream(whole(GOOD)) as upstream:
+        made = settings(tmp_path, upstream)
+        open_to_all = made.providers["p0"].model_copy(update={"passthrough": True})
+        with RunningGateway(made.model_copy(update={"providers": {"p0": open_to_all}})) as gateway:
+            for number in range(20):
+                assert post(gateway, PATH, chat() | {"model": f"p0/made-up-{number}"}).status == 200
+            shown = get(gateway, "/metrics").body.decode()
+    assert shown.count("meliora_call_seconds_count{") == 4
+    assert 'meliora_call_seconds_count{model="other"} 17.0' in shown
+    assert shown.count("meliora_attempts_total{") <= 13

@@ -25,6 +25,8 @@ from meliora.telemetry.records import Dialect
 
 EVENT_LIMIT = 8 * 1024 * 1024
 """Longest single event of a stream."""
+OWN_KEY_REFUSED = "The provider refused Meliora's own key."
+CHECK_OWN_KEY = "Check the provider's api_key in the settings of Meliora."
 ERROR_LIMIT = 1024 * 1024
 """Longest error body that is read."""
 
@@ -106,7 +108,7 @@ async def _refused(endpoint: Endpoint, answer: UpstreamAnswer) -> None:
             f"{endpoint.id} answered {answer.status}, which leads elsewhere and is not followed.",
             hint="Check the provider's base_url in the settings of Meliora.",
         )
-    body = await answer.read(ERROR_LIMIT)
+    body = endpoint.account.without_secrets(await answer.read(ERROR_LIMIT))
     fault = classify(answer.status, answer.headers, body)
     raise AttemptFailed(fault, status=answer.status, headers=answer.headers, body=body)
 

@@ -20,6 +20,7 @@ from meliora.settings.models import EndpointRef, Model, Provider, Settings
 ANTHROPIC_VERSION = b"2023-06-01"
 """Sent to Anthropic where the client names none."""
 
+_SHORTEST_SECRET = 8
 Secret = Callable[[str], str]
 """Resolve a reference (`env:NAME`, `file:PATH`) to its value; raises `SettingsError`."""
 
@@ -32,6 +33,14 @@ class Account:
     settings: Provider
     upstream: Upstream
     simulated: bool = False
+    secrets: tuple[bytes, ...] = ()
+    """What authenticates the gateway there."""
+
+    def without_secrets(self, body: bytes) -> bytes:
+        """Give an error's body without the provider's keys, should it repeat them."""
+        for secret in self.secrets:
+            body = body.replace(secret, b"[KEY]")
+        return body
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +119,13 @@ class Building:
 def build(settings: Settings, building: Building, before: Catalog | None = None) -> Catalog:
     """Build a catalog; breakers of endpoints that stay keep their memory. Raises `SettingsError`."""
     accounts = {
-        name: Account(name, provider, _upstream(name, provider, settings, building), provider.kind == "simulated")
+        name: Account(
+            name,
+            provider,
+            _upstream(name, provider, settings, building),
+            provider.kind == "simulated",
+            _secrets(provider, building.secret),
+        )
         for name, provider in settings.providers.items()
     }
     breakers = {} if before is None else dict(before.breakers)
@@ -180,6 +195,12 @@ def _upstream(name: str, provider: Provider, settings: Settings, building: Build
         headers=headers,
         query=urlencode(provider.query),
     )
+
+
+def _secrets(provider: Provider, secret: Secret) -> tuple[bytes, ...]:
+    """Give what must not be repeated to a client; shorter than this it could be any word."""
+    given = [secret(value) for value in (provider.api_key, *provider.headers.values()) if value]
+    return tuple(value.encode() for value in given if len(value) >= _SHORTEST_SECRET)
 
 
 def _auth(provider: Provider, secret: Secret) -> Headers:

@@ -8,9 +8,11 @@ from typing import Any
 
 import msgspec
 
-from meliora.errors import InvalidRequest, ModelForbidden, UnknownModel
+from meliora.errors import InvalidRequest, ModelForbidden, UnknownModel, UpstreamBroken
+from meliora.gateway.attempt import CHECK_OWN_KEY, OWN_KEY_REFUSED
 from meliora.gateway.catalog import ANTHROPIC_VERSION, Endpoint, Entry
 from meliora.gateway.dialects.count_tokens import estimate_tokens
+from meliora.gateway.dialects.errors import translate_error
 from meliora.gateway.dialects.inspect import splice_model
 from meliora.gateway.inbound import Inbound
 from meliora.gateway.snapshot import Snapshot
@@ -96,6 +98,11 @@ async def _ask(
     path = "/messages/count_tokens"
     answer = await endpoint.account.upstream.send(UpstreamRequest("POST", path, headers, raw))
     try:
-        return answer.status, [_JSON], await answer.read(1024 * 1024)
+        status, body_back = answer.status, await answer.read(1024 * 1024)
     finally:
         answer.abort()
+    if status in (401, 403):
+        raise UpstreamBroken(OWN_KEY_REFUSED, hint=CHECK_OWN_KEY)
+    if status >= 300:
+        status, body_back = translate_error("messages", "messages", status, endpoint.account.without_secrets(body_back))
+    return status, [_JSON], body_back

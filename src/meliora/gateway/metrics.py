@@ -1,7 +1,7 @@
 """The gateway's own Prometheus metrics, in a registry of its own: nothing global, nothing per user or key.
 
-Labels are bounded by the configuration (models, endpoints) and by this module (codes, outcomes); what a client writes never
-becomes a label.
+Labels are bounded by the configuration (models, endpoints) and by this module (codes, outcomes). Where a provider passes any
+name on, a client's word becomes a label; past `MOST` of them all others are counted as `other`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _RESULTS = frozenset(
         "server_error",
     )
 )
+MOST = 1000
+"""Models, and endpoints, that have a label of their own."""
 _OVERHEAD = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25)
 
 
@@ -79,14 +81,15 @@ class Metrics:
     def finished(self, record: CallFinished) -> None:
         """Count a finished call."""
         model = record.model or "none"
+        of = self._of_model.get(model)
+        if of is None:
+            model = model if len(self._of_model) < MOST else "other"
+            of = self._of_model[model] = self._of_model.get(model) or _ModelMetrics(self, model)
         key = (model, record.dialect, record.outcome, record.status)
         counter = self._calls.get(key)
         if counter is None:
             counter = self._calls[key] = self.calls.labels(model, record.dialect, record.outcome, str(record.status))
         counter.inc()
-        of = self._of_model.get(model)
-        if of is None:
-            of = self._of_model[model] = _ModelMetrics(self, model)
         of.finished(record)
         if record.overhead_us is not None:
             self.overhead.observe(record.overhead_us / 1e6)
@@ -96,6 +99,7 @@ class Metrics:
         key = (endpoint, result if result in _RESULTS else "refused")
         counter = self._attempts.get(key)
         if counter is None:
+            key = (endpoint if len(self._attempts) < 4 * MOST else "other", key[1])
             counter = self._attempts[key] = self.attempts.labels(*key)
         counter.inc()
 

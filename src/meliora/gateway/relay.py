@@ -154,12 +154,10 @@ async def relay(opened: Opened, stream: Stream, kept: Kept, on_first: Callable[[
         return closing if translation is None else translation.feed(closing) + translation.finish()
     if translation is not None:
         return translation.finish()
-    if dialect in _MUST_TERMINATE:
-        raise UpstreamBroken("The upstream's stream ended without its closing event.")
     return b""
 
 
-_MUST_TERMINATE = frozenset(("messages", "responses"))
+MUST_TERMINATE = frozenset(("messages", "responses"))
 """Dialects whose streams have a closing event; a chat stream may end after its finish reason, as some servers do."""
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from meliora.errors import InvalidRequest, MelioraError, UpstreamBroken
 from meliora.gateway.admission import Admission, Ticket
-from meliora.gateway.attempt import AttemptFailed, Opened, Whole
+from meliora.gateway.attempt import CHECK_OWN_KEY, OWN_KEY_REFUSED, AttemptFailed, Opened, Whole
 from meliora.gateway.call import Call, labels_of
 from meliora.gateway.catalog import Endpoint, Entry
 from meliora.gateway.dialects.errors import fault_as, render, status_for, stream_error_event, translate_error
@@ -23,7 +23,7 @@ from meliora.gateway.dialects.summary import Summary, summarise_body, summarise_
 from meliora.gateway.inbound import Inbound, Send
 from meliora.gateway.outgoing import Asked, Outgoing, outgoing, upstream_dialect
 from meliora.gateway.recorder import Recorder, Result
-from meliora.gateway.relay import STREAM_HEADERS, Kept, Stream, drain, relay
+from meliora.gateway.relay import MUST_TERMINATE, STREAM_HEADERS, Kept, Stream, drain, relay
 from meliora.gateway.replies import Keeping, Replies, Reply
 from meliora.gateway.snapshot import Snapshot
 from meliora.gateway.tracing import span_for
@@ -187,14 +187,19 @@ class Serving:
         translation = answer.outgoing.translation
         body, parsed = answer.body, answer.parsed
         summary = summarise_body(answer.outgoing.dialect, parsed)
-        if translation is not None:
-            parsed = translation.response(parsed)
-            body = msgspec.json.encode(parsed)
-        summary = summary if translation is None else _renamed(summary, parsed)
         assert call.view is not None
         if call.view.stream and self._dialect != "embeddings":
-            await self._give_no_stream(call, answer, summary)
+            error = UpstreamBroken(f"{answer.endpoint.id} answered a stream with a whole body.")
+            await self._give_unusable(call, summary, error)
             return
+        if translation is not None:
+            try:
+                parsed = translation.response(parsed)
+            except MelioraError as error:
+                await self._give_unusable(call, summary, error)
+                return
+            body = msgspec.json.encode(parsed)
+            summary = _renamed(summary, parsed)
         result = Result("ok", answer.status, summary, response=parsed, raw=body, response_bytes=len(body))
         record = self._finish(call, result)
         headers = self._headers(call, answer.headers)
@@ -206,9 +211,8 @@ class Serving:
         headers.append((b"content-length", b"%d" % len(body)))
         await self._answer(answer.status, [(b"content-type", kind), *headers], body)
 
-    async def _give_no_stream(self, call: Call, answer: Whole, summary: Summary) -> None:
-        """Refuse a whole answer to a client that reads a stream, and would find none in it; it was paid for, and is counted."""
-        error = UpstreamBroken(f"{answer.endpoint.id} answered a stream with a whole body.")
+    async def _give_unusable(self, call: Call, summary: Summary, error: MelioraError) -> None:
+        """Refuse an answer that the client could make nothing of; it was paid for, and is counted."""
         begun = self._stream is not None and self._stream.sent
         status = 200 if begun else status_for(self._dialect, error)
         self._finish(call, Result("error", status, summary, error.code, error.message))
@@ -236,8 +240,9 @@ class Serving:
             self._finish_stream(call, opened, stream, kept, None)
             raise
         on_first()
-        summary = summarise_stream(opened.dialect, kept.raw())
-        if not summary.complete and kept.whole:
+        summary = _told_of(opened, summarise_stream(opened.dialect, kept.raw()))
+        cut = not summary.complete and (kept.whole or opened.dialect in MUST_TERMINATE)
+        if cut and summary.error_code is None:
             error = UpstreamBroken("The upstream's stream ended without its closing event.")
             await self._break_stream(call, opened, stream, kept, error, last)
             return
@@ -253,12 +258,12 @@ class Serving:
     ) -> None:
         now = self._house.means.clock.monotonic()
         opened.endpoint.breaker.failure(now)
-        summary = summarise_stream(opened.dialect, kept.raw())
-        result = Result(
-            "error", 200, summary, error.code, error.message, response_bytes=stream.bytes, chunks=stream.chunks
-        )
+        summary = _told_of(opened, summarise_stream(opened.dialect, kept.raw()))
+        told = summary.error_code is not None  # the provider said why, and the client was told; one error is enough
+        code, message = (None, None) if told else (error.code, error.message)
+        result = Result("error", 200, summary, code, message, response_bytes=stream.bytes, chunks=stream.chunks)
         self._finish(call, result)
-        await stream.fail(error, before)
+        await (stream.end(before) if told else stream.fail(error, before))
 
     def _finish_stream(
         self, call: Call, opened: Opened, stream: Stream, kept: Kept, summary: Summary | None, more: int = 0
@@ -424,6 +429,14 @@ def _parse(raw: bytes, depth: int) -> dict[str, Any]:
     return body
 
 
+def _told_of(opened: Opened, summary: Summary) -> Summary:
+    """Add what went wrong in translation, where the provider itself reported nothing."""
+    fault = opened.translation.fault if opened.translation is not None else None
+    if fault is None or summary.error_code is not None:
+        return summary
+    return msgspec.structs.replace(summary, error_code=fault.code or "upstream_error", error_message=fault.message)
+
+
 def _renamed(summary: Summary, parsed: dict[str, Any]) -> Summary:
     """The client knows the translated answer by the id that it was given."""
     return msgspec.structs.replace(summary, response_id=parsed.get("id"))
@@ -439,7 +452,5 @@ def _ascii(text: str) -> bytes:
 
 def _as_error(failed: AttemptFailed) -> MelioraError:
     if failed.status in (401, 403):
-        return UpstreamBroken(
-            "The provider refused Meliora's own key.", hint="Check the provider's api_key in the settings of Meliora."
-        )
+        return UpstreamBroken(OWN_KEY_REFUSED, hint=CHECK_OWN_KEY)
     return UpstreamBroken(failed.fault.message or "The upstream failed.")

@@ -55,7 +55,8 @@ def _messages(usage: dict[str, Any]) -> Usage:
 
 
 def _embeddings(usage: dict[str, Any]) -> Usage:
-    return Usage(input=count(usage.get("prompt_tokens")), output=0)
+    given = count(usage.get("prompt_tokens"))
+    return Usage(input=given, output=None if given is None else 0)
 
 
 _READERS = {"chat": _chat, "responses": _responses, "messages": _messages, "embeddings": _embeddings}
