@@ -59,14 +59,16 @@ def directives(header: bytes | None) -> Directives:
     return Directives(no_cache, no_store, max_age)
 
 
-def key(tenant: str, dialect: str, model: str, body: Mapping[str, Any]) -> bytes:
+def key(tenant: str, dialect: str, model: str, body: Mapping[str, Any], also: tuple[Any, ...] = ()) -> bytes:
     """Give the name of a request in the cache: a hash of tenant, dialect, the model that answers and the canonical body.
 
     The order of fields does not matter; `user`, `metadata` and `stream_options` do not count. A stream and a whole answer to the
-    same request are two entries.
+    same request are two entries. `also` is what else the answer depends on.
     """
     rest = {name: value for name, value in body.items() if name not in _IGNORED}
-    canonical = msgspec.json.encode((tenant, dialect, model, bool(body.get("stream")), rest), order="deterministic")
+    canonical = msgspec.json.encode(
+        (tenant, dialect, model, bool(body.get("stream")), rest, also), order="deterministic"
+    )
     return hashlib.sha256(canonical).digest()
 
 

@@ -18,6 +18,9 @@ from meliora.gateway.idempotency import Claim, Idempotency
 from meliora.gateway.upstream import Headers
 from meliora.settings.models import Gateway
 
+_CHANGING = (b"anthropic-beta", b"anthropic-version", b"openai-beta")
+"""Headers that pass to the upstream and may change its answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -101,7 +104,9 @@ class Replies:
         return msgspec.to_builtins(self._cache.stats())
 
     def _cached(self, call: Call, model: str, wish: Directives, keeping: Keeping, now: float) -> StoredAnswer | None:
-        name = key(call.key.tenant, call.dialect, model, call.body)
+        inbound, by = call.inbound, call.key
+        also = (*(inbound.headers.get(header) for header in _CHANGING), inbound.query, by.allow_loss, by.regions)
+        name = key(by.tenant, call.dialect, model, call.body, also)
         if not wish.no_store:
             keeping.cache_key = name
         return self._cache.get(name, now, wish)
