@@ -157,7 +157,7 @@ async def test_a_client_that_stops_reading_the_keep_alives_has_stalled() -> None
     watch = Watch(keepalive=1.0, client_stall=5.0)
 
     async def serve() -> None:
-        watch.stream(call, Stream("chat", send, 0.0), [])
+        watch.stream(call, Stream("chat", send, None, 0.0), [])
         await asyncio.Event().wait()
 
     task = asyncio.create_task(serve())

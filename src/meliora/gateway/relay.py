@@ -15,7 +15,7 @@ from meliora.gateway.dialects.errors import render_stream_error
 from meliora.gateway.dialects.events import drop_usage_only
 from meliora.gateway.dialects.sse import KEEPALIVE
 from meliora.gateway.inbound import Send
-from meliora.gateway.upstream import Headers
+from meliora.gateway.upstream import Headers, pump
 from meliora.telemetry.records import Dialect
 
 KEPT = 1024 * 1024
@@ -34,11 +34,28 @@ STREAM_HEADERS: Headers = [
 class Stream:
     """The client's side of a stream. `sent` tells whether its head has left, and with it every chance of another status."""
 
-    __slots__ = ("_dialect", "_send", "bytes", "chunks", "copy", "last", "sending", "sent")
+    __slots__ = (
+        "_dialect",
+        "_pending",
+        "_push",
+        "_send",
+        "active",
+        "bytes",
+        "chunks",
+        "copy",
+        "last",
+        "sending",
+        "sent",
+    )
 
-    def __init__(self, dialect: Dialect, send: Send, now: float) -> None:
+    def __init__(self, dialect: Dialect, send: Send, push: Callable[[bytes], bool] | None, now: float) -> None:
         self._dialect: Dialect = dialect
         self._send = send
+        self._push = push
+        self._pending: list[bytes] = []
+        """Given and not sent, where the server can only be sent to by `send`."""
+        self.active = False
+        """Something was given since the last look at `last`."""
         self.sent = False
         self.sending = False
         """A send is waiting for the client."""
@@ -55,15 +72,24 @@ class Stream:
             self.sent = True
             await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS + headers})
 
-    async def write(self, data: bytes) -> None:
-        """Send whole events; waits while the client does not read."""
+    def give(self, data: bytes) -> bool:
+        """Write whole events at once; tell whether the client has to be waited for (`drain`)."""
+        self.bytes += len(data)
+        self.chunks += 1
+        self.active = True
+        if self.copy is not None:
+            self._keep(data)
+        if self._push is not None:
+            return self._push(data)
+        self._pending.append(data)
+        return True
+
+    async def drain(self) -> None:
+        """Wait while the client does not read."""
+        data, self._pending = b"".join(self._pending), []
         self.sending = True
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
         self.sending = False
-        self.bytes += len(data)
-        self.chunks += 1
-        if self.copy is not None:
-            self._keep(data)
 
     async def keep_alive(self, headers: Headers) -> None:
         """Tell the client that the call is alive; before the first content this is what commits the head."""
@@ -118,43 +144,73 @@ class Kept:
         return b"".join(self._parts) + b"".join(self._tail)
 
 
+class Lane:
+    """The way of a stream's chunks from the upstream to the client, without a task in between."""
+
+    __slots__ = ("_dialect", "_framer", "_hide", "_kept", "_on_first", "_stream", "_translation", "last")
+
+    def __init__(self, opened: Opened, stream: Stream, kept: Kept, on_first: Callable[[], None]) -> None:
+        self._dialect: Dialect = opened.dialect
+        self._framer = opened.framer
+        self._hide = opened.hide_usage
+        self._translation = opened.translation
+        self._stream = stream
+        self._kept = kept
+        self._on_first: Callable[[], None] | None = on_first
+        self.last: bytes | None = None
+        """The last event, not yet sent; None until it has come."""
+
+    def take(self, data: bytes) -> bool:
+        """Take a chunk; False when the client has to be waited for, or the last event has come."""
+        events = self._framer.feed(data)
+        return self.give(events) if events else True
+
+    def give(self, events: bytes) -> bool:
+        """Take whole events."""
+        self._kept.add(events)
+        last = terminal(self._dialect, events)
+        if self._hide:
+            events = drop_usage_only(events)
+        translation = self._translation
+        if translation is not None:
+            events = translation.feed(events)
+        if last:
+            self.last = events + (translation.finish() if translation is not None else b"")
+            return False
+        if not events:
+            return True
+        if self._on_first is not None:
+            self._on_first()
+            self._on_first = None
+        return not self._stream.give(events)
+
+
 async def relay(opened: Opened, stream: Stream, kept: Kept, on_first: Callable[[], None]) -> bytes:
     """Give a stream on until its last event, which is returned and not yet sent. Raises what the upstream's reading raises."""
-    dialect, answer, framer = opened.dialect, opened.answer, opened.framer
-    translation = opened.translation
-    hide = opened.hide_usage
-    loop_time = asyncio.get_running_loop().time
-    events = opened.events
-    while True:
-        if events:
-            kept.add(events)
-            last = terminal(dialect, events)
-            if hide:
-                events = drop_usage_only(events)
-            if translation is not None:
-                events = translation.feed(events)
-            if last:
-                return events + (translation.finish() if translation is not None else b"")
-            if events:
-                await stream.write(events)
-                stream.last = loop_time()
-                on_first()
+    lane = Lane(opened, stream, kept, on_first)
+    stopped = not lane.give(opened.events)
+    while lane.last is None:
+        if stopped:
+            await stream.drain()
         if opened.ended:
             break
-        data = await answer.chunk()
-        if not data:
+        stopped = await pump(opened.answer, lane.take)
+        if not stopped:
             break
-        events = framer.feed(data)
-    tail = framer.tail()
+    return lane.last if lane.last is not None else _end(opened, kept)
+
+
+def _end(opened: Opened, kept: Kept) -> bytes:
+    """Give what is left of a stream that ended without its closing event. Raises `UpstreamBroken` where an event was cut."""
+    dialect, translation = opened.dialect, opened.translation
+    tail = opened.framer.tail()
     if tail.strip():
         closing = completed(dialect, tail)
         if not closing:
             raise UpstreamBroken("The upstream's stream ended within an event.")
         kept.add(closing)
         return closing if translation is None else translation.feed(closing) + translation.finish()
-    if translation is not None:
-        return translation.finish()
-    return b""
+    return translation.finish() if translation is not None else b""
 
 
 MUST_TERMINATE = frozenset(("messages", "responses"))

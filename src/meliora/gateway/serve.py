@@ -149,7 +149,7 @@ class Serving:
             tries = Tries(call, snapshot, (decision.model, *decision.chain), house.means)
             assert call.view is not None
             if call.view.stream:
-                self._stream = Stream(self._dialect, self._send, asyncio.get_running_loop().time())
+                self._stream = Stream(self._dialect, self._send, call.inbound.push, asyncio.get_running_loop().time())
                 self._stream.copy = [] if found is not None else None
                 house.watch.stream(call, self._stream, self._headers(call, None))
             answer = await tries.run(self._prepare(call), call.view.stream)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -67,3 +68,17 @@ class Upstream(Protocol):
     async def close(self) -> None:
         """Close idle connections and abort the others."""
         ...
+
+
+async def pump(answer: UpstreamAnswer, take: Callable[[bytes], bool]) -> bool:
+    """Give an answer's chunks to `take` as they come, until it says no (True) or the proper end (False). Raises as `chunk` does.
+
+    An answer that can do so without a task in between has a method of this name.
+    """
+    own = getattr(answer, "pump", None)
+    if own is not None:
+        return await own(take)
+    while data := await answer.chunk():
+        if not take(data):
+            return True
+    return False

@@ -59,6 +59,9 @@ class Watch:
                     _cancel(call, watched.task, "stalled")
                 continue
             watched.stuck_since = 0.0
+            if stream.active:
+                stream.active = False
+                stream.last = now
             if self.keepalive and now - stream.last >= self.keepalive:
                 stream.last = now
                 watched.pulse = asyncio.get_running_loop().create_task(stream.keep_alive(watched.headers))

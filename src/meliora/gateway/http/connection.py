@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any, cast
 
 import httptools
@@ -15,6 +16,8 @@ from meliora.errors import MelioraError, UpstreamBroken, UpstreamTimeout
 from meliora.gateway.upstream import Headers
 from meliora.settings.models import Timeouts
 
+Take = Callable[[bytes], bool]
+"""Takes a chunk, and says whether it wants more."""
 HIGH_WATER = 256 * 1024
 """Bytes buffered from an upstream before it is told to wait for a slow client."""
 HEAD_LIMIT = 64 * 1024
@@ -29,6 +32,7 @@ class Connection(asyncio.Protocol):
     """Send one request, then pull its answer; `reusable` tells whether another may follow."""
 
     __slots__ = (
+        "_active",
         "_body_left",
         "_chunks",
         "_collecting",
@@ -43,6 +47,8 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_paused",
         "_seen_bytes",
+        "_sink",
+        "_stopped",
         "_waiter",
         "buffered",
         "closed",
@@ -67,6 +73,10 @@ class Connection(asyncio.Protocol):
         self._error: BaseException | None = None
         self._paused = False
         self._collecting = False
+        self._sink: Take | None = None
+        self._stopped = False
+        self._active = False
+        """Bytes have come since the last look at the deadline."""
         self.closed = False
         self.requests = 0
         self.deadline = 0.0
@@ -122,6 +132,26 @@ class Connection(asyncio.Protocol):
                 raise self._error
             await self._wait()
 
+    async def pump(self, take: Take) -> bool:
+        """Give chunks to `take` as they come, without a task in between, until it says no (True) or the proper end (False)."""
+        self._stopped = False
+        while True:
+            if self._chunks:
+                if not take(self._drain()):
+                    return True
+                continue
+            if self._complete:
+                return False
+            if self._error is not None:
+                raise self._error
+            self._sink = take
+            try:
+                await self._wait()
+            finally:
+                self._sink = None
+            if self._stopped:
+                return True
+
     async def read(self, limit: int) -> bytes:
         """Give the whole body. Raises `UpstreamBroken` past `limit` bytes."""
         self._collecting = True
@@ -163,6 +193,10 @@ class Connection(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Time out if the deadline has passed."""
+        if self._active:
+            self._active = False
+            if self.deadline:
+                self.deadline = now + self.stall if self.stall else 0.0
         if self.deadline and now >= self.deadline:
             what = "go on with" if self._headers_done else "begin"
             self.fail(UpstreamTimeout(f"The upstream was too slow to {what} its answer."))
@@ -189,6 +223,8 @@ class Connection(asyncio.Protocol):
             return
         try:
             parser.feed_data(data)
+            if self._sink is not None and self._chunks:
+                self._pour(self._sink)
         except httptools.HttpParserUpgrade:
             self.fail(UpstreamBroken("The upstream changed to another protocol, which was not asked for."))
         except httptools.HttpParserError as error:
@@ -242,7 +278,9 @@ class Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         self._chunks.append(data)
         self.buffered += len(data)
-        self._touch()
+        self._active = True
+        if self._sink is not None:
+            return
         if self.buffered > HIGH_WATER and not self._collecting and not self._paused and self.transport is not None:
             self._paused = True
             self.deadline = 0.0  # now it is the client that is waited for
@@ -258,6 +296,18 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _pour(self, sink: Take) -> None:
+        """Hand what has come to the sink; wake the task when it wants no more, or failed."""
+        try:
+            if sink(self._drain()):
+                return
+            self._stopped = True
+        except Exception as error:  # noqa: BLE001 - raised again in the task that waits
+            self._error = self._error or error
+            self.abort()
+        self._sink = None
+        self._wake()
 
     def _touch(self) -> None:
         self.deadline = self._loop.time() + self.stall if self.stall else 0.0

@@ -67,6 +67,7 @@ class Exchange:
         self._waiter: asyncio.Future[None] | None = None
         self._on_gone: Callable[[], None] | None = None
         scope["meliora.on_gone"] = self.when_gone
+        scope["meliora.push"] = self.push
         self.started = False
         self._ended = False
         self._chunked = False
@@ -178,6 +179,17 @@ class Exchange:
             self._end()
         elif protocol.writable is not None:
             await protocol.drain()
+
+    def push(self, data: bytes) -> bool:
+        """Write a part of the answer's body at once, more to follow; tell whether the client does not read fast enough.
+
+        What `send` does without a coroutine, for the chunks of streams. The head has been sent.
+        """
+        if self.gone or self._ended:
+            return False
+        protocol = self._protocol
+        protocol.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        return protocol.writable is not None
 
     # -- inside ------------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meliora.errors import InvalidRequest
-from meliora.gateway.http.connection import Connection
+from meliora.gateway.http.connection import Connection, Take
 from meliora.gateway.http.dial import Origin
 from meliora.gateway.http.pool import Pool
 from meliora.gateway.upstream import Headers, UpstreamRequest
@@ -34,6 +34,20 @@ class HttpAnswer:
         if not data:
             self._release()
         return data
+
+    async def pump(self, take: Take) -> bool:
+        """Give chunks to `take` as they come, until it says no (True) or the proper end (False)."""
+        connection = self._connection
+        if connection is None:
+            return False
+        try:
+            if await connection.pump(take):
+                return True
+        except BaseException:
+            self.abort()
+            raise
+        self._release()
+        return False
 
     async def read(self, limit: int) -> bytes:
         """Give the whole rest of the body."""
