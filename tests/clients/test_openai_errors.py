@@ -176,12 +176,26 @@ async def test_a_stream_that_breaks_raises_and_is_never_taken_for_a_whole_one(
 
 
 @pytest.mark.parametrize("model", ["gpt", "old", "claude"])
-@pytest.mark.parametrize("fault", [faults.ErrorInStream(after_content=2), faults.Cut(after_events=6)], ids=repr)
-async def test_a_streamed_response_that_breaks_raises(
-    openai_client: Any, house: House, model: str, fault: faults.Fault
-) -> None:
-    with house.spoiled(model, fault), pytest.raises(openai.APIError):
+async def test_a_streamed_response_that_is_cut_raises(openai_client: Any, house: House, model: str) -> None:
+    with house.spoiled(model, faults.Cut(after_events=6)), pytest.raises(openai.APIError):
         await all_of(openai_client.responses.create(model=model, input="Count to 30", stream=True))
+
+
+@pytest.mark.parametrize("model", ["old", "claude"])
+async def test_a_streamed_response_whose_translated_stream_fails_raises(
+    openai_client: Any, house: House, model: str
+) -> None:
+    with house.spoiled(model, faults.ErrorInStream(after_content=2)), pytest.raises(openai.APIError):
+        await all_of(openai_client.responses.create(model=model, input="Count to 30", stream=True))
+
+
+async def test_the_error_event_of_a_responses_provider_reaches_the_client_as_it_is(
+    openai_client: Any, house: House
+) -> None:
+    """The client gives it as an event, as it does without a gateway in between; it comes once."""
+    with house.spoiled("gpt", faults.ErrorInStream(after_content=2)):
+        events = await all_of(openai_client.responses.create(model="gpt", input="Count to 30", stream=True))
+    assert [event.type for event in events if event.type in ("error", "response.failed")] == [events[-1].type]
 
 
 @pytest.mark.parametrize("model", ["gpt", "old", "claude"])
