@@ -46,3 +46,14 @@ def test_an_error_that_repeats_the_key_reaches_nobody_with_it(
     if upstream.requests:
         assert KEY.encode() in upstream.requests[0][0]
         assert answered.status == (502 if status[:3] in ("401", "403") else int(status[:3]))
+
+
+def test_a_key_that_belongs_into_the_query_is_sent_and_not_its_reference(tmp_path: Path) -> None:
+    """The settings ask for a reference there, too; what is sent is what stands behind it."""
+    with RawUpstream(_repeat("400 X")) as upstream:
+        made = settings(tmp_path, upstream)
+        provider = made.providers["p0"].model_copy(update={"query": {"key": "env:A_PROVIDERS_KEY", "v": "1"}})
+        with RunningGateway(made.model_copy(update={"providers": {"p0": provider}})) as gateway:
+            answered = post(gateway, "/v1/chat/completions", chat())
+    assert f"/chat/completions?key={KEY}&v=1 ".encode() in upstream.requests[0][0]
+    assert KEY.encode() not in answered.body

@@ -227,6 +227,7 @@ SERVED = '[providers.p]\nbase_url = "http://h/v1"\nmodels = ["gpt", "mini"]\n'
     ("text", "what"),
     [
         ("[providers.p]\n", "base_url is missing"),
+        (SERVED + 'proxy = "https://h:3128"\n', "proxy is not the address of an HTTP proxy"),
         ('[providers.p]\nbase_url = "h:80"\n', "not an http"),
         ('[providers.p]\nbase_url = "http://h/v1?x=1"\n', "holds a query"),
         (SERVED + '[aliases]\na = "gtp"\n', "Did you mean 'gpt'?"),

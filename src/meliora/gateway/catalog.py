@@ -193,13 +193,15 @@ def _upstream(name: str, provider: Provider, settings: Settings, building: Build
         size=provider.max_connections,
         timeouts=provider.timeouts or settings.gateway.timeouts,
         headers=headers,
-        query=urlencode(provider.query),
+        query=urlencode({name: building.secret(value) for name, value in provider.query.items()}),
     )
 
 
 def _secrets(provider: Provider, secret: Secret) -> tuple[bytes, ...]:
     """Give what must not be repeated to a client; shorter than this it could be any word."""
-    given = [secret(value) for value in (provider.api_key, *provider.headers.values()) if value]
+    given = [
+        secret(value) for value in (provider.api_key, *provider.headers.values(), *provider.query.values()) if value
+    ]
     return tuple(value.encode() for value in given if len(value) >= _SHORTEST_SECRET)
 
 
