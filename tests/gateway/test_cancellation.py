@@ -197,3 +197,24 @@ def test_tokens_of_a_stream_that_was_left_are_not_those_of_its_first_event(tmp_p
     assert record.usage is not None
     assert (record.usage.input, record.usage.output, record.usage_source) == (100, 500, "estimated")
     assert record.cost_micros == 1100
+
+
+@pytest.mark.parametrize("ending", ["connection: close", "connection: keep-alive"])
+def test_a_client_that_never_takes_its_whole_answer_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """Its megabytes are not held for as long as it likes, whether it wanted the connection to be kept or not."""
+    monkeypatch.setattr("meliora.gateway.http.server.IDLE_SECONDS", 0.3)
+    monkeypatch.setattr("meliora.gateway.http.server.FLUSH_SECONDS", 0.3)
+    monkeypatch.setattr("meliora.gateway.http.server.SWEEP_SECONDS", 0.05)
+    with (
+        RawUpstream(whole(GOOD | {"more": "x" * 12_000_000})) as upstream,
+        RunningGateway(settings(tmp_path, upstream)) as gateway,
+    ):
+        name, _, value = ending.partition(": ")
+        client = _send(gateway, headers={name: value})
+        assert client.recv(15) == b"HTTP/1.1 200 OK"
+        connections = gateway._server.server_state.connections
+        _until(lambda: not connections)
+        client.close()
+        assert [record.outcome for record in gateway.finished(1)] == ["ok"]

@@ -23,6 +23,8 @@ IDLE_SECONDS = 75.0
 """Idle connections are closed after this, later than the 60 s of most proxies in front."""
 LINGER_SECONDS = 5.0
 """Longest time that the rest of a refused request is taken and thrown away."""
+FLUSH_SECONDS = 60.0
+"""Longest time that a client may take nothing of the rest of its answer, once its connection is to be closed."""
 SWEEP_SECONDS = 1.0
 PIPELINED = 16
 """Requests that may wait on one connection before it is not read any more."""
@@ -46,6 +48,7 @@ class ServerProtocol(asyncio.Protocol):
         "_paused",
         "_reading",
         "_refused",
+        "_unsent",
         "_upgrade",
         "_url",
         "_waiting",
@@ -85,6 +88,8 @@ class ServerProtocol(asyncio.Protocol):
         self._paused = False
         self.writable: asyncio.Future[None] | None = None
         self._closing = False
+        self._unsent = -1
+        """Bytes that were still to be taken at the last look, while the connection closes."""
         self.deadline = 0.0
         """Loop time at which silence closes the connection; 0 while an exchange is under way."""
 
@@ -270,6 +275,15 @@ class ServerProtocol(asyncio.Protocol):
             self.refuse(408, "request_timeout", f"The request's body stalled for {BODY_SECONDS:g} s.")
         self.transport.close()
 
+    def flushing(self, now: float) -> None:
+        """Give up on a client that takes nothing more: what it left would be held for as long as it likes."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent != self._unsent:
+            self._unsent = unsent
+            self.deadline = now + FLUSH_SECONDS
+        elif now >= self.deadline:
+            self.transport.abort()
+
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _begin(self, exchange: Exchange) -> None:
@@ -325,7 +339,9 @@ def _sweep(loop: asyncio.AbstractEventLoop, connections: set[ServerProtocol]) ->
     """Close the connections that have been silent for too long; one timer for all of them."""
     now = loop.time()
     for connection in tuple(connections):
-        if connection.deadline and now >= connection.deadline and not connection.transport.is_closing():
+        if connection.transport.is_closing():
+            connection.flushing(now)
+        elif connection.deadline and now >= connection.deadline:
             connection.too_slow()
     if connections:
         loop.call_later(SWEEP_SECONDS, _sweep, loop, connections)
