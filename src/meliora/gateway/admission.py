@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from meliora.clock import Clock
 from meliora.errors import BudgetExhausted
@@ -20,8 +21,7 @@ ASSUMED_OUTPUT = 512
 """Tokens of answer reserved for a call that names no limit."""
 
 
-@dataclass(slots=True)
-class Ticket:
+class Ticket(msgspec.Struct):
     """What a call holds while it runs."""
 
     admitted: Admitted

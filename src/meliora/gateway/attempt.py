@@ -54,8 +54,7 @@ class AttemptFailed(Exception):
         return failed
 
 
-@dataclass(slots=True)
-class Whole:
+class Whole(msgspec.Struct):
     """A whole answer, as the upstream gave it."""
 
     endpoint: Endpoint

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from meliora.errors import InvalidRequest
 from meliora.gateway.catalog import Endpoint, Entry
@@ -18,8 +19,7 @@ MAX_TAGS = 16
 _MAX_TAG = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
+class Labels(msgspec.Struct, frozen=True):
     """What the application says about a call, in headers of its own."""
 
     user: str | None = None
@@ -29,8 +29,7 @@ class Labels:
     tags: dict[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(msgspec.Struct, frozen=True):
     """Content as it is kept: masked and cut, None where none is."""
 
     text: str | None = None
@@ -41,8 +40,7 @@ class Text:
 NOTHING = Text()
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What a record keeps of a request."""
 
     text: Text

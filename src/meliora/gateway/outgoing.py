@@ -6,7 +6,6 @@ cookies and whatever else it sent stay here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -32,8 +31,7 @@ DEFAULT_MAX_TOKENS = 4096
 _PASSED = (b"anthropic-beta", b"anthropic-version", b"openai-beta", b"tracestate")
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """A request ready to be sent, and how its answer is to be read."""
 
     request: UpstreamRequest
@@ -45,8 +43,7 @@ class Outgoing:
     loss: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What the client asked, as far as the outgoing request depends on it."""
 
     inbound: Inbound

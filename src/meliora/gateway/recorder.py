@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -22,8 +21,7 @@ _MARGIN = 8192
 """Characters read beyond the kept length, so that what is masked there is not cut into something that looks harmless."""
 
 
-@dataclass(slots=True)
-class Result:
+class Result(msgspec.Struct):
     """How a call ended."""
 
     outcome: Outcome

@@ -203,7 +203,7 @@ class Exchange:
                 self._left = int(value)
             elif name == b"transfer-encoding" or name == b"connection":
                 continue
-            parts.append(b"%b: %b\r\n" % (name, value))
+            parts.append(name + b": " + value + b"\r\n")
         if not framed and status not in _BODILESS and self.scope["method"] != "HEAD":
             if self.scope["http_version"] == "1.0":
                 self.keep_alive = False

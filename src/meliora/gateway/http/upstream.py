@@ -132,7 +132,7 @@ class HttpUpstream:
 def _line(name: bytes, value: bytes) -> bytes:
     if b"\r" in value or b"\n" in value or b"\0" in value:
         raise InvalidRequest(f"The header {name.decode('latin-1')} holds a line break.")
-    return b"%b: %b\r\n" % (name, value)
+    return name + b": " + value + b"\r\n"
 
 
 def _refuse_path() -> bytes:
