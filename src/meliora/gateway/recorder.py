@@ -144,6 +144,7 @@ class Recorder:
         call.asked = self._asked(call, content, limit)
         call.body = {}
         call.inbound.body = b""
+        call.inbound.headers = {}
         if call.view is not None:
             call.view = msgspec.structs.replace(call.view, prompt_text="")
 

@@ -80,7 +80,9 @@ def _provider(name: str, provider: Provider, environ: Mapping[str, str]) -> Iter
     if provider.ca_file and not File(provider.ca_file).expanduser().is_file():
         yield Complaint((*path, "ca_file"), f"names {provider.ca_file}, which is not a file.", "Name a PEM file.")
     if provider.proxy and urlsplit(provider.proxy).scheme != "http":
-        yield Complaint((*path, "proxy"), "is not the address of an HTTP proxy.", 'Write e.g. proxy = "http://proxy:3128".')
+        yield Complaint(
+            (*path, "proxy"), "is not the address of an HTTP proxy.", 'Write e.g. proxy = "http://proxy:3128".'
+        )
 
 
 def _base_url(path: Path, provider: Provider) -> Iterator[Complaint]:

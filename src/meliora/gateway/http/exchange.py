@@ -215,6 +215,7 @@ class Exchange:
             parts.append(b"connection: close\r\n")
         parts.append(b"\r\n")
         self._protocol.transport.write(b"".join(parts))
+        self.scope["headers"] = []  # a stream may stay open for long, and nobody asks for them any more
 
     def _end(self) -> None:
         self._ended = True

@@ -197,6 +197,7 @@ class ServerProtocol(asyncio.Protocol):
             "client": self.client,
             "http_version": version,
         }
+        self._headers = []
         exchange = self._reading = Exchange(self, scope, keep_alive=keep_alive)
         if self._answering is None:
             self._begin(exchange)
