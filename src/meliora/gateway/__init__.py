@@ -3,6 +3,7 @@
     app          the ASGI callable: which path is whose
     call         one call from its first byte to its record
     attempt      one try at one endpoint, and what its failure means
+    entropy      random bytes, in blocks
     catalog      the immutable picture of providers, models, prices, keys and rules that a call is decided by
     dialects/    chat, responses, messages: translation both ways
     http/        the upstream client: connections, pools, TLS, proxies

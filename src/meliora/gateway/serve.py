@@ -6,6 +6,7 @@ Reads as the sentence above. Each call keeps the snapshot that it began with, wh
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,7 @@ class House:
     replies: Replies
     watch: Watch
     ids: CallIds
+    randbytes: Callable[[int], bytes]
 
 
 class Serving:
@@ -107,7 +109,7 @@ class Serving:
         key = self._snapshot.authenticate(inbound.secret(), clock.now_us(), "call")
         call = self._call = Call(self._house.ids.new(), self._dialect, inbound, key, clock.now_us())
         call.started = clock.monotonic()
-        call.span = span_for(inbound.headers.get(b"traceparent"))
+        call.span = span_for(inbound.headers.get(b"traceparent"), self._house.randbytes)
         call.body = _parse(inbound.body, self._snapshot.settings.gateway.limits.json_depth)
         view = call.view = inspect_request(self._dialect, call.body)
         check_duplicates(inbound.body, call.body)

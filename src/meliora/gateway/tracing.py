@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 _HEX = frozenset("0123456789abcdef")
@@ -22,9 +22,9 @@ class Span(NamedTuple):
         return f"00-{self.trace_id}-{self.span_id}-{self.flags}".encode()
 
 
-def span_for(header: bytes | None) -> Span:
+def span_for(header: bytes | None, randbytes: Callable[[int], bytes]) -> Span:
     """Name a span under the client's; a malformed `traceparent` is ignored, as the specification asks (W3C Trace Context, 3.2)."""
-    ids = os.urandom(24)
+    ids = randbytes(24)
     span_id = ids[:8].hex()
     if header is not None and len(header) >= 55:
         parts = header[:55].decode("latin-1").split("-")

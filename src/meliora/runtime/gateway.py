@@ -22,6 +22,7 @@ from meliora.gateway.breaker import Breaker
 from meliora.gateway.budgets import BudgetLedger
 from meliora.gateway.catalog import Building, Catalog
 from meliora.gateway.catalog import build as build_catalog
+from meliora.gateway.entropy import Entropy
 from meliora.gateway.forward import Control
 from meliora.gateway.http.server import ServerProtocol
 from meliora.gateway.limits import Limiter
@@ -75,13 +76,15 @@ def build(settings: Settings, clock: Clock | None = None, ask: Ask | None = None
     control = Control(str(control_socket(settings)), body_limit=settings.gateway.limits.body_bytes)
     parts = Parts(settings, name, clock, spool, ledger, control)
     admission = Admission(clock, Limiter(settings.gateway.limits.concurrent_calls), ledger, parts.sync.lease)
+    randbytes = Entropy()
     house = House(
         means=Means(clock, random.Random(), RetryBudget(settings.gateway.retry), metrics),
         recorder=recorder,
         admission=admission,
         replies=Replies(settings.gateway, clock),
         watch=Watch(settings.gateway.keepalive, settings.gateway.limits.client_stall),
-        ids=CallIds(bytes.fromhex(state.secret), clock.now_us, os.urandom),
+        ids=CallIds(bytes.fromhex(state.secret), clock.now_us, randbytes),
+        randbytes=randbytes,
     )
     gateway = Gateway(house, control, snapshot(settings, catalog, state, clock.monotonic), parts)
     parts.adopt(gateway, state)

@@ -9,6 +9,8 @@ from meliora.gateway.http.pool import Pool
 from meliora.gateway.upstream import Headers, UpstreamRequest
 from meliora.settings.models import Timeouts
 
+_KEPT_BEGINS = 64
+
 
 class HttpAnswer:
     """An answer on a pooled connection, which goes back to the pool at its end."""
@@ -80,6 +82,7 @@ class HttpUpstream:
     def __init__(self, origin: Origin, *, size: int, timeouts: Timeouts, headers: Headers, query: str = "") -> None:
         self.pool = Pool(origin, size, timeouts)
         self._query = query
+        self._begins: dict[tuple[str, str], bytes] = {}
         prefix = origin.path_prefix
         if origin.proxy is not None and origin.tls is None:
             prefix = f"http://{origin.authority}{prefix}"
@@ -111,17 +114,20 @@ class HttpUpstream:
         """Close every connection."""
         self.pool.close()
 
-    def _head(self, request: UpstreamRequest) -> bytes:
-        path = request.path
+    def _begin(self, method: str, path: str) -> bytes:
+        """Give the request line and the headers that are always the same; kept for the few paths there are."""
+        full = path
         if self._query:
-            path += ("&" if "?" in path else "?") + self._query
-        parts = [
-            f"{request.method} ".encode(),
-            self._prefix,
-            path.encode("ascii", "strict") if path.isascii() else _refuse_path(),
-            b" HTTP/1.1\r\n",
-            self._fixed,
-        ]
+            full += ("&" if "?" in path else "?") + self._query
+        line = full.encode("ascii", "strict") if full.isascii() else _refuse_path()
+        begin = b"".join((method.encode(), b" ", self._prefix, line, b" HTTP/1.1\r\n", self._fixed))
+        if len(self._begins) < _KEPT_BEGINS:
+            self._begins[method, path] = begin
+        return begin
+
+    def _head(self, request: UpstreamRequest) -> bytes:
+        begin = self._begins.get((request.method, request.path))
+        parts = [begin if begin is not None else self._begin(request.method, request.path)]
         parts.extend(_line(name, value) for name, value in request.headers)
         if request.body or request.method not in ("GET", "HEAD"):
             parts.append(b"content-length: %d\r\n" % len(request.body))
