@@ -14,6 +14,7 @@ from meliora.errors import InvalidRequest, MelioraError, NotFound
 from meliora.gateway.astray import astray
 from meliora.gateway.dialects.errors import render, status_for
 from meliora.gateway.forward import Control, plain_error
+from meliora.gateway.heads import retry_after
 from meliora.gateway.inbound import ClientGone, Inbound, Receive, Scope, Send
 from meliora.gateway.listing import counted_tokens, listed_model, listed_models
 from meliora.gateway.serve import House, Serving
@@ -165,9 +166,7 @@ def dialect_of(path: str) -> Dialect | None:
 
 
 async def _refuse(error: MelioraError, dialect: Dialect | None, send: Send) -> None:
-    headers: Headers = list(_JSON)
-    if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
+    headers = [*_JSON, *retry_after(error)]
     if dialect is None:
         await answer(send, error.status, headers, plain_error(error))
     else:

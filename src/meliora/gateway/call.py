@@ -104,6 +104,23 @@ class Call:
         self.gone = ""
         """Why the client is no longer there: `left` or `stalled`; empty while it is."""
 
+    @property
+    def model(self) -> str:
+        """The model that answers, as far as is known; empty before the decision."""
+        if self.decision is None:
+            return ""
+        return self.entry.name if self.endpoint is not None and self.entry is not None else self.decision.model
+
+    @property
+    def reason(self) -> str:
+        """Why this model: the decision's reason, `fallback:MODEL` where another one had to take over, or `cache`."""
+        if self.cached:
+            return "cache"
+        if self.decision is None:
+            return ""
+        decided = self.decision.model
+        return self.decision.reason if self.model == decided else f"fallback:{decided}"
+
 
 def labels_of(inbound: Inbound, user: str | None) -> Labels:
     """Read `x-meliora-user`, `-session`, `-feature`, `-message-id` and `-tags` (`name=value,name=value`)."""

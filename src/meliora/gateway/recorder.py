@@ -99,7 +99,7 @@ class Recorder:
             endpoint=endpoint.id if endpoint is not None else None,
             tier=(call.entry.tier if call.entry is not None else None) or (decision.tier if decision else None),
             task=decision.task if decision is not None else None,
-            reason=self._reason(call),
+            reason=call.reason,
             rule_id=decision.rule_id if decision is not None else None,
             observed_model=decision.observed if decision is not None else None,
             confidence=decision.confidence if decision is not None else None,
@@ -190,16 +190,6 @@ class Recorder:
 
     def _hash(self, text: str) -> str:
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=self.secret[:64], digest_size=16).hexdigest()
-
-    def _reason(self, call: Call) -> str:
-        decision = call.decision
-        if call.cached:
-            return "cache"
-        if decision is None:
-            return ""
-        if call.entry is not None and call.entry.name != decision.model:
-            return f"fallback:{decision.model}"
-        return decision.reason
 
     def _overhead(self, call: Call, elapsed: int, result: Result) -> int | None:
         if call.ttft_us is not None:

@@ -12,17 +12,18 @@ from typing import Any
 
 import msgspec
 
-from meliora.errors import InvalidRequest, MelioraError, UpstreamBroken
+from meliora.errors import MelioraError, UpstreamBroken
 from meliora.gateway.admission import Admission, Ticket
 from meliora.gateway.attempt import CHECK_OWN_KEY, OWN_KEY_REFUSED, AttemptFailed, Opened, Whole
 from meliora.gateway.call import Call, labels_of
 from meliora.gateway.catalog import Endpoint, Entry
 from meliora.gateway.dialects.errors import fault_as, render, status_for, stream_error_event, translate_error
-from meliora.gateway.dialects.inspect import RequestView, check_duplicates, inspect_request
-from meliora.gateway.dialects.lenient import decode, deeper_than
+from meliora.gateway.dialects.inspect import check_duplicates, inspect_request
 from meliora.gateway.dialects.summary import Summary, summarise_body, summarise_stream
+from meliora.gateway.heads import answer_headers, content_type, retry_after
 from meliora.gateway.inbound import Inbound, Send
 from meliora.gateway.outgoing import Asked, Outgoing, outgoing, upstream_dialect
+from meliora.gateway.reading import needs_of, parse_body
 from meliora.gateway.recorder import Recorder, Result
 from meliora.gateway.relay import MUST_TERMINATE, STREAM_HEADERS, Kept, Stream, drain, relay
 from meliora.gateway.replies import Keeping, Replies, Reply
@@ -36,19 +37,7 @@ from meliora.telemetry.ids import CallIds
 from meliora.telemetry.records import Dialect
 
 _JSON: tuple[bytes, bytes] = (b"content-type", b"application/json")
-_PASSED_BACK = frozenset(
-    (
-        b"x-request-id",
-        b"request-id",
-        b"retry-after",
-        b"retry-after-ms",
-        b"x-should-retry",
-        b"openai-processing-ms",
-        b"openai-version",
-    )
-)
 _LEFT = {"stalled": "client_stalled", "left": "client_left"}
-_PASSED_BACK_PREFIXES = (b"x-ratelimit-", b"anthropic-ratelimit-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +99,7 @@ class Serving:
         call = self._call = Call(self._house.ids.new(), self._dialect, inbound, key, clock.now_us())
         call.started = clock.monotonic()
         call.span = span_for(inbound.headers.get(b"traceparent"), self._house.randbytes)
-        call.body = _parse(inbound.body, self._snapshot.settings.gateway.limits.json_depth)
+        call.body = parse_body(inbound.body, self._snapshot.settings.gateway.limits.json_depth)
         view = call.view = inspect_request(self._dialect, call.body)
         check_duplicates(inbound.body, call.body)
         call.labels = labels_of(inbound, view.user)
@@ -119,14 +108,11 @@ class Serving:
     def _decide(self, call: Call) -> Decision:
         view, key, snapshot = call.view, call.key, self._snapshot
         assert view is not None
-        needs = _NOTHING_SPECIAL
-        if view.has_tools or view.has_images or view.has_schema or view.has_audio or self._dialect == "embeddings":
-            needs = _needs(view, self._dialect)
         wanted = Wanted(
             tenant=key.tenant,
             model=view.model,
             text=view.prompt_text,
-            needs=needs,
+            needs=needs_of(view, self._dialect),
             input_tokens=view.input_chars // 4,
             max_output=view.max_output_tokens,
             regions=key.regions,
@@ -153,7 +139,7 @@ class Serving:
             if call.view.stream:
                 self._stream = Stream(self._dialect, self._send, call.inbound.push, asyncio.get_running_loop().time())
                 self._stream.copy = [] if found is not None else None
-                house.watch.stream(call, self._stream, self._headers(call, None))
+                house.watch.stream(call, self._stream, answer_headers(call, None))
             answer = await tries.run(self._prepare(call), call.view.stream)
             call.endpoint = answer.endpoint
             if isinstance(answer, Opened):
@@ -204,10 +190,10 @@ class Serving:
             summary = _renamed(summary, parsed)
         result = Result("ok", answer.status, summary, response=parsed, raw=body, response_bytes=len(body))
         record = self._finish(call, result)
-        headers = self._headers(call, answer.headers)
+        headers = answer_headers(call, answer.headers)
         if record is not None and record.cost_micros is not None:
             headers.append((b"x-meliora-cost", b"%d.%06d" % divmod(record.cost_micros, 1_000_000)))
-        kind = _content_type(answer.headers)
+        kind = content_type(answer.headers)
         if self._keeping is not None:
             self._house.replies.keep(call, self._keeping, answer.status, [(b"content-type", kind)], body)
         headers.append((b"content-length", b"%d" % len(body)))
@@ -223,7 +209,7 @@ class Serving:
     async def _give_stream(self, call: Call, opened: Opened) -> None:
         stream, kept, clock = self._stream, Kept(), self._house.means.clock
         assert stream is not None
-        await stream.open(self._headers(call, opened.headers))
+        await stream.open(answer_headers(call, opened.headers))
         recording = self._snapshot.settings.recording
         self._house.recorder.release(call, recording.content, recording.content_bytes)
 
@@ -290,7 +276,7 @@ class Serving:
         summary = (summarise_stream if call.view.stream else summarise_body)(self._dialect, kept.body)
         self._finish(call, Result("ok", kept.status, summary, response_bytes=len(kept.body)))
         self._house.means.metrics.cache_hits.inc()
-        headers = [*kept.headers, *self._headers(call, None), (b"x-meliora-cache", reply.source.encode())]
+        headers = [*kept.headers, *answer_headers(call, None), (b"x-meliora-cache", reply.source.encode())]
         headers.append((b"x-meliora-cost", b"0.000000"))
         headers.append((b"content-length", b"%d" % len(kept.body)))
         await self._answer(kept.status, headers, kept.body)
@@ -314,7 +300,7 @@ class Serving:
         if stream is not None and begun:
             await stream.end(stream_error_event(self._dialect, fault_as(self._dialect, fault)[1]))
             return
-        headers = self._headers(call, failed.headers)
+        headers = answer_headers(call, failed.headers)
         if fault.quota:
             headers.append((b"x-should-retry", b"false"))
         headers.append((b"content-length", b"%d" % len(body)))
@@ -334,9 +320,8 @@ class Serving:
         body = render(self._dialect, error, call.id if call is not None else "")
         headers: Headers = [_JSON]
         if call is not None:
-            headers.extend(self._headers(call, None))
-        if error.retry_after is not None:
-            headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
+            headers.extend(answer_headers(call, None))
+        headers.extend(retry_after(error))
         if error.code == "budget_exhausted":
             headers.append((b"x-should-retry", b"false"))
         headers.append((b"content-length", b"%d" % len(body)))
@@ -369,30 +354,6 @@ class Serving:
             self._house.admission.settle(self._ticket, record)
         return record
 
-    def _headers(self, call: Call, upstream: Headers | None) -> Headers:
-        headers: Headers = [(b"x-meliora-call", call.id.encode())]
-        decision = call.decision
-        if decision is not None:
-            model = call.entry.name if call.endpoint is not None and call.entry is not None else decision.model
-            reason = "cache" if call.cached else decision.reason
-            if model != decision.model:
-                reason = f"fallback:{decision.model}"
-            headers.append((b"x-meliora-model", _ascii(model)))
-            headers.append((b"x-meliora-reason", _ascii(reason)))
-        if call.loss:
-            headers.append((b"x-meliora-loss", _ascii(",".join(call.loss))))
-        if call.endpoint is not None and call.endpoint.account.simulated:
-            headers.append((b"x-meliora-simulated", b"true"))
-        if call.span is not None:
-            headers.append((b"traceparent", call.span.traceparent))
-        if upstream is not None:
-            headers.extend(
-                (name, value)
-                for name, value in upstream
-                if name in _PASSED_BACK or name.startswith(_PASSED_BACK_PREFIXES)
-            )
-        return headers
-
     def _spoken(self, call: Call) -> Dialect:
         endpoint = call.endpoint
         return (upstream_dialect(self._dialect, endpoint) if endpoint is not None else None) or self._dialect
@@ -400,35 +361,6 @@ class Serving:
     async def _answer(self, status: int, headers: Headers, body: bytes) -> None:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
-
-
-_NOTHING_SPECIAL: frozenset[str] = frozenset()
-
-
-def _needs(view: RequestView, dialect: Dialect) -> frozenset[str]:
-    """Name what a model must be able to do for this call."""
-    wanted = (
-        ("embeddings", dialect == "embeddings"),
-        ("tools", view.has_tools),
-        ("vision", view.has_images),
-        ("json_schema", view.has_schema),
-        ("audio", view.has_audio),
-    )
-    return frozenset(name for name, is_wanted in wanted if is_wanted)
-
-
-def _parse(raw: bytes, depth: int) -> dict[str, Any]:
-    try:
-        body = decode(raw)
-    except RecursionError as error:
-        raise InvalidRequest("The request body is nested too deeply.") from error
-    except (msgspec.DecodeError, ValueError) as error:
-        raise InvalidRequest(f"The request body is not valid JSON: {error}.") from error
-    if not isinstance(body, dict):
-        raise InvalidRequest("The request body is not a JSON object.")
-    if raw.count(b"[") + raw.count(b"{") > depth and deeper_than(body, depth):
-        raise InvalidRequest(f"The request body is nested deeper than {depth} levels.")
-    return body
 
 
 def _told_of(opened: Opened, summary: Summary) -> Summary:
@@ -442,14 +374,6 @@ def _told_of(opened: Opened, summary: Summary) -> Summary:
 def _renamed(summary: Summary, parsed: dict[str, Any]) -> Summary:
     """The client knows the translated answer by the id that it was given."""
     return msgspec.structs.replace(summary, response_id=parsed.get("id"))
-
-
-def _content_type(headers: Headers) -> bytes:
-    return next((value for name, value in headers if name == b"content-type"), b"application/json")
-
-
-def _ascii(text: str) -> bytes:
-    return text.encode("ascii", "replace").replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 def _as_error(failed: AttemptFailed) -> MelioraError:
