@@ -44,6 +44,10 @@ class KeyState(msgspec.Struct, frozen=True, omit_defaults=True):
     """Fields without counterpart in the upstream's dialect are dropped instead of refused."""
     explore: bool = True
     """Calls of this key may be used to explore."""
+    quality_floor: float | None = None
+    """Share of the reference model's quality to hold (0 < floor <= 1), in place of the settings'."""
+    willingness_to_pay: float | None = None
+    """US dollars paid for one more point of quality 1.0 in an answer, in place of the settings'."""
     expires_us: int | None = None
     feature: str | None = None
     """Default feature of its calls, for cost per feature."""
@@ -61,6 +65,14 @@ class RuleState(msgspec.Struct, frozen=True, omit_defaults=True):
     applies_to: Literal["auto", "all"] = "auto"
 
 
+class PolicyRef(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which routing snapshot serves a tenant; its bytes are fetched apart (`GET /internal/policies/{tenant}/{number}`)."""
+
+    number: int
+    sha256: str
+    """Hex, of the snapshot's bytes as they are sent: what does not match is refused."""
+
+
 class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """One numbered version of all of it."""
 
@@ -72,6 +84,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     rules: tuple[RuleState, ...] = ()
     gateways: int = 1
     """Gateways that reported in the last minute."""
+    policies: dict[str, PolicyRef] = {}
+    """By tenant; a tenant that is missing is served without a learned policy."""
     format: int = STATE_FORMAT
 
 
