@@ -43,6 +43,56 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     reasoning: int | None = None
 
 
+class RoutedCandidate(msgspec.Struct, frozen=True, array_like=True):
+    """A model that a decision weighed. Written as a list: there are many of them."""
+
+    model: str
+    intended: float
+    """Probability of being chosen by the policy and its exploration, before this call's constraints."""
+    served: float
+    """Probability of being chosen after them, and after what failed; what an estimate from logged calls divides by."""
+    quality: float | None
+    """Predicted, in [0, 1]; None for a model that the policy does not know."""
+    cost_micros: int | None
+    """Predicted cost of the call; None where it is unknown."""
+
+
+class RoutingTrace(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a learned policy decided: all that learning from the outcome takes, and no content."""
+
+    snapshot: int
+    """Number of the policy's snapshot."""
+    trunk: str
+    """Id of what made `phi`; vectors of different trunks cannot be compared."""
+    phi: bytes
+    """The prompt as the policy saw it: float16, little-endian; base64 in JSON."""
+    candidates: tuple[RoutedCandidate, ...]
+    chosen: str
+    """The model that the policy came to, whichever answered in the end."""
+    explored: bool = False
+    """It was drawn in order to learn, not because it looked best."""
+    dial: str = ""
+    """What weighed quality against cost: `floor:0.98` or `pay:0.05`, with `;pace:0.40` where the day's budget slowed it."""
+    decided_by: str = "policy"
+    """`policy`; `observe` where the call went elsewhere; `cascade` where cheaper models were asked first."""
+
+
+class Leg(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One model's part in a call that asked several. Its cost is within the call's."""
+
+    model: str
+    started_us: int
+    ended_us: int
+    endpoint: str | None = None
+    status: int | None = None
+    error: str | None = None
+    usage: Usage | None = None
+    cost_micros: int | None = None
+    """Micro-dollars; 0 where nothing was answered, None where a price or the usage is unknown."""
+    accepted: bool = False
+    """Its answer went to the client."""
+
+
 class CallBegun(msgspec.Struct, frozen=True, omit_defaults=True, tag="begun", tag_field="t"):
     """A call was accepted. Stays the only record of a call whose gateway was killed."""
 
@@ -81,7 +131,7 @@ class CallFinished(msgspec.Struct, frozen=True, omit_defaults=True, tag="finishe
     tier: str | None = None
     task: str | None = None
     reason: str = ""
-    """Why this model: `asked`, `alias:NAME`, `rule:ID`, `tier:NAME`, `classifier:TIER`, `fallback:...`, `cache`."""
+    """Why this model: `asked`, `alias:NAME`, `rule:ID`, `tier:NAME`, `classifier:TIER`, `policy:NUMBER`, `fallback:...`, `cache`."""
     rule_id: str | None = None
     observed_model: str | None = None
     """With `mode = observe`: what would have been chosen."""
@@ -127,6 +177,10 @@ class CallFinished(msgspec.Struct, frozen=True, omit_defaults=True, tag="finishe
     """The text above was cut at the configured size."""
     masked: int = 0
     """How many places were masked."""
+    routing: RoutingTrace | None = None
+    """Where a learned policy decided, or would have."""
+    legs: tuple[Leg, ...] = ()
+    """The models of a cascade; `usage` and `cost_micros` are their sums. Empty for a call that asked one model."""
     v: int = FORMAT
 
 
