@@ -1,6 +1,6 @@
 """What can be set: one model a section, one line of meaning a setting.
 
-Refuses unknown names, so that a typing error is found and not ignored. Reads nothing itself; `load` does.
+Reads nothing itself; `load` does.
 """
 
 from __future__ import annotations
@@ -8,19 +8,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Tier = Literal["fast", "balanced", "deep", "code"]
+from meliora.settings.routing import Routing
+from meliora.settings.section import Name, Seconds, Section, Tier
+
+__all__ = [
+    "Gateway",
+    "Model",
+    "Name",
+    "Price",
+    "Provider",
+    "Routing",
+    "Rule",
+    "Section",
+    "Settings",
+    "Tier",
+]
+
 Capability = Literal["tools", "vision", "json_schema", "audio", "embeddings", "reasoning"]
-Seconds = Annotated[float, Field(ge=0)]
 UsdPerMillion = Annotated[float, Field(ge=0)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class Section(BaseModel):
-    """A part of the settings: immutable, and closed to names it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 class Server(Section):
@@ -303,20 +310,6 @@ class Rule(Section):
         if self.preferred_layer is None and self.preferred_model is None:
             raise ValueError("a rule names a preferred_layer or a preferred_model")
         return self
-
-
-class Routing(Section):
-    """How a model is chosen when the client leaves it to Meliora."""
-
-    default_tier: Tier = Field(
-        default="balanced", description="Tier for `auto` where the classifier has nothing to go by."
-    )
-    complexity_threshold: float = Field(
-        default=0.45, ge=0, le=1, description="Complexity at and above which a prompt is deep."
-    )
-    token_threshold: int = Field(
-        default=300, ge=0, description="Estimated prompt tokens above which complexity is raised by 0.15."
-    )
 
 
 class Otlp(Section):

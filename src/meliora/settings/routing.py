@@ -1,0 +1,100 @@
+"""How a model is chosen: the classifier, the learned policy's dial, its exploration, and the cascade."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from meliora.settings.section import Name, Seconds, Section, Share, Tier
+
+
+class Dial(Section):
+    """What weighs quality against cost, where a learned policy chooses. A key or a request may name its own."""
+
+    quality_floor: float = Field(
+        default=0.98, gt=0, le=1, description="Share of the reference model's quality to hold."
+    )
+    willingness_to_pay: float | None = Field(
+        default=None,
+        ge=0,
+        description="US dollars to pay for an answer of quality 1 in place of one of quality 0; set, it stands in place of the floor.",
+    )
+    from_requests: bool = Field(
+        default=True,
+        description="Let a request name its own by `x-meliora-quality-floor` or `x-meliora-willingness-to-pay`.",
+    )
+    pacing: bool = Field(
+        default=True,
+        description="Pay less for quality while a key's daily budget is spent faster than the day (UTC) goes by.",
+    )
+    pace_floor: Share = Field(default=0.05, description="Least share of the willingness to pay that pacing leaves.")
+
+
+class Exploration(Section):
+    """How far a learned policy may depart from what looks best in order to learn. Off while learning is off."""
+
+    enabled: bool = Field(default=True, description="Explore at all; keys opt out by `explore = false`.")
+    floor: Share = Field(default=0.01, description="Least probability of every model that may be explored.")
+    cap: Share = Field(default=0.9, description="Greatest probability of any one model while exploring.")
+    never: list[Name] = Field(default=[], description="Models that are never chosen in order to learn: names or globs.")
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> Exploration:
+        if self.floor > self.cap:
+            raise ValueError("floor is a model's least probability and cannot be above cap, its greatest")
+        return self
+
+
+class Cascade(Section):
+    """Ask two cheap models at once where the policy is unsure; where they agree the dear one is not asked.
+
+    Never for streams: an answer is known to be good only when it is whole.
+    """
+
+    enabled: bool = Field(default=False, description="Use it. Every model that is asked is charged to the call.")
+    latency: Seconds = Field(
+        default=10, description="Seconds the two may take before the strong model is asked without them."
+    )
+    tools: bool = Field(default=False, description="Also for calls that offer tools.")
+    agreement: Literal["exact", "normalised", "verifier"] = Field(
+        default="normalised",
+        description="What counts as agreeing: the same text; the same final answer; or what your own function says.",
+    )
+    verifier: str = Field(
+        default="",
+        description="`module:function` that is given the prompt and both answers and says whether they agree.",
+        pattern=r"^([A-Za-z_][\w.]*:[A-Za-z_]\w*)?$",
+    )
+    alternatives: float = Field(
+        default=4,
+        ge=1,
+        description="How many ways there are to be wrong: the more, the more two models that agree are to be believed.",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_verifier(self) -> Cascade:
+        if self.agreement == "verifier" and not self.verifier:
+            raise ValueError('agreement = "verifier" takes a verifier = "module:function"')
+        return self
+
+
+class Routing(Section):
+    """How a model is chosen when the client leaves it to Meliora."""
+
+    default_tier: Tier = Field(
+        default="balanced", description="Tier for `auto` where the classifier has nothing to go by."
+    )
+    complexity_threshold: float = Field(
+        default=0.45, ge=0, le=1, description="Complexity at and above which a prompt is deep."
+    )
+    token_threshold: int = Field(
+        default=300, ge=0, description="Estimated prompt tokens above which complexity is raised by 0.15."
+    )
+    learned: Literal["on", "observe", "off"] = Field(
+        default="on",
+        description="Let a learned policy choose where there is one; only record what it would choose; or do without.",
+    )
+    dial: Dial = Dial()
+    exploration: Exploration = Exploration()
+    cascade: Cascade = Cascade()
