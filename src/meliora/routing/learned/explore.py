@@ -1,0 +1,113 @@
+"""How often each candidate is tried: a closed-form propensity for every model, with a floor, a cap and a guard.
+
+Never draws by itself: the uniform number is passed in, so that a decision can be taken again from its record.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """The rule by which candidates other than the best are tried.
+
+    `floor`: least probability of every candidate, so that each keeps support in the log; 0 to leave hopeless ones out.
+    `cap`: greatest share of calls that goes to others than the one preferred; 0 switches exploration off. Where there are
+    so many candidates that their floors add up to more than the cap, the cap holds.
+    `caution`: how many standard errors by which another model has to be better than the reference before it is preferred.
+    """
+
+    floor: float = 0.002
+    cap: float = 0.05
+    caution: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.floor <= self.cap < 1:
+            raise ValueError(
+                f"exploration needs 0 <= floor <= cap < 1, not floor {self.floor} and cap {self.cap}: lower the floor"
+            )
+        if not 0 <= self.caution < math.inf:
+            raise ValueError(f"caution is a number of standard errors from 0 up, not {self.caution}")
+
+
+OFF = Exploration(floor=0.0, cap=0.0)
+"""Always the preferred candidate."""
+
+
+def preferred(utility: Numbers, spread: Numbers, reference: int | None, caution: float) -> int:
+    """Give the index of the greatest utility; one that is not the reference has to beat it by `caution` standard errors.
+
+    `spread` is the standard error of each utility, in the same unit. A utility of nan (nothing known) is never preferred.
+    Without a reference among the candidates (None), caution takes each one's own standard error off. Raises `ValueError`
+    where no utility is a number.
+    """
+    careful = np.array(utility, dtype=np.float64)
+    if caution:
+        if reference is None:
+            careful -= caution * spread
+        else:
+            held = careful[reference]
+            careful -= caution * np.hypot(spread, spread[reference])
+            careful[reference] = held
+    careful[np.isnan(careful)] = -np.inf
+    best = int(careful.argmax())
+    if careful[best] == -np.inf:
+        raise ValueError("no candidate has a utility: at least one needs a predicted quality and a known price")
+    return best
+
+
+def propensities(utility: Numbers, spread: Numbers, best: int, rule: Exploration) -> NDArray[np.float64]:
+    """Give the probability of each candidate, adding up to 1.
+
+    Another candidate is tried as often as it may be the better one: the normal probability that its utility exceeds that of
+    `best`, given both standard errors (probability matching of Thompson, Biometrika 25, 1933, taken pair by pair so that the
+    propensity is exact), scaled down together where they exceed the cap. One with a utility of nan gets the floor.
+    """
+    count = len(utility)
+    if count == 1 or rule.cap == 0:
+        alone = np.zeros(count)
+        alone[best] = 1.0
+        return alone
+    floor = min(rule.floor, rule.cap / (count - 1))
+    hopes = np.array(
+        [
+            0.0 if index == best else _chance(utility[index] - utility[best], math.hypot(spread[index], spread[best]))
+            for index in range(count)
+        ]
+    )
+    room = rule.cap - floor * (count - 1)
+    total = float(hopes.sum())
+    if total > room:
+        hopes *= room / total
+    found = hopes + floor
+    found[best] = 0.0
+    found[best] = 1.0 - found.sum()
+    return found
+
+
+def draw(probabilities: Numbers, uniform: float) -> int:
+    """Give the index at which `uniform` (0 <= u < 1) falls in the cumulated probabilities; never one of probability 0."""
+    passed = 0.0
+    last = 0
+    for index, probability in enumerate(probabilities):
+        if probability > 0:
+            passed += probability
+            last = index
+            if uniform < passed:
+                break
+    return last
+
+
+def _chance(ahead: float, spread: float) -> float:
+    if ahead != ahead or spread != spread:
+        return 0.0
+    if spread == 0:
+        return 0.5 if ahead == 0 else float(ahead > 0)
+    return 0.5 * math.erfc(-ahead / (spread * math.sqrt(2)))
