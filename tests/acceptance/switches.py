@@ -57,6 +57,7 @@ SWITCHES: dict[str, Switch] = {
     "g09": without("meliora.telemetry.improvement.ImprovementManager.generate_report", _nothing),
     "g10": without("meliora.routing.rules.RuleSet.match", _nothing),
     "g14": without_routes("analytics"),
+    "g16": without_routes("forecast"),
     "h03": without_routes("route"),
     "h04": without("meliora.routing.decide.classify", _same_for_all),
     "h05": without("meliora.gateway.tries.Tries._usable", lambda self, endpoint, again: not self._failed),
