@@ -26,6 +26,11 @@ Day = Annotated[float | None, typer.Option("--budget-day", help="US dollars a da
 Month = Annotated[float | None, typer.Option("--budget-month", help="US dollars a month (UTC).")]
 Loss = Annotated[bool | None, typer.Option(help="Drop fields that do not cross dialects instead of refusing them.")]
 Explore = Annotated[bool | None, typer.Option(help="Its calls may be used to explore.")]
+Floor = Annotated[float | None, typer.Option("--quality-floor", help="Share of the reference model's quality to hold.")]
+Pay = Annotated[
+    float | None,
+    typer.Option("--willingness-to-pay", help="US dollars for one more point of quality 1.0 in an answer."),
+]
 Expires = Annotated[str | None, typer.Option(help="When it ends: an ISO date, or 30d from now.")]
 Feature = Annotated[str | None, typer.Option(help="Feature its calls belong to unless they say otherwise.")]
 
@@ -44,6 +49,8 @@ def create(
     budget_month: Month = None,
     allow_loss: Loss = None,
     explore: Explore = None,
+    quality_floor: Floor = None,
+    willingness_to_pay: Pay = None,
     expires: Expires = None,
     feature: Feature = None,
     tenant: Tenant = "default",
@@ -72,6 +79,8 @@ def update(
     budget_month: Month = None,
     allow_loss: Loss = None,
     explore: Explore = None,
+    quality_floor: Floor = None,
+    willingness_to_pay: Pay = None,
     expires: Expires = None,
     feature: Feature = None,
     unlimit: Annotated[list[str], typer.Option(help="A limit to take away, e.g. rpm; may be repeated.")] = [],  # noqa: B006
@@ -95,6 +104,8 @@ _LIMITS = {
     "concurrent": "concurrent",
     "budget-day": "budget_day_micros",
     "budget-month": "budget_month_micros",
+    "quality-floor": "quality_floor",
+    "willingness-to-pay": "willingness_to_pay",
     "expires": "expires_us",
     "feature": "feature",
 }
@@ -122,6 +133,8 @@ def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
         "budget_month_micros": micros(given["budget_month"]),
         "allow_loss": given["allow_loss"],
         "explore": given["explore"],
+        "quality_floor": given["quality_floor"],
+        "willingness_to_pay": given["willingness_to_pay"],
         "expires_us": _end(given["expires"]),
         "feature": given["feature"],
     }

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from meliora.errors import StoreError, StoreUnavailable
 from meliora.store.slots import SLOT_US
 from meliora.store.tables import call_contents, calls
-from meliora.telemetry.records import CallBegun, CallFinished, Usage
+from meliora.telemetry.records import CallBegun, CallFinished, RoutingTrace, Usage
 
 CALL_COLUMNS = tuple(column.name for column in calls.columns)
 CONTENT_COLUMNS = tuple(column.name for column in call_contents.columns)
@@ -139,7 +139,16 @@ def _finished(r: CallFinished, seq: int) -> Row:
         r.simulated,
         _encode(r.loss).decode() if r.loss else None,
         r.content,
+        _routing(r.routing) if r.routing is not None else None,
+        _encode(r.legs).decode() if r.legs else None,
     )
+
+
+def _routing(trace: RoutingTrace) -> str:
+    """Write a trace as people look at it: what the policy read in the prompt stays out."""
+    shown = msgspec.to_builtins(trace)
+    del shown["phi"]
+    return _encode(shown).decode()
 
 
 def insert_rows(connection: sa.Connection, call_rows: list[Row], content_rows: list[Row]) -> None:

@@ -75,6 +75,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     loss: list[str] | None
     content: str | None
     """`off`, `redacted`, `full`, or `erased` where a person's wish or the retention took it."""
+    routing: dict[str, Any] | None
+    """How the learned policy decided; without `phi`, which is kept with the outcome."""
+    legs: list[dict[str, Any]] | None
 
 
 class CallContent(msgspec.Struct, frozen=True):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,9 @@ def load_tables(engine: sa.Engine, folder: Path) -> None:
     with writing(engine) as connection:
         for table in metadata.sorted_tables:
             connection.execute(sa.delete(table))
+            binary = [column.name for column in table.columns if isinstance(column.type, sa.LargeBinary)]
             for rows in _batches(folder / f"{table.name}.jsonl.gz"):
-                connection.execute(sa.insert(table), rows)
+                connection.execute(sa.insert(table), [_with_bytes(row, binary) for row in rows])
             if _is_serial(table):
                 connection.exec_driver_sql(
                     f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), "
@@ -52,6 +54,11 @@ def tables_are_empty(engine: sa.Engine) -> bool:
             for table in metadata.sorted_tables
             if table.name != "deployment"
         )
+
+
+def _with_bytes(row: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Give a row whose bytes, which are base64 in JSON, are bytes again."""
+    return row | {name: b64decode(row[name]) for name in names if row[name] is not None}
 
 
 def _is_serial(table: sa.Table) -> bool:

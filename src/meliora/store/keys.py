@@ -32,6 +32,8 @@ class KeyWish(msgspec.Struct, frozen=True, kw_only=True):
     budget_month_micros: int | None = None
     allow_loss: bool = False
     explore: bool = True
+    quality_floor: float | None = None
+    willingness_to_pay: float | None = None
     expires_us: int | None = None
     feature: str | None = None
 
@@ -208,6 +210,12 @@ def _row(wish: KeyWish) -> dict[str, Any]:
             raise InvalidRequest(
                 f"{name} is {value}.", hint="Write a number from 0 on, or null for no limit.", field=name
             )
+    if wish.quality_floor is not None and not 0 < wish.quality_floor <= 1:
+        hint = "Write a share of the reference model's quality, e.g. 0.98."
+        raise InvalidRequest(f"quality_floor is {wish.quality_floor}.", hint=hint, field="quality_floor")
+    if wish.willingness_to_pay is not None and not 0 <= wish.willingness_to_pay < float("inf"):
+        hint = "Write US dollars for one more point of quality 1.0, e.g. 0.05."
+        raise InvalidRequest(f"willingness_to_pay is {wish.willingness_to_pay}.", hint=hint, field="willingness_to_pay")
     return row
 
 

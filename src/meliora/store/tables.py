@@ -102,6 +102,8 @@ calls = sa.Table(
     _flag("simulated"),
     sa.Column("loss", Json, nullable=True),
     _text("content", null=True),  # off, redacted, full; erased
+    sa.Column("routing", Json, nullable=True),  # how the learned policy decided, without what it read in the prompt
+    sa.Column("legs", Json, nullable=True),
     sa.Index("ix_calls_tenant_started", "tenant", "started_us"),
     sa.Index("ix_calls_tenant_seq", "tenant", "seq"),
 )
@@ -247,6 +249,91 @@ routing_rules = sa.Table(
     sa.UniqueConstraint("tenant", "pattern"),
 )
 
+routing_snapshots = sa.Table(
+    "routing_snapshots",
+    metadata,
+    _text("tenant", key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    _number("parent"),
+    sa.Column(
+        "anchor", sa.BigInteger, nullable=False
+    ),  # the snapshot that a person or a fit made and this one was learned from
+    _text("kind"),  # fit, calibrated, prior, online
+    _text("state"),  # candidate, serving, retired
+    sa.Column("blob", sa.LargeBinary, nullable=True),  # dropped from online ones that are long superseded
+    _text("sha256"),
+    _count("bytes"),
+    _count("learned_seq"),  # outcomes up to this number are in it, or shall not come into what is learned from it
+    sa.Column("evidence", Json, nullable=True),
+    _text("made_by"),
+    _time("made_us"),
+    _number("replaced"),  # what served before it; empty: nothing did
+    _time("served_us", null=True),  # since when it serves, or served last
+    _time("retired_us", null=True),
+)
+_serving = sa.text("state = 'serving'")
+sa.Index(
+    "ix_routing_snapshots_serving",
+    routing_snapshots.c.tenant,
+    unique=True,
+    sqlite_where=_serving,
+    postgresql_where=_serving,
+)
+
+routing_outcomes = sa.Table(
+    "routing_outcomes",
+    metadata,
+    _text("call_id", key=True),
+    _text("tenant"),
+    _text("key_id"),
+    _text("user_id", null=True),
+    _text("session_id", null=True),
+    _text("prompt_hash", null=True),
+    _time("started_us"),
+    _text("task", null=True),
+    _text("model"),  # that answered; where none did, the one that was chosen
+    _text("outcome"),
+    _number("cost_micros"),
+    _number("latency_us"),
+    sa.Column("snapshot", sa.BigInteger, nullable=False),
+    _text("trunk"),
+    sa.Column("phi", sa.LargeBinary, nullable=False),  # float16, little-endian
+    sa.Column("candidates", Json, nullable=False),
+    _text("decided_by"),
+    _flag("explored"),
+    sa.Column("reward", sa.Double, nullable=True),
+    sa.Column("weight", sa.Double, nullable=True),
+    _text("source", null=True),  # feedback, scorer:NAME, retry, failure
+    _number("seq"),  # order in which outcomes were first rewarded
+    _number("changed"),  # number of the reward's last change
+    sa.Column("touched", sa.BigInteger, nullable=False, server_default=sa.text("1")),
+    _count("settled"),  # of `touched`, what the reward has seen
+    _time("due_us", null=True),  # when to look whether the prompt was sent again
+    sa.Index("ix_routing_outcomes_tenant_changed", "tenant", "changed"),
+    sa.Index("ix_routing_outcomes_tenant_started", "tenant", "started_us"),
+)
+_unsettled = sa.text("touched > settled")
+sa.Index(
+    "ix_routing_outcomes_unsettled",
+    routing_outcomes.c.started_us,
+    sqlite_where=_unsettled,
+    postgresql_where=_unsettled,
+)
+_due = sa.text("due_us IS NOT NULL")
+sa.Index("ix_routing_outcomes_due", routing_outcomes.c.due_us, sqlite_where=_due, postgresql_where=_due)
+
+routing_scores = sa.Table(
+    "routing_scores",
+    metadata,
+    _text("call_id", key=True),
+    _text("scorer", key=True),
+    _text("tenant"),
+    sa.Column("value", sa.Double, nullable=True),  # null: the scorer could not say
+    _text("reason", null=True),
+    _time("made_us"),
+    sa.Index("ix_routing_scores_tenant_scorer", "tenant", "scorer"),
+)
+
 keys = sa.Table(
     "keys",
     metadata,
@@ -264,6 +351,8 @@ keys = sa.Table(
     _number("budget_month_micros"),
     _flag("allow_loss"),
     sa.Column("explore", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("quality_floor", sa.Double, nullable=True),
+    sa.Column("willingness_to_pay", sa.Double, nullable=True),
     _time("expires_us", null=True),
     _text("feature", null=True),
     _time("created_us"),

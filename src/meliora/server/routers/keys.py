@@ -37,6 +37,12 @@ class KeyFields(Body):
         default=False, description="Drop what the upstream's dialect lacks instead of refusing it."
     )
     explore: bool = Field(default=True, description="Calls of this key may be used to explore.")
+    quality_floor: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None, description="Share of the reference model's quality to hold; null: the settings'."
+    )
+    willingness_to_pay: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = Field(
+        default=None, description="US dollars for one more point of quality 1.0 in an answer; null: the settings'."
+    )
     expires_us: Annotated[int, Field(ge=0, lt=BIG)] | None = None
     feature: Name | None = Field(default=None, description="Default feature of its calls, for cost per feature.")
 
