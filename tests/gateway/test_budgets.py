@@ -208,3 +208,17 @@ def test_with_a_store_that_answers_all_that_is_spent_is_reported_once(costs):
         books.grant(lessor.lease(books.wishes(NOW)))
     assert sum(lessor.spent.values()) == spent
     assert spent == sum(costs), "and nothing is refused while the budget lasts"
+
+
+def test_what_is_spent_counts_others_as_the_store_says_and_calls_in_flight_at_their_estimate():
+    books, who = ledger(), key(budget_month_micros=10 * BUDGET)
+    assert books.spent(who, NOW) == (None, None), "nothing was heard yet"
+    spend(books, 30, who=who)
+    wishes = books.wishes(NOW)
+    spend(books, 5, who=who)  # while the report is on its way
+    books.grant([LeaseGrant(w.key_id, w.period, SLICE, spent_micros=w.spent_micros + 100) for w in wishes])
+    assert books.spent(who, NOW) == (135, 135)
+    books.reserve(who, 7, NOW)
+    assert books.spent(who, NOW) == (142, 142)
+    assert books.spent(KeyState(id="other", tenant="t", hashes=()), NOW) == (None, None)
+    assert books.spent(who, NOW + DAY) == (None, 142), "another day begins without a word of it, in the same month"

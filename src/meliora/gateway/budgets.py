@@ -24,7 +24,18 @@ _ASK_AGAIN_US = 1_000_000
 class _Account:
     """What this gateway holds of one key's budget for one period."""
 
-    __slots__ = ("budget", "exhausted", "held", "refused", "reported", "reserved", "slice", "total", "unreported")
+    __slots__ = (
+        "budget",
+        "elsewhere",
+        "exhausted",
+        "held",
+        "refused",
+        "reported",
+        "reserved",
+        "slice",
+        "total",
+        "unreported",
+    )
 
     def __init__(self, budget: int, share: float) -> None:
         self.budget = budget
@@ -42,6 +53,8 @@ class _Account:
         """The store said that nothing is left."""
         self.refused = False
         """A call was refused since the last report."""
+        self.elsewhere: int | None = None
+        """Spent in the period by others and before this gateway's start, as the store last said; None: it has not yet."""
 
     @property
     def free(self) -> int:
@@ -158,11 +171,29 @@ class BudgetLedger:
             if account is not None:
                 account.held += one.granted_micros
                 account.exhausted = one.exhausted
+                if one.spent_micros is not None:
+                    account.elsewhere = one.spent_micros - account.total + account.unreported
 
     def held(self, key_id: str, period: str) -> int | None:
         """Give what is granted and not spent (micro-dollars, below zero on credit); None where nothing is known of the period."""
         account = self._accounts.get((key_id, period))
         return None if account is None else account.held
+
+    def spent(self, key: KeyState, now_us: int) -> tuple[int | None, int | None]:
+        """Give what is spent of the key's budgets of the day and of the month, calls in flight at their estimates.
+
+        None where there is no budget, or nothing was heard of it yet. Others' spending is as old as the last lease.
+        """
+        if now_us // _DAY_US != self._day:
+            self._turn(now_us)
+        day, month = self._periods
+        return self._spent(key.id, day), self._spent(key.id, month)
+
+    def _spent(self, key_id: str, period: str) -> int | None:
+        account = self._accounts.get((key_id, period))
+        if account is None or account.elsewhere is None:
+            return None
+        return account.elsewhere + account.total + account.reserved
 
     @property
     def urgent(self) -> bool:

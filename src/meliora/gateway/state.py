@@ -113,3 +113,5 @@ class LeaseGrant(msgspec.Struct, frozen=True, omit_defaults=True):
     period: str
     granted_micros: int
     exhausted: bool = False
+    spent_micros: int | None = None
+    """What all gateways have spent in the period, this report included, as far as the store knows."""

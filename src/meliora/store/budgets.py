@@ -74,7 +74,7 @@ class Budgets:
                 granted = 0
         _set(connection, gateway, wish, own + granted, now_us)
         _note(connection, wish, spent, now_us)
-        return LeaseGrant(wish.key_id, wish.period, granted, exhausted=exhausted)
+        return LeaseGrant(wish.key_id, wish.period, granted, exhausted=exhausted, spent_micros=spent)
 
     def status(self, tenant: str, key_id: str, now_us: int) -> tuple[BudgetStatus, ...]:
         """Give the current day's and month's budget (UTC). Raises `NotFound`."""
