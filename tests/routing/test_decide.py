@@ -68,6 +68,11 @@ def test_a_tier_that_is_asked_for_is_used_and_the_cheapest_of_it_comes_first():
     assert go("auto:code").model == "coder"
 
 
+def test_within_a_tier_the_higher_priority_comes_before_the_lower_price():
+    models = [Candidate("dear", "fast", input_price=9.0, output_price=9.0, priority=5), *MODELS]
+    assert (go("auto:fast", models=models).model, go("auto:fast", models=models).chain[0]) == ("dear", "tiny")
+
+
 def test_an_unknown_tier_is_refused():
     with pytest.raises(UnknownModel, match="auto:fast"):
         go("auto:quick")

@@ -32,6 +32,14 @@ def test_tenants_do_not_see_each_others_rules():
     assert matched(rules, "x", tenant="b") is None
 
 
+def test_a_rule_of_all_tenants_stands_in_one_order_with_a_tenants_own():
+    rules = RuleSet([rule("all", "x", 5, tenant="*"), rule("own", "x", 9), rule("late", "x", 1, tenant="u")])
+    assert matched(rules, "x") == "own"
+    assert matched(rules, "x", tenant="u") == "all"
+    assert matched(rules, "x", tenant="nobody") == "all"
+    assert matched(rules, "x", "named") is None
+
+
 def test_a_call_that_names_a_model_meets_only_rules_for_all():
     rules = RuleSet([rule("choice", "x", 5), rule("always", "x", applies_to="all")])
     assert matched(rules, "x", "named") == "always"

@@ -73,6 +73,8 @@ class Entry:
     capabilities: frozenset[str] | None = None
     """None: not declared, taken to do everything but embeddings."""
     fallbacks: tuple[str, ...] = ()
+    priority: int = 0
+    """Within its tier the higher is taken first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,7 +171,16 @@ def _entry(catalog: Catalog, name: str, model: Model, already: tuple[Endpoint, .
         if window is None and found is not None:
             window = found.context_window
     capabilities = None if model.capabilities is None else frozenset(model.capabilities)
-    return Entry(name, tuple(endpoints), model.tier, window, model.max_output, capabilities, tuple(model.fallbacks))
+    return Entry(
+        name,
+        tuple(endpoints),
+        model.tier,
+        window,
+        model.max_output,
+        capabilities,
+        tuple(model.fallbacks),
+        model.priority,
+    )
 
 
 def _endpoint(catalog: Catalog, account: Account, model: str, weight: float, breaker_of: str = "") -> Endpoint:

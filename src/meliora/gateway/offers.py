@@ -44,4 +44,5 @@ def candidate(entry: Entry) -> Candidate:
         input_price=cheapest.input if cheapest else None,
         output_price=cheapest.output if cheapest else None,
         fallbacks=entry.fallbacks,
+        priority=entry.priority,
     )

@@ -10,6 +10,7 @@ from meliora.errors import Forbidden, Overloaded, Unauthorized
 from meliora.gateway.catalog import Catalog
 from meliora.gateway.offers import offers
 from meliora.gateway.state import KeyState, RuleState, Scope, State
+from meliora.routing.escalation import security_rule
 from meliora.routing.pool import Pool
 from meliora.routing.rules import RuleSet
 from meliora.settings.models import Settings
@@ -68,8 +69,9 @@ def snapshot(settings: Settings, catalog: Catalog, state: State, now: Callable[[
 
 
 def rules_of(settings: Settings) -> tuple[RuleState, ...]:
-    """Give the active rules of the settings."""
-    return tuple(
+    """Give the active rules of the settings, and the one that their security words make."""
+    security = security_rule(settings.routing.escalation)
+    written = tuple(
         RuleState(
             id=rule.id or f"toml-{number}",
             tenant=rule.tenant,
@@ -82,3 +84,4 @@ def rules_of(settings: Settings) -> tuple[RuleState, ...]:
         for number, rule in enumerate(settings.rules, 1)
         if rule.active
     )
+    return written if security is None else (*written, security)

@@ -78,10 +78,10 @@ def decide(wanted: Wanted, catalogue: Catalogue, rules: RuleSet, settings: Setti
     """Choose the model for a call.
 
     `auto` and `auto:TIER`: the first matching rule names a model or a tier; else the tier that was asked for; else the classifier's.
-    Of the tier's models that can serve the call (capabilities, context window, regions, allowed models) the cheapest by estimate
-    is taken, an unknown price last, then the healthier, then by name. Where none fits, the next tier up is tried (fast, balanced,
-    deep; code, deep). If the chosen model is out of service, its fallbacks come next, then the others of its tier, at 0.8 of the
-    confidence; then any model that fits, at 0.5, as an `emergency`.
+    Of the tier's models that can serve the call (capabilities, context window, regions, allowed models) the one of the highest
+    priority is taken, then the cheapest by estimate, an unknown price last, then the healthier, then by name. Where none fits, the
+    next tier up is tried (fast, balanced, deep; code, deep). If the chosen model is out of service, its fallbacks come next, then
+    the others of its tier, at 0.8 of the confidence; then any model that fits, at 0.5, as an `emergency`.
     A model asked for by name is taken if the key may use it; only rules for all calls may replace it. Its capabilities and context
     window are left to its provider to judge, but they do hold for its fallbacks. It is never replaced in an emergency.
     With `mode = observe` a model asked for by name stands, without a chain, and `observed` says what `auto` would have chosen.
@@ -262,19 +262,19 @@ class _Choice:
         return tuple(m for m in found if m is not None and self._fits(m))
 
     def _ranked(self, models: Iterable[Candidate]) -> tuple[Candidate, ...]:
-        """Sort by estimated cost (unknown last), health and name."""
+        """Sort by priority (highest first), estimated cost (unknown last), health and name."""
         found = tuple(models)
         if len(found) < 2:
             return found
         tokens_in = self._wanted.input_tokens or _GUESSED_INPUT
         tokens_out = self._wanted.max_output or _GUESSED_OUTPUT
 
-        def rank(model: Candidate) -> tuple[float, float, str]:
+        def rank(model: Candidate) -> tuple[int, float, float, str]:
             price_in, price_out = model.input_price, model.output_price
             cost = float("inf")
             if price_in is not None and price_out is not None:
                 cost = price_in * tokens_in + price_out * tokens_out
-            return (cost, -self._catalogue.health(model.name), model.name)
+            return (-model.priority, cost, -self._catalogue.health(model.name), model.name)
 
         return tuple(sorted(found, key=rank))
 

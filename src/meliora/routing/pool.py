@@ -24,6 +24,8 @@ class Candidate:
     """US dollars a million tokens; None: unknown."""
     output_price: float | None = None
     fallbacks: tuple[str, ...] = ()
+    priority: int = 0
+    """Within its tier the higher is taken first, whatever it costs."""
 
 
 class Catalogue(Protocol):

@@ -13,6 +13,9 @@ import re2
 from meliora.errors import InvalidRequest
 from meliora.gateway.state import RuleState
 
+ALL_TENANTS = "*"
+"""Tenant of the rules that hold for every one."""
+
 Kind = Literal["auto", "named"]
 """Whether a call leaves the choice to Meliora, or names a model."""
 
@@ -88,14 +91,17 @@ def _options(max_mem: int) -> re2.Options:
 class RuleSet:
     """The rules of all tenants. By priority, highest first, then by id: the first that matches counts.
 
+    Rules of the tenant `*` hold for every tenant, in one order with its own.
+
     Raises `InvalidRequest` for the first bad rule; with `strict=False` bad rules are left out and kept in `refused`, so that one
     of them cannot take the others down.
     """
 
-    __slots__ = ("_sets", "refused")
+    __slots__ = ("_sets", "_tenants", "refused")
 
     def __init__(self, rules: Iterable[RuleState] = (), *, strict: bool = True) -> None:
         refused: list[tuple[str, str]] = []
+        usable: list[RuleState] = []
         groups: dict[tuple[str, Kind], list[RuleState]] = {}
         for rule in sorted(rules, key=lambda rule: (-rule.priority, rule.id)):
             try:
@@ -105,9 +111,13 @@ class RuleSet:
                     raise
                 refused.append((rule.id, str(error)))
                 continue
-            groups.setdefault((rule.tenant, "auto"), []).append(rule)
-            if rule.applies_to == "all":
-                groups.setdefault((rule.tenant, "named"), []).append(rule)
+            usable.append(rule)
+        self._tenants = tenants = frozenset(rule.tenant for rule in usable)
+        for rule in usable:
+            kinds: tuple[Kind, ...] = ("auto", "named") if rule.applies_to == "all" else ("auto",)
+            for tenant in tenants if rule.tenant == ALL_TENANTS else (rule.tenant,):
+                for kind in kinds:
+                    groups.setdefault((tenant, kind), []).append(rule)
         self._sets: dict[tuple[str, Kind], tuple[re2.Set, tuple[RuleState, ...]]] = {}
         for group, members in groups.items():
             try:
@@ -124,7 +134,7 @@ class RuleSet:
 
     def match(self, tenant: str, text: str, kind: Kind) -> RuleState | None:
         """Give the first rule of the tenant that matches the text; a call that names a model meets only rules for all calls."""
-        found = self._sets.get((tenant, kind))
+        found = self._sets.get((tenant if tenant in self._tenants else ALL_TENANTS, kind))
         if found is None:
             return None
         if len(text) > SEARCHED:

@@ -270,6 +270,9 @@ class Model(Section):
         default=[], description="Where it is served; several are balanced by weight and health."
     )
     tier: Tier | None = Field(default=None, description="Class of models it answers for with `auto`.")
+    priority: int = Field(
+        default=0, ge=0, le=99, description="Within its tier the higher is taken first, whatever the price."
+    )
     context_window: int | None = Field(
         default=None,
         ge=1,
@@ -300,7 +303,7 @@ class Rule(Section):
         default="auto",
         description="`auto`: only calls that leave the choice to Meliora; `all`: also calls that name a model.",
     )
-    tenant: str = Field(default="default", description="Tenant it belongs to.")
+    tenant: str = Field(default="default", description="Tenant it belongs to; `*` for all.")
     metadata: dict[str, Any] = Field(
         default={}, description="Anything worth keeping with it: reasoning, success rate, usage count."
     )

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from meliora.settings.escalation import Crosscheck, Escalation, TaskTiers
+from meliora.settings.learning import Reward, RoutingLearning, Scorer
 from meliora.settings.section import Name, Seconds, Section, Share, Tier
 
 
@@ -95,6 +97,15 @@ class Routing(Section):
         default="on",
         description="Let a learned policy choose where there is one; only record what it would choose; or do without.",
     )
+    high_queue_threshold: int = Field(
+        default=5, ge=1, description="Calls in flight from which `/routing/route` takes the tiers of a long queue."
+    )
+    matrix: TaskTiers = TaskTiers()
+    escalation: Escalation = Escalation()
+    crosscheck: Crosscheck = Crosscheck()
     dial: Dial = Dial()
     exploration: Exploration = Exploration()
     cascade: Cascade = Cascade()
+    reward: Reward = Reward()
+    learning: RoutingLearning = RoutingLearning()
+    scorers: list[Scorer] = Field(default=[], description="What judges answers, besides people.")
