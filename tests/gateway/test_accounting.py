@@ -176,7 +176,7 @@ def test_embeddings_without_usage_are_estimated_and_marked_so(tmp_path: Path) ->
 
 def test_names_that_clients_make_up_do_not_fill_the_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider that passes any name on has a bound on its labels."""
-    monkeypatch.setattr("meliora.gateway.metrics.MOST", 3)
+    monkeypatch.setattr("meliora.gateway.tally.MOST", 3)
     with RawUpstream(whole(GOOD)) as upstream:
         made = settings(tmp_path, upstream)
         open_to_all = made.providers["p0"].model_copy(update={"passthrough": True})

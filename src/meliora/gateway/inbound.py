@@ -19,7 +19,7 @@ class ClientGone(Exception):
 class Inbound:
     """Headers by name (the last one of a name counts, except where a repetition is refused) and the raw body."""
 
-    __slots__ = ("body", "headers", "method", "on_gone", "path", "push", "query")
+    __slots__ = ("body", "headers", "method", "on_gone", "path", "push", "query", "reply")
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
@@ -31,6 +31,8 @@ class Inbound:
         """Sets what is called when the client closes its connection; None for nothing."""
         self.push: Callable[[bytes], bool] | None = scope.get("meliora.push")
         """Writes a part of the answer at once, where the server can; tells whether the client has to be waited for."""
+        self.reply: Callable[[int, list[tuple[bytes, bytes]], bytes], None] | None = scope.get("meliora.reply")
+        """Writes a whole answer at once, where the server can."""
 
     def text(self, name: bytes) -> str | None:
         """Give a header as text, None where it is absent or empty."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import Any, Literal
 
@@ -17,6 +18,8 @@ from meliora.telemetry.redaction import Redactor
 from meliora.telemetry.spool import SpoolWriter
 
 _encoder = msgspec.json.Encoder()
+_NOTED_SECONDS = 0.01
+"""How long the begin of a call may wait to be written."""
 _MARGIN = 8192
 """Characters read beyond the kept length, so that what is masked there is not cut into something that looks harmless."""
 
@@ -46,6 +49,8 @@ class Recorder:
         self._clock = clock
         self._redactor = redactor
         self._gateway = gateway
+        self._flushing = False
+        """A timer is set that writes what was noted."""
         self.secret = b""
 
     @property
@@ -54,7 +59,7 @@ class Recorder:
         return self._spool.dropped
 
     def begun(self, call: Call) -> None:
-        """Write that a call was accepted."""
+        """Note that a call was accepted: written together with the next record, or a hundredth of a second later."""
         view = call.view
         record = CallBegun(
             id=call.id,
@@ -68,7 +73,14 @@ class Recorder:
             user=call.labels.user,
             session=call.labels.session,
         )
-        self._spool.append(_encoder.encode(record))
+        self._spool.note(_encoder.encode(record))
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_later(_NOTED_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        self._spool.flush()
 
     def finished(
         self, call: Call, result: Result, content: Literal["off", "redacted", "full"], limit: int
@@ -136,7 +148,7 @@ class Recorder:
             masked=asked.text.masked + response.masked,
         )
         self._spool.append(_encoder.encode(record))
-        self._metrics.finished(record)
+        self._metrics.tally.finished(record)
         return record
 
     def release(self, call: Call, content: Literal["off", "redacted", "full"], limit: int) -> None:

@@ -61,6 +61,7 @@ class Serving:
         self._snapshot = snapshot
         self._dialect: Dialect = dialect
         self._send = send
+        self._reply: Callable[[int, Headers, bytes], None] | None = None
         self._call: Call | None = None
         self._ticket: Ticket | None = None
         self._stream: Stream | None = None
@@ -69,6 +70,7 @@ class Serving:
     async def run(self, inbound: Inbound) -> None:
         """Serve the call and record how it ended."""
         house = self._house
+        self._reply = inbound.reply
         try:
             call = self._accept(inbound)
             house.watch.enter(call)
@@ -196,7 +198,6 @@ class Serving:
         kind = content_type(answer.headers)
         if self._keeping is not None:
             self._house.replies.keep(call, self._keeping, answer.status, [(b"content-type", kind)], body)
-        headers.append((b"content-length", b"%d" % len(body)))
         await self._answer(answer.status, [(b"content-type", kind), *headers], body)
 
     async def _give_unusable(self, call: Call, summary: Summary, error: MelioraError) -> None:
@@ -278,7 +279,6 @@ class Serving:
         self._house.means.metrics.cache_hits.inc()
         headers = [*kept.headers, *answer_headers(call, None), (b"x-meliora-cache", reply.source.encode())]
         headers.append((b"x-meliora-cost", b"0.000000"))
-        headers.append((b"content-length", b"%d" % len(kept.body)))
         await self._answer(kept.status, headers, kept.body)
 
     # -- how it can fail ---------------------------------------------------------------------------------------------
@@ -303,7 +303,6 @@ class Serving:
         headers = answer_headers(call, failed.headers)
         if fault.quota:
             headers.append((b"x-should-retry", b"false"))
-        headers.append((b"content-length", b"%d" % len(body)))
         await self._answer(status, [_JSON, *headers], body)
 
     async def _give_error(self, error: MelioraError) -> None:
@@ -324,7 +323,6 @@ class Serving:
         headers.extend(retry_after(error))
         if error.code == "budget_exhausted":
             headers.append((b"x-should-retry", b"false"))
-        headers.append((b"content-length", b"%d" % len(body)))
         await self._answer(status, headers, body)
 
     def _left(self) -> None:
@@ -359,6 +357,10 @@ class Serving:
         return (upstream_dialect(self._dialect, endpoint) if endpoint is not None else None) or self._dialect
 
     async def _answer(self, status: int, headers: Headers, body: bytes) -> None:
+        if self._reply is not None:
+            self._reply(status, headers, body)
+            return
+        headers.append((b"content-length", b"%d" % len(body)))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 

@@ -14,12 +14,8 @@ class Span(NamedTuple):
     trace_id: str
     span_id: str
     parent: str | None
-    flags: str
-
-    @property
-    def traceparent(self) -> bytes:
-        """Header for the upstream: this span as the parent."""
-        return f"00-{self.trace_id}-{self.span_id}-{self.flags}".encode()
+    traceparent: bytes
+    """Header for the upstream: this span as the parent."""
 
 
 def span_for(header: bytes | None, randbytes: Callable[[int], bytes]) -> Span:
@@ -29,8 +25,9 @@ def span_for(header: bytes | None, randbytes: Callable[[int], bytes]) -> Span:
     if header is not None and len(header) >= 55:
         parts = header[:55].decode("latin-1").split("-")
         if len(parts) == 4 and _valid(parts) and (len(header) == 55 or (parts[0] != "00" and header[55:56] == b"-")):
-            return Span(parts[1], span_id, parts[2], parts[3])
-    return Span(ids[8:].hex(), span_id, None, "01")
+            return Span(parts[1], span_id, parts[2], f"00-{parts[1]}-{span_id}-{parts[3]}".encode())
+    trace_id = ids[8:].hex()
+    return Span(trace_id, span_id, None, f"00-{trace_id}-{span_id}-01".encode())
 
 
 def _valid(parts: list[str]) -> bool:

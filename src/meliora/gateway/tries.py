@@ -103,7 +103,7 @@ class Tries:
             self._call.upstream_seconds += now - began
             ended_us = began_us + int((now - began) * 1e6)
             self._call.attempts.append(Attempt(endpoint.id, endpoint.model, began_us, ended_us, status, error))
-            self._means.metrics.attempt(endpoint.id, error or "ok")
+            self._means.metrics.tally.attempt(endpoint.id, error or "ok")
 
     def _next(self, prepare: Prepare) -> tuple[Entry, Endpoint, Outgoing] | None:
         """Give the next endpoint that the call can be sent to, walking down the chain; at its end, the same ones again."""

@@ -22,6 +22,7 @@ HEADER = struct.Struct(">4sII")
 SUFFIX = ".spool"
 _RESCAN_SECONDS = 1.0
 _RETRY_SECONDS = 0.25
+_NOTED_BYTES = 64 * 1024
 
 
 class SpoolWriter:
@@ -60,32 +61,57 @@ class SpoolWriter:
         self._room = 0
         self._scanned_at = float("-inf")
         self._retry_at = float("-inf")
+        self._noted: list[bytes] = []
+        """Frames that go out with the next one."""
+        self._noted_bytes = 0
 
     def append(self, payload: bytes) -> bool:
-        """Add one record; False where it was dropped."""
-        size = HEADER.size + len(payload)
-        if self._file < 0 or self._size + size > self.segment_bytes or self._room < size or self.last_error:
-            reason = self._prepare(size)
-            if reason:
-                return self._drop(reason)
+        """Add one record, and what was noted before it, in one write; False where that was dropped."""
         frame = HEADER.pack(MAGIC, len(payload), crc32(payload)) + payload
-        try:
-            written = self._write(self._file, frame)
-        except OSError as error:
-            return self._fail(_words(error))
-        if written != size:
-            return self._fail("the disk took a part of a record only")
-        self._size += size
-        self._room -= size
-        self.appended += 1
-        return True
+        if not self._noted:
+            return self._put(frame, 1)
+        self._noted.append(frame)
+        return self.flush()
+
+    def note(self, payload: bytes) -> None:
+        """Keep one record until the next `append` or `flush`."""
+        self._noted.append(HEADER.pack(MAGIC, len(payload), crc32(payload)) + payload)
+        self._noted_bytes += len(payload)
+        if self._noted_bytes > _NOTED_BYTES:
+            self.flush()
+
+    def flush(self) -> bool:
+        """Write what was noted; False where it was dropped."""
+        frames, self._noted, self._noted_bytes = self._noted, [], 0
+        return self._put(b"".join(frames), len(frames)) if frames else True
 
     def close(self) -> None:
         """Close the segment and let readers finish it. A later `append` opens another."""
+        self.flush()
+        self._close()
+
+    def _close(self) -> None:
         file, self._file = self._file, -1
         if file >= 0:
             with contextlib.suppress(OSError):  # what a late write error concerns is counted as kept already
                 os.close(file)
+
+    def _put(self, data: bytes, records: int) -> bool:
+        size = len(data)
+        if self._file < 0 or self._size + size > self.segment_bytes or self._room < size or self.last_error:
+            reason = self._prepare(size)
+            if reason:
+                return self._drop(reason, records)
+        try:
+            written = self._write(self._file, data)
+        except OSError as error:
+            return self._fail(_words(error), records)
+        if written != size:
+            return self._fail("the disk took a part of a record only", records)
+        self._size += size
+        self._room -= size
+        self.appended += records
+        return True
 
     def _prepare(self, size: int) -> str | None:
         """Get ready for a frame, or say why it cannot be written."""
@@ -108,7 +134,7 @@ class SpoolWriter:
             if self._room < size:
                 return f"the spool has reached its limit of {self.max_bytes} bytes"
         if self._file < 0 or (self._size and self._size + size > self.segment_bytes):
-            self.close()
+            self._close()
             self._open()
             self._scan(now)
         return None
@@ -131,17 +157,17 @@ class SpoolWriter:
             raise
         self._file, self._size, self._sequence = file, 0, self._sequence + 1
 
-    def _fail(self, reason: str) -> bool:
+    def _fail(self, reason: str, records: int) -> bool:
         """Take back what was written of a frame; where even that fails, leave the segment to the reader's resync."""
         self._retry_at = self._clock() + _RETRY_SECONDS
         try:
             os.ftruncate(self._file, self._size)
         except OSError:
-            self.close()
-        return self._drop(reason)
+            self._close()
+        return self._drop(reason, records)
 
-    def _drop(self, reason: str | None) -> bool:
-        self.dropped += 1
+    def _drop(self, reason: str | None, records: int) -> bool:
+        self.dropped += records
         self.last_error = reason or "the spool could not be written"
         return False
 

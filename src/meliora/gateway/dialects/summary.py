@@ -100,6 +100,8 @@ def summarise_body(dialect: Dialect, body: bytes | dict[str, Any]) -> Summary:
     decoded = decode(body) if isinstance(body, bytes) else body
     if not isinstance(decoded, dict):
         return Summary(malformed=1)
+    if dialect == "chat" and (plain := _plain_chat(decoded)) is not None:
+        return plain
     gathered = Gathered()
     gathered.head(decoded)
     gathered.merge_usage(decoded.get("usage"))
@@ -115,6 +117,30 @@ def summarise_body(dialect: Dialect, body: bytes | dict[str, Any]) -> Summary:
     elif dialect == "responses":
         _response(gathered, decoded)
     return gathered.summary(dialect)
+
+
+_PLAIN_CHAT = frozenset(("role", "content", "refusal", "annotations", "reasoning_content", "reasoning"))
+
+
+def _plain_chat(body: dict[str, Any]) -> Summary | None:
+    """Read the usual answer, one choice of words and nothing else, in one go; None for any other."""
+    choices = body.get("choices")
+    if type(choices) is not list or len(choices) != 1 or "error" in body or type(choices[0]) is not dict:
+        return None
+    message, finish = choices[0].get("message"), choices[0].get("finish_reason")
+    if type(message) is not dict or not _PLAIN_CHAT.issuperset(message) or message.get("refusal"):
+        return None
+    text, given, model = message.get("content"), body.get("id"), body.get("model")
+    if type(text) is not str or type(finish) is not str or type(given) is not str or type(model) is not str:
+        return None
+    return Summary(
+        response_id=given or None,
+        model=model or None,
+        text=text,
+        finish_reason=finish,
+        usage=read_usage("chat", body.get("usage")),
+        complete=True,
+    )
 
 
 def summarise_stream(dialect: Dialect, raw: bytes) -> Summary:

@@ -49,6 +49,7 @@ class Exchange:
         "keep_alive",
         "scope",
         "started",
+        "task",
         "whole",
     )
 
@@ -68,7 +69,10 @@ class Exchange:
         self._on_gone: Callable[[], None] | None = None
         scope["meliora.on_gone"] = self.when_gone
         scope["meliora.push"] = self.push
+        scope["meliora.reply"] = self.reply
         self.started = False
+        self.task: asyncio.Task[None] | None = None
+        """Serves this request."""
         self._ended = False
         self._chunked = False
         self._left = -1
@@ -132,6 +136,9 @@ class Exchange:
                 if self.started:
                     self._protocol.transport.abort()
                 self._protocol.ended(self)
+            if self.task is not None:
+                self._protocol.state.tasks.discard(self.task)
+                self.task = None
 
     # -- ASGI --------------------------------------------------------------------------------------------------------
 
@@ -190,6 +197,26 @@ class Exchange:
         protocol = self._protocol
         protocol.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
         return protocol.writable is not None
+
+    def reply(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Write a whole answer at once, its length counted here; does nothing once the client is gone.
+
+        What two `send`s do without messages and coroutines, for the answers that are whole.
+        """
+        if self.gone or self._ended:
+            return
+        self.started = True
+        parts = [status_line(status)]
+        for name, value in (*self._protocol.state.default_headers, *headers):
+            parts += (name, b": ", value, b"\r\n")
+        if not self.keep_alive or not self.whole:
+            self.keep_alive = False
+            parts.append(b"connection: close\r\n")
+        parts.append(b"content-length: %d\r\n\r\n" % len(body))
+        if self.scope["method"] != "HEAD":
+            parts.append(body)
+        self._protocol.transport.write(b"".join(parts))
+        self._end()
 
     # -- inside ------------------------------------------------------------------------------------------------------
 

@@ -41,18 +41,16 @@ class Pool:
             connection = self._pop_idle() or await self._open()
             fresh = connection.requests == 0
             try:
-                return await self._on(connection, head, body)
+                await connection.exchange(head, body, self.timeouts)
             except StaleConnection as error:
+                connection.abort()
                 if fresh:
                     raise UpstreamBroken("The upstream closed a new connection before it answered.") from error
-
-    async def _on(self, connection: Connection, head: bytes, body: bytes) -> Connection:
-        try:
-            await connection.exchange(head, body, self.timeouts)
-        except BaseException:
-            connection.abort()
-            raise
-        return connection
+            except BaseException:
+                connection.abort()
+                raise
+            else:
+                return connection
 
     def release(self, connection: Connection) -> None:
         """Take a connection back: kept if its answer ended cleanly, closed otherwise."""

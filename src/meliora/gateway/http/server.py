@@ -176,13 +176,10 @@ class ServerProtocol(asyncio.Protocol):
         parser = self._parser
         method = parser.get_method().decode("ascii")
         try:
-            url = httptools.parse_url(self._url)
-            path = url.path.decode("ascii") if url.path else "/"
+            path, query = _targets.get(self._url) or _target(self._url)
         except (httptools.HttpParserError, UnicodeDecodeError):
             self.refuse(400, "malformed_http", "The request's target is not a path.")
             return
-        if "%" in path:
-            path = unquote_to_bytes(path).decode("utf-8", "replace")
         version = parser.get_http_version()
         if version not in _VERSIONS:
             self.refuse(400, "malformed_http", f"HTTP/{version} is not spoken here.")
@@ -192,7 +189,7 @@ class ServerProtocol(asyncio.Protocol):
             "type": "http",
             "method": method,
             "path": path,
-            "query_string": url.query or b"",
+            "query_string": query,
             "headers": self._headers,
             "client": self.client,
             "http_version": version,
@@ -290,9 +287,8 @@ class ServerProtocol(asyncio.Protocol):
     def _begin(self, exchange: Exchange) -> None:
         self._answering = exchange
         self.deadline = 0.0 if exchange.whole else self.loop.time() + BODY_SECONDS
-        task = self.loop.create_task(exchange.run(self._app))
-        self.state.tasks.add(task)
-        task.add_done_callback(self.state.tasks.discard)
+        exchange.task = self.loop.create_task(exchange.run(self._app))
+        self.state.tasks.add(exchange.task)
 
     def refuse(self, status: int, code: str, message: str) -> None:
         """Answer what is no request, and close; nothing is answered out of turn."""
@@ -334,6 +330,24 @@ class ServerProtocol(asyncio.Protocol):
         writable, self.writable = self.writable, None
         if writable is not None and not writable.done():
             writable.set_result(None)
+
+
+_targets: dict[bytes, tuple[str, bytes]] = {}
+"""Targets of requests that were read before."""
+_KEPT_TARGETS = 64
+_LONGEST_KEPT = 64
+
+
+def _target(url: bytes) -> tuple[str, bytes]:
+    """Give the decoded path and the query of a request's target; the short ones of the first clients are remembered."""
+    parsed = httptools.parse_url(url)
+    path = parsed.path.decode("ascii") if parsed.path else "/"
+    if "%" in path:
+        path = unquote_to_bytes(path).decode("utf-8", "replace")
+    found = (path, parsed.query or b"")
+    if len(_targets) < _KEPT_TARGETS and len(url) <= _LONGEST_KEPT:
+        _targets[url] = found
+    return found
 
 
 def _sweep(loop: asyncio.AbstractEventLoop, connections: set[ServerProtocol]) -> None:
