@@ -171,6 +171,8 @@ _EXAMPLES = {
     "price.input": "1.25",
     "price.output": "10.0",
     "capabilities": '["tools", "vision", "json_schema", "reasoning"]',
+    "scorers.N.name": '"no-apology"',
+    "scorers.N.pattern": '"(?i)as an ai"',
     "pattern": '"(?i)translate|traduire"',
     "preferred_model": '"gpt-5"',
 }
