@@ -29,6 +29,8 @@ _CHAIN = 8
 """Longest chain; a call makes fewer attempts than that."""
 _ALIASES = 5
 """Aliases of aliases that are followed."""
+_UNREAD = Classification("balanced", 0.5, 0.5, "", "chat")
+"""Stands for a prompt that was not looked at."""
 _GUESSED_INPUT, _GUESSED_OUTPUT = 500, 500
 """Tokens that costs are compared for where they are not known; only the ratio matters."""
 
@@ -103,6 +105,12 @@ def decide(wanted: Wanted, catalogue: Catalogue, rules: RuleSet, settings: Setti
     return msgspec.structs.replace(decision, observed=decision.model) if observe else decision
 
 
+def able(wanted: Wanted, catalogue: Catalogue) -> tuple[tuple[Candidate, ...], tuple[tuple[str, str], ...]]:
+    """Give the models that can serve a call and are in service, in the order of one tier; and of each other one why not."""
+    choice = _Choice(wanted, catalogue, RuleSet(), _UNREAD)
+    return choice.able()
+
+
 class _Choice:
     """One decision while it is taken."""
 
@@ -127,6 +135,16 @@ class _Choice:
             hint="Let it name a model.",
             field="model",
         )
+
+    def able(self) -> tuple[tuple[Candidate, ...], tuple[tuple[str, str], ...]]:
+        """Give all models that fit and are in service, and why the others do not."""
+        found: list[Candidate] = []
+        for model in self._ranked(m for m in self._catalogue.all() if self._fits(m)):
+            if self._catalogue.health(model.name) > 0.0:
+                found.append(model)
+            else:
+                self._rejected[model.name] = "out of service"
+        return tuple(found), tuple(self._rejected.items())
 
     def named(self, name: str, observe: bool) -> Decision:
         """Take the model that was asked for, unless a rule for all calls says otherwise."""

@@ -71,7 +71,7 @@ class Chooser:
     def choose(self, question: Question) -> Choice:
         """Decide. Raises `InvalidRequest`, `UnknownModel`, `ModelForbidden` or `NoEndpoint`."""
         view = inspect_request("chat", question.body)
-        wanted = _wanted(question, view)
+        wanted = wanted_of(question, view)
         if question.available is None:
             decision = decide(wanted, self.offers, self.rules, self.settings)
         else:
@@ -151,7 +151,8 @@ def _first(model: Candidate, decision: Decision) -> Decision:
     )
 
 
-def _wanted(question: Question, view: RequestView) -> Wanted:
+def wanted_of(question: Question, view: RequestView) -> Wanted:
+    """Give what a question asks for, as a decision wants it."""
     has = {
         "tools": view.has_tools,
         "vision": view.has_images,
