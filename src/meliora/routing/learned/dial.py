@@ -1,0 +1,110 @@
+"""From predictions to a choice: the dial that a person sets, turned into a price for quality, and the candidate it picks.
+
+Refuses to choose a model whose cost is not known for being cheap, and to draw: the uniform number is passed in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meliora.errors import InvalidRequest
+from meliora.routing.learned.explore import OFF, Exploration, draw, preferred, propensities
+from meliora.routing.learned.policy import Curve, Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """How much quality is worth: hold a share of the reference model's quality, or pay so much for a better answer.
+
+    Where both are given, the floor decides and `willingness_to_pay` is the most that is paid for it; where neither is, 0.98
+    of the reference model's quality is held.
+    """
+
+    quality_floor: float | None = None
+    """Share of the reference model's quality, over 0 to 1.5."""
+    willingness_to_pay: float | None = None
+    """US$ for one answer of quality 1 instead of 0."""
+
+    def __post_init__(self) -> None:
+        floor, pay = self.quality_floor, self.willingness_to_pay
+        if floor is not None and not 0 < floor <= 1.5:
+            raise InvalidRequest(
+                f"the quality floor is {floor}", hint="Give a share of the reference model's quality, such as 0.98."
+            )
+        if pay is not None and not 0 <= pay < math.inf:
+            raise InvalidRequest(
+                f"the willingness to pay is {pay}", hint="Give US$ from 0 up for one answer of quality 1 instead of 0."
+            )
+
+    def pay(self, curve: Curve) -> float:
+        """Give the US$ to pay for quality 1 instead of 0.
+
+        For a floor it is the least that held the floor out of fold; where nothing held it, what reached the most.
+        """
+        if self.quality_floor is None and self.willingness_to_pay is not None:
+            return self.willingness_to_pay
+        floor = 0.98 if self.quality_floor is None else self.quality_floor
+        held = np.flatnonzero(curve.quality >= floor)
+        pay = float(curve.pay[held[0] if len(held) else int(curve.quality.argmax())])
+        return pay if self.willingness_to_pay is None else min(pay, self.willingness_to_pay)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The chosen model (`index` into the prediction's models), and how likely each one was."""
+
+    index: int
+    probabilities: NDArray[np.float64]
+    """[M] intended propensities; 0 for what was not allowed."""
+    explored: bool
+    why: str
+    """`best`, `explored`, or `only` where a single candidate was allowed."""
+    pay: float
+    """US$ for quality 1 instead of 0 that decided."""
+
+
+def choose(
+    prediction: Prediction,
+    allowed: Collection[str],
+    dial: Dial,
+    explore: Exploration = OFF,
+    uniform: float = 0.0,
+    offsets: NDArray[np.float64] | None = None,
+) -> Choice:
+    """Choose among the `allowed` models: the greatest quality less cost / willingness to pay; of equal ones the cheaper.
+
+    `offsets` [M] are added to the qualities (a user's preferences). Raises `InvalidRequest` where none of the allowed models is
+    known to the policy.
+    """
+    here = [index for index, model in enumerate(prediction.models) if model in allowed]
+    if not here:
+        raise InvalidRequest(
+            "none of the allowed models is known to the routing policy",
+            hint=f"It knows {', '.join(prediction.models)}; allow one of them, or calibrate with yours.",
+        )
+    pay = dial.pay(prediction.curve)
+    probabilities = np.zeros(len(prediction.models))
+    if len(here) == 1:
+        probabilities[here[0]] = 1.0
+        return Choice(here[0], probabilities, False, "only", pay)
+    here.sort(key=lambda index: float(np.nan_to_num(prediction.cost[index], nan=math.inf)))
+    quality = prediction.quality[here].astype(np.float64)
+    if offsets is not None:
+        quality += offsets[here]
+    cost = prediction.cost[here].astype(np.float64)
+    utility = quality - cost / pay if pay > 0 else np.where(np.isnan(cost), np.nan, -cost)
+    if np.isnan(utility).all():
+        utility = quality  # no price is known: quality alone can decide
+    spread = prediction.spread[here].astype(np.float64)
+    reference = here.index(prediction.reference) if prediction.reference in here else None
+    best = preferred(utility, spread, reference, explore.caution)
+    chances = propensities(utility, spread, best, explore)
+    drawn = draw(chances, uniform)
+    probabilities[here] = chances
+    explored = drawn != best
+    return Choice(here[drawn], probabilities, explored, "explored" if explored else "best", pay)

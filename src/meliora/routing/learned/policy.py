@@ -1,0 +1,170 @@
+"""The immutable policy on the request path: text to `phi` by a trunk, `phi` to quality and cost of each model by linear heads.
+
+Refuses to learn: a policy is made by `meliora.routing.learning` and swapped whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meliora.routing.learned.features import NOTHING, Context, Features, read
+
+Floats = NDArray[np.floating]
+
+_Z = 1.959964
+_REACH = 4.0
+"""Standard deviations at which a hand feature is cut, so that a prompt unlike all others cannot throw a prediction far off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """Features to `phi`: 1, the standardised hand features, and the prompt's place in a space of words."""
+
+    id: str
+    """`phi` of another trunk cannot be compared with this one's."""
+    centre: Floats
+    scale: Floats
+    """[HAND] each; a scale of 0 leaves a feature out."""
+    idf: Floats
+    """[IDS] weight of each hashed n-gram; 0 where it was not seen."""
+    table: Floats
+    """[IDS, k] direction of each hashed n-gram, weighted."""
+
+    @property
+    def size(self) -> int:
+        """Length of `phi`."""
+        return 1 + len(self.centre) + self.table.shape[1]
+
+    def phi(self, features: Features) -> Floats:
+        """Give `phi`, float32[size]; its first element is 1."""
+        hand = np.clip((features.hand - self.centre) * self.scale, -_REACH, _REACH)
+        weighted = features.weights * self.idf[features.ids]
+        length = float(np.sqrt(weighted @ weighted))
+        space = features.weights @ self.table[features.ids]
+        if length > 0:
+            space /= length
+        return np.concatenate((np.ones(1, np.float32), hand, space))
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """Gaussian posteriors of one linear model a candidate, all over the same `phi`."""
+
+    mean: Floats
+    """[M, d]"""
+    factor: Floats
+    """[1 or M, d, d]: the variance of candidate m's mean at `phi` is `noise[m] * |phi @ factor[m]|^2`."""
+    noise: Floats
+    """[M] variance of one outcome about its mean."""
+
+    def at(self, phi: Floats) -> tuple[Floats, Floats]:
+        """Give each candidate's expected value, and the standard error of that expectation."""
+        spread = np.einsum("fij,i->fj", self.factor, phi)
+        return self.mean @ phi, np.sqrt(self.noise * (spread * spread).sum(axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """US$ a call of each candidate: `exp` of a linear model, scaled by how the price has moved since it was fitted."""
+
+    mean: Floats
+    """[M, d] of the natural logarithm; the correction for its spread is in the first column."""
+    price: Floats
+    """[M] US$ per million tokens (three of input to one of output) in the outcomes that it was fitted on; nan: not known."""
+    ratio: Floats
+    """[M] today's price to `price`; nan where today's price is not known."""
+
+    def at(self, phi: Floats) -> Floats:
+        """Give US$ a call, nan where it is not known."""
+        return np.exp(np.clip(self.mean @ phi, -25, 10)) * self.ratio
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What each willingness to pay brought on training prompts that the fit had not seen (out of fold)."""
+
+    pay: NDArray[np.float64]
+    """[G] US$ for one point of quality 1.0, ascending."""
+    quality: NDArray[np.float64]
+    """[G] as a share of the reference model's."""
+    cost: NDArray[np.float64]
+    """[G] as a share of the reference model's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the policy expects of each model on one prompt."""
+
+    models: tuple[str, ...]
+    quality: Floats
+    """[M] in 0..1."""
+    spread: Floats
+    """[M] standard error of `quality`."""
+    low: Floats
+    high: Floats
+    """[M] 95% interval of the expected quality, not of a single outcome."""
+    cost: Floats
+    """[M] US$ a call; nan where it is not known."""
+    phi: Floats
+    curve: Curve
+    reference: int
+    """Index of the reference model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A numbered snapshot of what was learned about the models of one tenant."""
+
+    number: int
+    models: tuple[str, ...]
+    reference: str
+    """The model that quality floors are a share of: declared, or the best single one."""
+    embedding: Trunk
+    quality: Heads
+    costs: Costs
+    curve: Curve
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What it was fitted on and how well it did out of fold, for people to read."""
+
+    @property
+    def trunk(self) -> str:
+        """Id of the trunk that `phi` is of."""
+        return self.embedding.id
+
+    def predict(self, text: str, context: Context = NOTHING) -> Prediction:
+        """Predict quality and cost of every model on a prompt."""
+        return self.predicted(self.embedding.phi(read(text, context)))
+
+    def predicted(self, phi: Floats) -> Prediction:
+        """Predict from a `phi` of this policy's trunk."""
+        expected, spread = self.quality.at(phi)
+        reach = _Z * spread
+        return Prediction(
+            models=self.models,
+            quality=np.clip(expected, 0, 1),
+            spread=spread,
+            low=np.clip(expected - reach, 0, 1),
+            high=np.clip(expected + reach, 0, 1),
+            cost=self.costs.at(phi),
+            phi=phi,
+            curve=self.curve,
+            reference=self.models.index(self.reference),
+        )
+
+    def repriced(self, prices: Mapping[str, float | None]) -> Policy:
+        """Give the policy at today's prices (US$ per million tokens, three of input to one of output); None: not known.
+
+        A model that `prices` does not name keeps its cost; one without a known price has the cost nan. Where the price that
+        the outcomes were paid at is not known, a known price of today changes nothing.
+        """
+        ratio = self.costs.ratio.copy()
+        for index, model in enumerate(self.models):
+            if model not in prices:
+                continue
+            today, then = prices[model], float(self.costs.price[index])
+            ratio[index] = np.nan if today is None else today / then if then > 0 else 1.0
+        return replace(self, costs=replace(self.costs, ratio=ratio))

@@ -1,0 +1,156 @@
+"""A policy as bytes: a header, raw little-endian arrays, a checksum. Refuses what is torn, altered or of another version; no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, ClassVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from meliora.errors import MelioraError
+from meliora.routing.learned.features import FEATURES_VERSION, HAND, IDS
+from meliora.routing.learned.policy import Costs, Curve, Heads, Policy, Trunk
+
+MAGIC = b"MELPOL1\n"
+_CHECK = 32
+_MOST = 64 * 1024 * 1024
+
+
+class BadSnapshot(MelioraError):
+    """Refuse a routing snapshot; the policy before it serves on."""
+
+    code: ClassVar[str] = "bad_snapshot"
+
+
+class _Array(msgspec.Struct, frozen=True):
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+
+
+class _Header(msgspec.Struct, frozen=True):
+    features: int
+    number: int
+    models: tuple[str, ...]
+    reference: str
+    trunk: str
+    notes: dict[str, str]
+    arrays: tuple[_Array, ...]
+
+
+_MAY_BE_NAN = frozenset({"costs.price", "costs.ratio", "costs.mean"})
+_KINDS = {"<f2", "<f4", "<f8"}
+_STORED = {"trunk.table": "<f2"}
+
+
+def encode(policy: Policy) -> bytes:
+    """Give the policy as bytes; `decode` gives it back, the trunk's table rounded to half precision."""
+    parts, arrays = [], []
+    for name, array in _arrays(policy).items():
+        kind = _STORED.get(name, "<f8" if array.dtype == np.float64 else "<f4")
+        parts.append(np.ascontiguousarray(array, np.dtype(kind)).tobytes())
+        arrays.append(_Array(name, kind, array.shape))
+    header = msgspec.msgpack.encode(
+        _Header(
+            FEATURES_VERSION,
+            policy.number,
+            policy.models,
+            policy.reference,
+            policy.trunk,
+            dict(policy.notes),
+            tuple(arrays),
+        )
+    )
+    body = MAGIC + len(header).to_bytes(4, "little") + header + b"".join(parts)
+    return body + hashlib.sha256(body).digest()
+
+
+def decode(blob: bytes) -> Policy:
+    """Give the policy. Raises `BadSnapshot`, which says what is wrong with the bytes."""
+    if not blob.startswith(MAGIC):
+        raise BadSnapshot("this is no routing snapshot", hint="Fit the policy again: meliora routing calibrate.")
+    if len(blob) > _MOST or hashlib.sha256(blob[:-_CHECK]).digest() != blob[-_CHECK:]:
+        raise BadSnapshot("the routing snapshot is torn or was altered", hint="Fetch it again, or roll back.")
+    start = len(MAGIC) + 4
+    end = start + int.from_bytes(blob[len(MAGIC) : start], "little")
+    try:
+        header = msgspec.msgpack.decode(blob[start:end], type=_Header)
+    except msgspec.DecodeError as error:
+        raise BadSnapshot(f"the routing snapshot's header cannot be read: {error}") from error
+    if header.features != FEATURES_VERSION:
+        raise BadSnapshot(
+            f"the routing snapshot reads features of version {header.features}, this code has {FEATURES_VERSION}",
+            hint="Fit the policy again with this release: meliora routing calibrate.",
+        )
+    found = _read(blob, end, header.arrays)
+    policy = _built(header, found)
+    _check(policy)
+    return policy
+
+
+def _arrays(policy: Policy) -> dict[str, NDArray[np.floating]]:
+    return {
+        "trunk.centre": policy.embedding.centre,
+        "trunk.scale": policy.embedding.scale,
+        "trunk.idf": policy.embedding.idf,
+        "trunk.table": policy.embedding.table,
+        "quality.mean": policy.quality.mean,
+        "quality.factor": policy.quality.factor,
+        "quality.noise": policy.quality.noise,
+        "costs.mean": policy.costs.mean,
+        "costs.price": policy.costs.price,
+        "costs.ratio": policy.costs.ratio,
+        "curve.pay": policy.curve.pay,
+        "curve.quality": policy.curve.quality,
+        "curve.cost": policy.curve.cost,
+    }
+
+
+def _read(blob: bytes, at: int, arrays: tuple[_Array, ...]) -> dict[str, NDArray[np.floating]]:
+    found = {}
+    for array in arrays:
+        if array.kind not in _KINDS or any(size < 0 for size in array.shape):
+            raise BadSnapshot(f"{array.name} of the routing snapshot has the unknown form {array.kind}{array.shape}")
+        size = int(np.prod(array.shape, dtype=np.int64)) * int(array.kind[2])
+        if at + size > len(blob) - _CHECK:
+            raise BadSnapshot(f"{array.name} of the routing snapshot is cut off")
+        values = np.frombuffer(blob, np.dtype(array.kind), size // int(array.kind[2]), at).reshape(array.shape)
+        found[array.name] = values.astype(np.float64 if array.kind == "<f8" else np.float32)
+        found[array.name].flags.writeable = False
+        if array.name not in _MAY_BE_NAN and not np.isfinite(values).all():
+            raise BadSnapshot(f"{array.name} of the routing snapshot has numbers that are not finite")
+        at += size
+    return found
+
+
+def _built(header: _Header, found: dict[str, NDArray[np.floating]]) -> Policy:
+    def part(of: str, *names: str) -> list[Any]:
+        return [found[f"{of}.{name}"] for name in names]
+
+    try:
+        trunk = Trunk(header.trunk, *part("trunk", "centre", "scale", "idf", "table"))
+        quality = Heads(*part("quality", "mean", "factor", "noise"))
+        costs = Costs(*part("costs", "mean", "price", "ratio"))
+        curve = Curve(*part("curve", "pay", "quality", "cost"))
+    except KeyError as missing:
+        raise BadSnapshot(f"the routing snapshot lacks {missing}") from missing
+    return Policy(header.number, header.models, header.reference, trunk, quality, costs, curve, header.notes)
+
+
+def _check(policy: Policy) -> None:
+    count, size = len(policy.models), policy.embedding.size
+    right = (
+        policy.reference in policy.models
+        and policy.embedding.centre.shape == policy.embedding.scale.shape == (HAND,)
+        and policy.embedding.idf.shape == (IDS,)
+        and policy.embedding.table.shape[0] == IDS
+        and policy.quality.mean.shape == policy.costs.mean.shape == (count, size)
+        and policy.quality.factor.shape in {(1, size, size), (count, size, size)}
+        and policy.quality.noise.shape == policy.costs.price.shape == policy.costs.ratio.shape == (count,)
+        and policy.curve.pay.shape == policy.curve.quality.shape == policy.curve.cost.shape
+        and len(policy.curve.pay) > 0
+    )
+    if not right:
+        raise BadSnapshot("the parts of the routing snapshot do not fit together", hint="Fit the policy again.")
