@@ -53,6 +53,7 @@ class Erased:
             error_message=None,
             prompt_hash=None,
             content="off",
+            routing=None,
         )
 
 

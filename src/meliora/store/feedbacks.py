@@ -9,22 +9,16 @@ import msgspec
 import sqlalchemy as sa
 
 from meliora.errors import InvalidRequest, NotFound
+from meliora.routing.preferences.words import THUMBS_AND_STARS
 from meliora.store.cursors import Page, decode, encode
 from meliora.store.engine import reading, writing
+from meliora.store.outcomes import touch
 from meliora.store.rows import AnyRow, before, insert_into, page_size
 from meliora.store.sink import next_sequence
 from meliora.store.slots import slots_of
 from meliora.store.tables import calls, feedback, feedback_history
 
-VALUES = {
-    "thumbs_up": 1.0,
-    "thumbs_down": 0.0,
-    "rating_1": 0.2,
-    "rating_2": 0.4,
-    "rating_3": 0.6,
-    "rating_4": 0.8,
-    "rating_5": 1.0,
-}
+VALUES = THUMBS_AND_STARS
 """Kinds of feedback and what each is worth."""
 
 
@@ -121,6 +115,7 @@ class Feedbacks:
             connection.execute(insert.on_conflict_do_update(index_elements=["tenant", "call_id"], set_=row))
             word = {name: row[name] for name in _WORD} | {"tenant": tenant, "given_at": now}
             connection.execute(sa.insert(feedback_history).values(**word))
+            touch(connection, tenant, row["call_id"])
             return _get(connection, tenant, row["call_id"])
 
     def _row(self, connection: sa.Connection, tenant: str, given: FeedbackGiven, kind: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from meliora.store.engine import reading, writing
 from meliora.store.erasures import ERASED, subject_of
+from meliora.store.outcomes import forget_outcomes
 from meliora.store.sink import next_sequence
 from meliora.store.slots import slots_of
 from meliora.store.tables import (
@@ -69,6 +70,7 @@ class StoreHousekeeping:
                 ids = connection.execute(old.order_by(_C.started_us).limit(limit - dropped)).scalars().all()
                 if ids:
                     connection.execute(sa.delete(call_contents).where(call_contents.c.call_id.in_(ids)))
+                    forget_outcomes(connection, ids)
                     connection.execute(sa.delete(calls).where(_C.id.in_(ids)))
             dropped += len(ids)
             if dropped >= limit:
@@ -81,7 +83,8 @@ class StoreHousekeeping:
             return connection.execute(sa.delete(spool_segments).where(spool_segments.c.done_us < before_us)).rowcount
 
     def erase(self, tenant: str, user: str) -> Erasure:
-        """Take a person out: content, session, tags and hash of their calls, their feedback's words, their daily sums.
+        """Take a person out: content, session, tags and hash of their calls, their feedback's words, their daily sums, what routing
+        read in their prompts.
 
         Calls themselves, their cost and their counts stay, without a name. Holds ingest while it runs.
         """
@@ -97,6 +100,7 @@ class StoreHousekeeping:
                 said = sa.and_(table.c.tenant == tenant, sa.or_(table.c.user_id == user, table.c.call_id.in_(mine)))
                 nothing = {"user_id": None, "comment": None, "metadata": sa.null()}
                 words.append(connection.execute(sa.update(table).where(said).values(**nothing)).rowcount)
+            forget_outcomes(connection, mine)
             stripped = connection.execute(
                 sa.update(calls)
                 .where(own)

@@ -16,6 +16,7 @@ from meliora.store.bulk import insert_rows, rows_of_calls, states_of
 from meliora.store.engine import reading, writing
 from meliora.store.erasures import Erased, erased_subjects
 from meliora.store.model_performances import add_outcomes
+from meliora.store.outcomes import keep_outcomes
 from meliora.store.rows import insert_into
 from meliora.store.slots import note_slots, slot_of
 from meliora.store.sums import Sums
@@ -84,6 +85,7 @@ class SpoolSink:
             sums = Sums.of(fresh)
             sums.write(connection, last_seq=first + count - 1)
             add_outcomes(connection, sums.outcomes, self._clock_us())
+            keep_outcomes(connection, fresh)
             _link_feedback(connection)
         return Taken(len(opened), len(fresh), len(batch.begun) + len(batch.finished) - len(opened) - len(fresh))
 

@@ -1,4 +1,4 @@
-"""The numbered state that gateways serve by: keys, rules, secret."""
+"""The numbered state that gateways serve by: keys, rules, secret, which routing snapshot serves whom."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from hashlib import sha256
 import msgspec
 import sqlalchemy as sa
 
-from meliora.gateway.state import KeyHash, KeyState, RuleState, State
+from meliora.gateway.state import KeyHash, KeyState, PolicyRef, RuleState, State
 from meliora.store.engine import reading, writing
 from meliora.store.gateways import ALIVE_US
 from meliora.store.keys import to_state
 from meliora.store.rows import insert_into
-from meliora.store.tables import deployment, gateways, key_hashes, keys, routing_rules
+from meliora.store.tables import deployment, gateways, key_hashes, keys, routing_rules, routing_snapshots
 
 
 class States:
@@ -53,6 +53,7 @@ class States:
             keys=_keys(connection, now_us),
             rules=(*settings_rules, *_rules(connection)),
             gateways=_alive(connection, now_us),
+            policies=_policies(connection),
         )
         return state, sha256(msgspec.json.encode(state)).hexdigest()
 
@@ -71,6 +72,12 @@ def _rules(connection: sa.Connection) -> tuple[RuleState, ...]:
     order = (routing_rules.c.tenant, routing_rules.c.priority.desc(), routing_rules.c.id)
     rows = connection.execute(sa.select(*columns).where(routing_rules.c.active).order_by(*order))
     return tuple(RuleState(**row._mapping) for row in rows)
+
+
+def _policies(connection: sa.Connection) -> dict[str, PolicyRef]:
+    table = routing_snapshots.c
+    query = sa.select(table.tenant, table.number, table.sha256).where(table.state == "serving").order_by(table.tenant)
+    return {row.tenant: PolicyRef(row.number, row.sha256) for row in connection.execute(query)}
 
 
 def _alive(connection: sa.Connection, now_us: int) -> int:

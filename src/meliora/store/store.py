@@ -22,6 +22,8 @@ from meliora.store.housekeeping import StoreHousekeeping
 from meliora.store.keys import Keys
 from meliora.store.metrics import Metrics
 from meliora.store.model_performances import ModelPerformances
+from meliora.store.outcomes import Outcomes
+from meliora.store.routing_snapshots import RoutingSnapshots
 from meliora.store.rules import Rules
 from meliora.store.sink import SpoolSink
 from meliora.store.states import States
@@ -62,6 +64,8 @@ class Store:
         self.metrics = Metrics(engine, clock_us)
         self.model_performances = ModelPerformances(engine, clock_us)
         self.rules = Rules(engine, clock_us, randbytes)
+        self.routing_snapshots = RoutingSnapshots(engine, clock_us)
+        self.outcomes = Outcomes(engine, clock_us)
         self.keys = Keys(engine, clock_us, randbytes)
         self.budgets = Budgets(engine, budget_slice)
         self.states = States(engine, self.secret)

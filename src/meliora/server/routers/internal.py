@@ -69,6 +69,13 @@ async def _gone(request: Request) -> None:
         pass
 
 
+@router.get("/policies/{tenant}/{number}")
+def policy(tenant: str, number: int, control: HereControl) -> Response:
+    """Give the bytes of a routing snapshot. Raises `NotFound`."""
+    blob = control.store.routing_snapshots.blob(tenant, number)
+    return Response(blob, media_type="application/octet-stream")
+
+
 @router.post("/leases")
 async def leases(request: Request, control: HereControl) -> Response:
     """Grant slices of budgets."""

@@ -1,0 +1,262 @@
+"""What came of the decisions of learned policies: kept at ingest, given a reward when something is known, numbered for learning.
+
+Implements `routing.learning.records.OutcomeLog`. `touched` grows with each signal and `settled` follows it, so that a signal
+which arrives while a reward is made is never lost, and a reward that changes gets a new number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from meliora.errors import NotFound
+from meliora.routing.learning.records import Ending, Outcome, Settled, Signals
+from meliora.store.engine import reading, writing
+from meliora.store.rows import AnyRow, hold, insert_into
+from meliora.store.slots import slot_of
+from meliora.store.tables import calls, deployment, feedback, routing_outcomes, routing_scores
+from meliora.telemetry.records import CallFinished, RoutedCandidate
+
+_BATCH = 500
+
+
+class Outcomes:
+    """Keep rewards and give outcomes to learn from."""
+
+    def __init__(self, engine: sa.Engine, clock_us: Callable[[], int]) -> None:
+        self._engine = engine
+        self._clock_us = clock_us
+
+    def get(self, tenant: str, call_id: str) -> Outcome:
+        """Give what came of one call's decision. Raises `NotFound`."""
+        with reading(self._engine) as connection:
+            row = connection.execute(_SELECT.where(_T.tenant == tenant, _T.call_id == call_id)).one_or_none()
+        if row is None:
+            raise NotFound(f"No learned policy decided call {call_id!r}.")
+        return _outcome(row)
+
+    def rewarded(self, tenant: str, trunk: str, after: int = 0, limit: int = 20_000) -> tuple[Outcome, ...]:
+        """Give the last `limit` rewarded outcomes of a trunk with `seq` above `after`, in that order."""
+        query = _SELECT.where(_T.tenant == tenant, _T.trunk == trunk, _T.seq > after, _T.reward.is_not(None))
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(_T.seq.desc()).limit(limit)).all()
+        return tuple(_outcome(row) for row in reversed(rows))
+
+    def changes(self, tenant: str, trunk: str, after: int, limit: int = 1000) -> tuple[Outcome, ...]:
+        """Give outcomes whose reward came or changed after number `after`, in the order of the changes."""
+        query = _SELECT.where(_T.tenant == tenant, _T.trunk == trunk, _T.changed > after)
+        with reading(self._engine) as connection:
+            return tuple(_outcome(row) for row in connection.execute(query.order_by(_T.changed).limit(limit)))
+
+    def logged(self, tenant: str, trunk: str, since_us: int, limit: int = 20_000) -> tuple[Outcome, ...]:
+        """Give the last `limit` outcomes of a trunk since a time, rewarded or not, oldest first: for what is estimated offline."""
+        query = _SELECT.where(_T.tenant == tenant, _T.trunk == trunk, _T.started_us >= since_us)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(_T.started_us.desc()).limit(limit)).all()
+        return tuple(_outcome(row) for row in reversed(rows))
+
+    def counts(self, tenant: str) -> dict[str, int]:
+        """Count outcomes by what their reward came from; `none` for those of which nothing is known."""
+        source = sa.func.coalesce(_T.source, "none")
+        query = sa.select(source, sa.func.count()).where(_T.tenant == tenant).group_by(source).order_by(source)
+        with reading(self._engine) as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def waiting(self, now_us: int, retry_us: int, limit: int = _BATCH) -> tuple[Signals, ...]:
+        """Give answers of all tenants about which something new is known, or whose prompt may have been sent again by now."""
+        told = _WAITING.where(_T.touched > _T.settled).order_by(_T.started_us).limit(limit)
+        due = _WAITING.where(_T.due_us <= now_us).order_by(_T.due_us).limit(limit)
+        with reading(self._engine) as connection:
+            found = {row.call_id: row for query in (told, due) for row in connection.execute(query)}
+            rows = list(found.values())[:limit]
+            said = _said(connection, list(found)[:limit])
+            scores = _scores(connection, list(found)[:limit])
+            over = [row for row in rows if retry_us and row.started_us + retry_us <= now_us and row.prompt_hash]
+            repeated = _repeated(connection, over, retry_us)
+        return tuple(
+            Signals(
+                call_id=row.call_id,
+                tenant=row.tenant,
+                outcome=row.outcome,
+                started_us=row.started_us,
+                touched=row.touched,
+                feedback=said.get(row.call_id),
+                scores=scores.get(row.call_id, {}),
+                repeated=row.call_id in repeated,
+                cost_micros=row.cost_micros,
+                latency_us=row.latency_us,
+            )
+            for row in rows
+        )
+
+    def settle(self, settled: Sequence[Settled]) -> int:
+        """Keep rewards; one made of an older state of its signals is left out. Give how many changed."""
+        changed = 0
+        with writing(self._engine) as connection:
+            hold(connection, _SEQUENCE)
+            number = _number(connection)
+            for one in settled:
+                row = connection.execute(
+                    _KEPT.where(_T.call_id == one.call_id, _T.touched == one.touched)
+                ).one_or_none()
+                if row is None:
+                    continue
+                values: dict[str, Any] = {"settled": one.touched, "due_us": one.due_us}
+                reward = one.reward
+                new = (None, None, None) if reward is None else (reward.value, reward.weight, reward.source)
+                if new != (row.reward, row.weight, row.source):
+                    number += 1
+                    changed += 1
+                    values |= {"reward": new[0], "weight": new[1], "source": new[2], "changed": number}
+                    values["seq"] = number if row.seq is None else row.seq
+                connection.execute(sa.update(routing_outcomes).where(_T.call_id == one.call_id).values(**values))
+            if changed:
+                held = sa.update(deployment).where(deployment.c.name == _SEQUENCE)
+                connection.execute(held.values(value=str(number)))
+        return changed
+
+    def score(self, tenant: str, call_id: str, scorer: str, value: float | None, reason: str | None = None) -> None:
+        """Keep what a scorer says of an answer, in place of what it said before; None where it could not say, and why.
+
+        Raises `NotFound` where no learned policy decided the call.
+        """
+        row = {"value": value, "reason": reason, "made_us": self._clock_us()}
+        with writing(self._engine) as connection:
+            if not touch(connection, tenant, call_id):
+                raise NotFound(f"No learned policy decided call {call_id!r}.")
+            put_score(connection, {"tenant": tenant, "call_id": call_id, "scorer": scorer}, row)
+
+
+_T = routing_outcomes.c
+_S = routing_scores.c
+_SEQUENCE = "routing_seq"
+_SELECT = sa.select(*[_T[name] for name in Outcome.__struct_fields__])
+_KEPT = sa.select(_T.reward, _T.weight, _T.source, _T.seq)
+_WAITING = sa.select(
+    _T.call_id,
+    _T.tenant,
+    _T.key_id,
+    _T.user_id,
+    _T.session_id,
+    _T.prompt_hash,
+    _T.started_us,
+    _T.outcome,
+    _T.cost_micros,
+    _T.latency_us,
+    _T.touched,
+)
+
+
+def keep_outcomes(connection: sa.Connection, finished: Iterable[CallFinished]) -> None:
+    """Keep the outcomes of the calls that a learned policy looked at; within the transaction that ingests them."""
+    rows = [_row(record) for record in finished if record.routing is not None and not record.cached]
+    for at in range(0, len(rows), _BATCH):
+        connection.execute(sa.insert(routing_outcomes), rows[at : at + _BATCH])
+
+
+def touch(connection: sa.Connection, tenant: str, call_id: str) -> bool:
+    """Note that something new is known about an answer; tell whether a learned policy decided its call."""
+    own = sa.update(routing_outcomes).where(_T.call_id == call_id, _T.tenant == tenant)
+    return connection.execute(own.values(touched=_T.touched + 1)).rowcount > 0
+
+
+def put_score(connection: sa.Connection, key: dict[str, Any], row: dict[str, Any]) -> None:
+    """Keep a score in place of the one before."""
+    insert = insert_into(connection, routing_scores).values(**key, **row)
+    connection.execute(insert.on_conflict_do_update(index_elements=["call_id", "scorer"], set_=row))
+
+
+def forget_outcomes(connection: sa.Connection, call_ids: Any) -> None:
+    """Delete outcomes and scores of these calls: a selection of ids, or a list."""
+    hold(connection, _SEQUENCE)  # rewards are kept row by row, in another order
+    connection.execute(sa.delete(routing_scores).where(_S.call_id.in_(call_ids)))
+    connection.execute(sa.delete(routing_outcomes).where(_T.call_id.in_(call_ids)))
+
+
+def _row(record: CallFinished) -> dict[str, Any]:
+    trace = record.routing
+    assert trace is not None
+    return {
+        "call_id": record.id,
+        "tenant": record.tenant,
+        "key_id": record.key_id,
+        "user_id": record.user,
+        "session_id": record.session,
+        "prompt_hash": record.prompt_hash,
+        "started_us": record.started_us,
+        "task": record.task,
+        "model": record.model or trace.chosen,
+        "outcome": _ending(record),
+        "cost_micros": record.cost_micros,
+        "latency_us": max(0, record.ended_us - record.started_us),
+        "snapshot": trace.snapshot,
+        "trunk": trace.trunk,
+        "phi": trace.phi,
+        "candidates": msgspec.to_builtins(trace.candidates),
+        "decided_by": trace.decided_by,
+        "explored": trace.explored,
+    }
+
+
+def _ending(record: CallFinished) -> Ending:
+    """Tell a failure of the model or its provider from a call that could not be served as it was."""
+    if record.outcome != "error":
+        return record.outcome
+    upstream = (record.error_code or "").startswith(("upstream_", "no_endpoint"))
+    return "failed" if upstream or record.status >= 500 else "error"
+
+
+def _outcome(row: AnyRow) -> Outcome:
+    values = dict(row._mapping)
+    return Outcome(
+        **values
+        | {
+            "candidates": msgspec.convert(values["candidates"], tuple[RoutedCandidate, ...]),
+            "phi": bytes(values["phi"]),
+        }
+    )
+
+
+def _number(connection: sa.Connection) -> int:
+    held = connection.execute(sa.select(deployment.c.value).where(deployment.c.name == _SEQUENCE)).scalar_one()
+    return int(held or 0)
+
+
+def _said(connection: sa.Connection, call_ids: Sequence[str]) -> dict[str, float]:
+    query = sa.select(feedback.c.call_id, feedback.c.value)
+    query = query.join(routing_outcomes, sa.and_(_T.call_id == feedback.c.call_id, _T.tenant == feedback.c.tenant))
+    return {row[0]: row[1] for row in connection.execute(query.where(feedback.c.call_id.in_(call_ids)))}
+
+
+def _scores(connection: sa.Connection, call_ids: Sequence[str]) -> dict[str, dict[str, float]]:
+    query = sa.select(_S.call_id, _S.scorer, _S.value).where(_S.call_id.in_(call_ids), _S.value.is_not(None))
+    found: dict[str, dict[str, float]] = {}
+    for call_id, scorer, value in connection.execute(query):
+        found.setdefault(call_id, {})[scorer] = value
+    return found
+
+
+def _repeated(connection: sa.Connection, rows: Sequence[AnyRow], retry_us: int) -> set[str]:
+    """Give the calls whose prompt the same user, or the same session, sent again within `retry_us`."""
+    if not rows:
+        return set()
+    again = calls.alias("again")
+    slots = {slot for row in rows for slot in range(slot_of(row.started_us), slot_of(row.started_us + retry_us) + 1)}
+    found: set[str] = set()
+    for who in ("user_id", "session_id"):
+        ids = [row.call_id for row in rows if getattr(row, who)]
+        same = sa.and_(
+            again.c.tenant == _T.tenant,
+            again.c.slot.in_(slots),
+            again.c[who] == _T[who],
+            again.c.prompt_hash == _T.prompt_hash,
+            again.c.started_us > _T.started_us,
+            again.c.started_us <= _T.started_us + retry_us,
+            again.c.id != _T.call_id,
+        )
+        query = sa.select(_T.call_id).distinct().join_from(routing_outcomes, again, same).where(_T.call_id.in_(ids))
+        found |= set(connection.execute(query).scalars())
+    return found
