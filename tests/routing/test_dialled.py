@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from meliora.errors import InvalidRequest
 from meliora.gateway.state import KeyState
-from meliora.routing.dialled import Dialled, check, dialled, pace
+from meliora.routing.dialled import Dialled, checked, dialled, pace
 from meliora.settings.routing import Dial
 
 HOUR = 3_600_000_000
@@ -24,13 +24,13 @@ def test_the_request_comes_before_the_key_and_the_key_before_the_settings():
     assert dialled(None, None, key(quality_floor=0.95), settings) == Dialled(0.95, None, "key")
     assert dialled(None, None, key(willingness_to_pay=0.1), settings) == Dialled(None, 0.1, "key")
     assert dialled(b" 0.99", None, key(quality_floor=0.95), settings) == Dialled(0.99, None, "request")
+    assert dialled(b"0.9", b"0.01", None, settings) == Dialled(0.9, 0.01, "request"), "hold this, but not at any price"
     assert dialled(None, b"0", key(quality_floor=0.95), settings) == Dialled(None, 0.0, "request")
 
 
 @pytest.mark.parametrize(
     ("floor", "pay", "message"),
     [
-        (b"0.98", b"0.01", "contradict"),
         (b"0", None, "above 0, at most 1"),
         (b"1.01", None, "above 0, at most 1"),
         (b"nan", None, "above 0, at most 1"),
@@ -54,6 +54,7 @@ def test_requests_may_be_kept_from_naming_their_own():
 
 def test_a_dial_says_what_it_is():
     assert str(Dialled(0.98)) == "floor:0.98"
+    assert str(Dialled(0.9, 0.05)) == "floor:0.9;pay:0.05"
     assert str(Dialled(None, 0.05, pace=0.4)) == "pay:0.05;pace:0.40"
 
 
@@ -79,7 +80,6 @@ def test_pace_is_a_share_and_never_rises_with_spending(spent: int, now: int, lea
 
 
 def test_a_dial_of_a_body_is_checked_as_one_of_a_header():
-    check(0.5, None)
-    check(None, 0.0)
-    with pytest.raises(InvalidRequest, match="contradict"):
-        check(0.5, 0.5)
+    assert checked(0.5, 0.0) == Dialled(0.5, 0.0, "request")
+    with pytest.raises(InvalidRequest, match="at most 1"):
+        checked(1.5, None)

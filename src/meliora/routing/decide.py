@@ -1,4 +1,4 @@
-"""The model for one call: rules first, then the tier, within what each model can do and what the key may use.
+"""The model for one call: rules first, then a learned policy or the tier, within what each model can do and the key may use.
 
 Refuses to choose silently: every decision says why, and every refusal says of each candidate why not.
 """
@@ -6,17 +6,26 @@ Refuses to choose silently: every decision says why, and every refusal says of e
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from meliora.errors import InvalidRequest, MelioraError, ModelForbidden, NoEndpoint, UnknownModel
 from meliora.gateway.state import RuleState
 from meliora.routing.classify import Classification, classify
+from meliora.routing.constraints import affordable, estimated_cost, forbidden, only_embeddings, unable
+from meliora.routing.dialled import dialled
 from meliora.routing.pool import Candidate, Catalogue
 from meliora.routing.rules import RuleSet
+from meliora.routing.wanted import Asked, Decision, Wanted
 from meliora.settings.models import Settings
+from meliora.telemetry.records import RoutedCandidate
+
+if TYPE_CHECKING:
+    from meliora.routing.choose import Learned
+
+__all__ = ["TIERS", "Decision", "Wanted", "able", "decide"]
 
 TIERS = ("fast", "balanced", "deep", "code")
 _UP = {
@@ -31,64 +40,30 @@ _ALIASES = 5
 """Aliases of aliases that are followed."""
 _UNREAD = Classification("balanced", 0.5, 0.5, "", "chat")
 """Stands for a prompt that was not looked at."""
-_GUESSED_INPUT, _GUESSED_OUTPUT = 500, 500
-"""Tokens that costs are compared for where they are not known; only the ratio matters."""
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """What a call asks for, as far as the choice of a model is concerned."""
-
-    tenant: str
-    model: str
-    """A model, an alias, `auto`, `auto:TIER`, or `PROVIDER/MODEL`."""
-    text: str = ""
-    """System prompt and last user message."""
-    needs: frozenset[str] = frozenset()
-    """Capabilities: `tools`, `vision`, `json_schema`, `audio`, `embeddings`, `reasoning`."""
-    input_tokens: int | None = None
-    """Estimate over the whole conversation."""
-    max_output: int | None = None
-    regions: tuple[str, ...] | None = None
-    """Regions the key is confined to."""
-    allowed: tuple[str, ...] | None = None
-    """Names or globs of the models the key may use."""
-    prefer_quality: bool = False
-    prefer_speed: bool = False
-
-
-class Decision(msgspec.Struct, frozen=True):
-    """The model to call, why, and what comes after it."""
-
-    model: str
-    tier: str | None
-    reason: str
-    """`asked`, `alias:NAME`, `rule:ID`, `tier:NAME`, `classifier:TIER` or `default:TIER`; then, each after a semicolon, what
-    changed it: `up:TIER` (none of the tier fits), `fallback:MODEL` (that model is out of service), `emergency`."""
-    rule_id: str | None
-    confidence: float
-    task: str
-    complexity: float
-    chain: tuple[str, ...] = ()
-    """Models to go on with, in this order, when this one fails."""
-    rejected: tuple[tuple[str, str], ...] = ()
-    """Models that were considered, and why not."""
-    observed: str | None = None
-    """With `mode = observe`: the model that would have been chosen."""
-
-
-def decide(wanted: Wanted, catalogue: Catalogue, rules: RuleSet, settings: Settings) -> Decision:
+def decide(
+    wanted: Wanted, catalogue: Catalogue, rules: RuleSet, settings: Settings, learned: Learned | None = None
+) -> Decision:
     """Choose the model for a call.
 
-    `auto` and `auto:TIER`: the first matching rule names a model or a tier; else the tier that was asked for; else the classifier's.
-    Of the tier's models that can serve the call (capabilities, context window, regions, allowed models) the one of the highest
-    priority is taken, then the cheapest by estimate, an unknown price last, then the healthier, then by name. Where none fits, the
-    next tier up is tried (fast, balanced, deep; code, deep). If the chosen model is out of service, its fallbacks come next, then
-    the others of its tier, at 0.8 of the confidence; then any model that fits, at 0.5, as an `emergency`.
+    `auto` and `auto:TIER`: the first matching rule names a model or a tier; else the tier that was asked for; else, with a learned
+    policy, all models that it knows or that have a tier; else the classifier's tier.
+    Among the models that can serve the call (capabilities, context window, regions, allowed models, what is left of the budget)
+    a learned policy, where there is one that knows any of them, takes the one of the greatest predicted quality less cost at the
+    dial, the cheaper of equals; now and then another one, to learn. The chain follows its order. It is not asked where quality or
+    speed is preferred by name: that is the classifier's business.
+    Without one, of the tier's models the one of the highest priority is taken, then the cheapest by estimate, an unknown price
+    last, then the healthier, then by name. Where none fits, the next tier up is tried (fast, balanced, deep; code, deep). If the
+    chosen model is out of service, its fallbacks come next, then the others of its tier, at 0.8 of the confidence; then any model
+    that fits, at 0.5, as an `emergency`.
     A model asked for by name is taken if the key may use it; only rules for all calls may replace it. Its capabilities and context
     window are left to its provider to judge, but they do hold for its fallbacks. It is never replaced in an emergency.
-    With `mode = observe` a model asked for by name stands, without a chain, and `observed` says what `auto` would have chosen.
+    With `mode = observe` a model asked for by name stands, without a chain, and `observed` says what `auto` would have chosen; a
+    learned policy chooses nothing then, nor with `routing.learned = observe`: what it would have chosen stands in `observed`.
 
-    Raises `UnknownModel` (with close names), `ModelForbidden`, `InvalidRequest` (nothing fits) or `NoEndpoint` (all that fits is out).
+    Raises `UnknownModel` (with close names), `ModelForbidden`, `InvalidRequest` (nothing fits, or floor, price and budget
+    contradict each other) or `NoEndpoint` (all that fits is out).
     """
     guess = classify(
         wanted.text,
@@ -96,28 +71,60 @@ def decide(wanted: Wanted, catalogue: Catalogue, rules: RuleSet, settings: Setti
         prefer_speed=wanted.prefer_speed,
         settings=settings.routing,
     )
-    choice = _Choice(wanted, catalogue, rules, guess)
-    name = choice.resolve(wanted.model)
     observe = settings.gateway.mode == "observe"
-    if name != "auto" and not name.startswith("auto:"):
-        return choice.named(name, observe)
-    decision = choice.auto(name)
-    return msgspec.structs.replace(decision, observed=decision.model) if observe else decision
+    if settings.routing.learned == "off" or wanted.prefer_quality or wanted.prefer_speed:
+        learned = None
+    watching = observe or settings.routing.learned == "observe"
+    choice = _Choice(wanted, catalogue, rules, guess, settings, None if watching else learned)
+    name = choice.resolve(wanted.model)
+    is_auto = name == "auto" or name.startswith("auto:")
+    decision = choice.auto(name) if is_auto else choice.named(name, observe)
+    if not observe and (learned is None or not watching or not is_auto):
+        return decision
+    quiet = msgspec.structs.replace(wanted, explore=False)
+    shadow = _Choice(quiet, catalogue, rules, guess, settings, learned)
+    return _observed(decision, shadow.would_choose(name if is_auto else "auto"))
+
+
+def _observed(decision: Decision, other: Decision | None) -> Decision:
+    """Say beside a decision what would have been chosen; None: nothing could have been."""
+    if other is None:
+        return decision
+    trace = other.routing
+    if trace is not None:
+        # What was taken was certain, and nothing else could have been.
+        taken = tuple(
+            msgspec.structs.replace(one, served=float(one.model == decision.model)) for one in trace.candidates
+        )
+        if all(one.model != decision.model for one in taken):
+            taken = (*taken, RoutedCandidate(decision.model, 0.0, 1.0, None, None))
+        trace = msgspec.structs.replace(trace, candidates=taken, decided_by="observe")
+    return msgspec.structs.replace(decision, observed=other.model, routing=trace, foreseen=other.foreseen)
 
 
 def able(wanted: Wanted, catalogue: Catalogue) -> tuple[tuple[Candidate, ...], tuple[tuple[str, str], ...]]:
     """Give the models that can serve a call and are in service, in the order of one tier; and of each other one why not."""
-    choice = _Choice(wanted, catalogue, RuleSet(), _UNREAD)
+    choice = _Choice(wanted, catalogue, RuleSet(), _UNREAD, Settings(), None)
     return choice.able()
 
 
 class _Choice:
     """One decision while it is taken."""
 
-    __slots__ = ("_catalogue", "_guess", "_rejected", "_rules", "_wanted")
+    __slots__ = ("_catalogue", "_guess", "_learned", "_rejected", "_rules", "_settings", "_wanted")
 
-    def __init__(self, wanted: Wanted, catalogue: Catalogue, rules: RuleSet, guess: Classification) -> None:
+    def __init__(
+        self,
+        wanted: Wanted,
+        catalogue: Catalogue,
+        rules: RuleSet,
+        guess: Classification,
+        settings: Settings,
+        learned: Learned | None,
+    ) -> None:
         self._wanted = wanted
+        self._settings = settings
+        self._learned = learned
         self._catalogue = catalogue
         self._rules = rules
         self._guess = guess
@@ -152,12 +159,12 @@ class _Choice:
         asked = self._catalogue.find(name)
         if asked is None:
             raise self._unknown(name)
-        why = self._forbidden(asked, wanted.model)
+        why = forbidden(asked, wanted, wanted.model)
         if why:
             raise ModelForbidden(f"This key cannot use the model {wanted.model!r}: {why}.", field="model")
         reason = "asked" if name == wanted.model else f"alias:{wanted.model}"
         if observe:
-            return self._decision(asked, reason, 1.0, (), observed=self._would_choose())
+            return self._decision(asked, reason, 1.0, ())
         rule = self._rules.match(wanted.tenant, wanted.text, "named")
         if rule is not None and (ruled := self._by_rule(rule)) is not None:
             return ruled
@@ -169,7 +176,7 @@ class _Choice:
         return self._decision(asked, reason, 1.0, chain)
 
     def auto(self, name: str) -> Decision:
-        """Choose by rule, by the tier asked for, or by the classifier."""
+        """Choose by rule, within the tier asked for, by the learned policy over all of them, or by the classifier."""
         wanted = self._wanted
         asked_tier = name[5:]
         if asked_tier and asked_tier not in TIERS:
@@ -183,6 +190,12 @@ class _Choice:
             return ruled
         if asked_tier:
             return self._by_tier(asked_tier, f"tier:{asked_tier}", 1.0)
+        if self._learned is not None:
+            known = self._learned.known
+            scope = [m for m in self._catalogue.all() if m.name in known or m.tier is not None]
+            decided = self._by_policy(scope, [m for m in scope if self._fits(m)], "", None)
+            if decided is not None:
+                return decided
         return self._by_tier(self._guess.tier, self._guess.reason, self._guess.confidence)
 
     def _by_rule(self, rule: RuleState) -> Decision | None:
@@ -202,12 +215,57 @@ class _Choice:
 
     def _by_tier(self, tier: str, reason: str, confidence: float, rule: RuleState | None = None) -> Decision:
         for step, level in enumerate(_UP[tier]):
-            fitting = self._ranked(m for m in self._catalogue.in_tier(level) if self._fits(m))
-            if fitting:
-                first = fitting[0]
-                order = (first, *self._fallbacks(first), *fitting[1:])
-                return self._settle(first, order, f"{reason};up:{level}" if step else reason, confidence, rule)
+            scope = self._catalogue.in_tier(level)
+            fitting = self._ranked(m for m in scope if self._fits(m))
+            if not fitting:
+                continue
+            said = f"{reason};up:{level}" if step else reason
+            decided = self._by_policy(scope, fitting, f"{said};", rule)
+            if decided is not None:
+                return decided
+            fitting, dear = affordable(fitting, self._wanted)
+            self._rejected.update(dear)
+            first = fitting[0]
+            order = (first, *self._fallbacks(first), *fitting[1:])
+            return self._settle(first, order, said, confidence, rule)
         return self._emergency(reason, rule)
+
+    def _by_policy(
+        self, scope: Sequence[Candidate], fitting: Sequence[Candidate], before: str, rule: RuleState | None
+    ) -> Decision | None:
+        """Let the learned policy choose among those that fit and are in service; None where it knows none of them."""
+        learned = self._learned
+        if learned is None:
+            return None
+        able = [model for model in fitting if self._catalogue.health(model.name) > 0.0]
+        able, dear = affordable(able, self._wanted)
+        names = {model.name for model in able}
+        others = [model.name for model in scope if model.name not in names and not only_embeddings(model)]
+        weighed = learned.weigh(self._asked(tuple(dear)), able, others) if able else None
+        if weighed is None:
+            return None
+        self._rejected.update(dear)
+        for model in fitting:
+            if model.name not in names:
+                self._rejected.setdefault(model.name, "out of service")
+        by_name = {model.name: model for model in able}
+        chosen, *rest = (by_name[name] for name in weighed.order)
+        trace = weighed.trace
+        reason = f"{before}policy:{trace.snapshot}{';explored' if trace.explored else ''}"
+        likely = next(one.served for one in trace.candidates if one.model == chosen.name)
+        decided = self._decision(chosen, reason, likely, (*rest, *self._fallbacks(chosen)), rule)
+        return msgspec.structs.replace(decided, routing=trace, foreseen=weighed.foreseen, relay=weighed.relay)
+
+    def _asked(self, dear: tuple[str, ...]) -> Asked:
+        wanted, settings = self._wanted, self._settings.routing
+        relay = settings.cascade
+        return Asked(
+            wanted,
+            self._guess.task,
+            wanted.dial or dialled(None, None, None, settings.dial),
+            dear,
+            relay.enabled and wanted.whole and (relay.tools or "tools" not in wanted.needs),
+        )
 
     def _settle(
         self, first: Candidate, order: tuple[Candidate, ...], reason: str, confidence: float, rule: RuleState | None
@@ -233,47 +291,18 @@ class _Choice:
             self._rejected[model.name] = "out of service"
         raise self._nothing(bool(fitting))
 
-    def _would_choose(self) -> str | None:
-        """Say what `auto` would have chosen; None where it would have refused."""
+    def would_choose(self, name: str) -> Decision | None:
+        """Choose by `auto...`; None where it would have refused."""
         try:
-            return self.auto("auto").model
+            return self.auto(name)
         except MelioraError:
             return None
 
     def _fits(self, model: Candidate) -> bool:
-        why = self._forbidden(model) or self._unable(model)
+        why = forbidden(model, self._wanted) or unable(model, self._wanted)
         if why:
             self._rejected[model.name] = why
         return not why
-
-    def _forbidden(self, model: Candidate, asked: str | None = None) -> str:
-        """Say why the key may not use a model; an alias that the key may use covers what it stands for."""
-        allowed, regions = self._wanted.allowed, self._wanted.regions
-        if allowed is not None and not any(
-            name is not None and fnmatchcase(name, glob) for glob in allowed for name in (model.name, asked)
-        ):
-            return "not among the key's models"
-        if regions is not None and model.regions.isdisjoint(regions):
-            return f"not served in {' or '.join(regions) or 'any region of the key'}"
-        return ""
-
-    def _unable(self, model: Candidate) -> str:
-        """Say why a model cannot serve the call."""
-        wanted, can = self._wanted, model.capabilities
-        if can is None:
-            if "embeddings" in wanted.needs:
-                return "does not declare embeddings"
-        else:
-            missing = wanted.needs - can
-            if missing:
-                return f"cannot do {', '.join(sorted(missing))}"
-            if can == _ONLY_EMBEDDINGS and "embeddings" not in wanted.needs:
-                return "does only embeddings"
-        if model.context_window is not None:
-            tokens = (wanted.input_tokens or 0) + (wanted.max_output or 0)
-            if tokens > model.context_window:
-                return f"takes {model.context_window} tokens, and the call needs about {tokens}"
-        return ""
 
     def _fallbacks(self, model: Candidate) -> tuple[Candidate, ...]:
         found = (self._catalogue.find(self.resolve(name)) for name in model.fallbacks)
@@ -284,14 +313,10 @@ class _Choice:
         found = tuple(models)
         if len(found) < 2:
             return found
-        tokens_in = self._wanted.input_tokens or _GUESSED_INPUT
-        tokens_out = self._wanted.max_output or _GUESSED_OUTPUT
 
         def rank(model: Candidate) -> tuple[int, float, float, str]:
-            price_in, price_out = model.input_price, model.output_price
-            cost = float("inf")
-            if price_in is not None and price_out is not None:
-                cost = price_in * tokens_in + price_out * tokens_out
+            cost = estimated_cost(model, self._wanted)
+            cost = float("inf") if cost is None else cost
             return (-model.priority, cost, -self._catalogue.health(model.name), model.name)
 
         return tuple(sorted(found, key=rank))
@@ -306,7 +331,6 @@ class _Choice:
         confidence: float,
         chain: Iterable[Candidate],
         rule: RuleState | None = None,
-        observed: str | None = None,
     ) -> Decision:
         names = dict.fromkeys(other.name for other in chain)
         names.pop(model.name, None)
@@ -321,11 +345,10 @@ class _Choice:
             guess.complexity,
             tuple(names)[:_CHAIN],
             tuple(self._rejected.items()),
-            observed,
         )
 
     def _unknown(self, name: str) -> UnknownModel:
-        usable = [m.name for m in self._catalogue.all() if not self._forbidden(m)][:500]
+        usable = [m.name for m in self._catalogue.all() if not forbidden(m, self._wanted)][:500]
         close = difflib.get_close_matches(name[:100], usable, n=3)
         hint = f"Did you mean {' or '.join(close)}?" if close else "GET /v1/models lists what there is."
         return UnknownModel(f"There is no model {name[:100]!r}.", hint=hint, field="model")
@@ -340,6 +363,3 @@ class _Choice:
         if all(why.startswith("not among") for why in self._rejected.values()):
             return ModelForbidden(f"None of the models to choose from is open to this key: {listed}.", field="model")
         return InvalidRequest(f"No model can serve this call: {listed}.", field="model")
-
-
-_ONLY_EMBEDDINGS = frozenset({"embeddings"})

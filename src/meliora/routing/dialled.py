@@ -1,6 +1,6 @@
 """What quality may cost in one call: by its request, its key or the settings, slowed where a day's budget is spent too fast.
 
-Refuses a dial that says two things at once. Knows nothing of models or prices.
+Refuses values out of range. Knows nothing of models or prices.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PAY_HEADER = b"x-meliora-willingness-to-pay"
 
 
 class Dialled(msgspec.Struct, frozen=True):
-    """One of two ways to weigh quality against cost, and who said so."""
+    """How quality is weighed against cost, and who said so. Of both, the floor decides and the price is the most that is paid."""
 
     quality_floor: float | None = None
     """Share of the reference model's quality to hold."""
@@ -30,35 +30,35 @@ class Dialled(msgspec.Struct, frozen=True):
     """What is left of the willingness to pay, as a share; see `pace`."""
 
     def __str__(self) -> str:
-        said = f"floor:{self.quality_floor:g}" if self.quality_floor is not None else f"pay:{self.willingness_to_pay:g}"
-        return said if self.pace == 1.0 else f"{said};pace:{self.pace:.2f}"
+        said = [f"floor:{self.quality_floor:g}"] if self.quality_floor is not None else []
+        if self.willingness_to_pay is not None:
+            said.append(f"pay:{self.willingness_to_pay:g}")
+        if self.pace < 1.0:
+            said.append(f"pace:{self.pace:.2f}")
+        return ";".join(said)
 
 
 def dialled(floor: bytes | None, pay: bytes | None, key: KeyState | None, dial: Dial) -> Dialled:
-    """Take the request's dial (two headers, at most one of them set), else the key's, else the settings'.
+    """Take the request's dial (headers `x-meliora-quality-floor`, `x-meliora-willingness-to-pay`), else the key's, else the settings'.
 
-    Raises `InvalidRequest` for a value out of range, for both at once, and where requests may not name their own.
+    Raises `InvalidRequest` for a value out of range, and where requests may not name their own.
     """
     if floor is not None or pay is not None:
-        return _asked(floor, pay, dial)
+        if not dial.from_requests:
+            name = (FLOOR_HEADER if floor is not None else PAY_HEADER).decode()
+            raise InvalidRequest(
+                f"The header {name} is not taken here.", hint="`routing.dial.from_requests` allows it.", field=name
+            )
+        return checked(_number(FLOOR_HEADER, floor), _number(PAY_HEADER, pay))
     if key is not None and (key.quality_floor is not None or key.willingness_to_pay is not None):
-        # The key's price says more than its floor: a floor is only another way to come to a price.
-        if key.willingness_to_pay is not None:
-            return Dialled(None, key.willingness_to_pay, "key")
-        return Dialled(key.quality_floor, None, "key")
+        return Dialled(key.quality_floor, key.willingness_to_pay, "key")
     if dial.willingness_to_pay is not None:
         return Dialled(None, dial.willingness_to_pay)
     return Dialled(dial.quality_floor)
 
 
-def check(quality_floor: float | None, willingness_to_pay: float | None) -> None:
-    """Refuse a dial out of range, or one that says two things. Raises `InvalidRequest`."""
-    if quality_floor is not None and willingness_to_pay is not None:
-        raise InvalidRequest(
-            "A quality floor and a willingness to pay contradict each other: each says how much quality may cost.",
-            hint="Send one of them.",
-            field="willingness_to_pay",
-        )
+def checked(quality_floor: float | None, willingness_to_pay: float | None) -> Dialled:
+    """Give a request's dial. Raises `InvalidRequest` where a value is out of range."""
     if quality_floor is not None and not 0 < quality_floor <= 1:
         raise InvalidRequest(
             f"The quality floor is {quality_floor:g}.",
@@ -71,6 +71,7 @@ def check(quality_floor: float | None, willingness_to_pay: float | None) -> None
             hint="It is an amount of US dollars from 0 up.",
             field="willingness_to_pay",
         )
+    return Dialled(quality_floor, willingness_to_pay, "request")
 
 
 def pace(spent_micros: int, budget_micros: int, now_us: int, least: float) -> float:
@@ -85,17 +86,6 @@ def pace(spent_micros: int, budget_micros: int, now_us: int, least: float) -> fl
     money = max(0.0, 1 - spent_micros / budget_micros)
     time = 1 - now_us % _DAY_US / _DAY_US
     return max(least, min(1.0, money / time))
-
-
-def _asked(floor: bytes | None, pay: bytes | None, dial: Dial) -> Dialled:
-    if not dial.from_requests:
-        name = (FLOOR_HEADER if floor is not None else PAY_HEADER).decode()
-        raise InvalidRequest(
-            f"The header {name} is not taken here.", hint="`routing.dial.from_requests` allows it.", field=name
-        )
-    asked = Dialled(_number(FLOOR_HEADER, floor), _number(PAY_HEADER, pay), "request")
-    check(asked.quality_floor, asked.willingness_to_pay)
-    return asked
 
 
 def _number(header: bytes, value: bytes | None) -> float | None:

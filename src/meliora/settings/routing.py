@@ -37,14 +37,26 @@ class Exploration(Section):
     """How far a learned policy may depart from what looks best in order to learn. Off while learning is off."""
 
     enabled: bool = Field(default=True, description="Explore at all; keys opt out by `explore = false`.")
-    floor: Share = Field(default=0.01, description="Least probability of every model that may be explored.")
-    cap: Share = Field(default=0.9, description="Greatest probability of any one model while exploring.")
+    floor: Share = Field(default=0.002, description="Least probability of every model that may be explored.")
+    cap: float = Field(
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="Greatest share of calls that goes to others than the model that looks best; `learning.exploration` bounds it too.",
+    )
+    caution: float = Field(
+        default=0,
+        ge=0,
+        description="Standard errors by which a model has to look better than the reference before it is preferred to it.",
+    )
     never: list[Name] = Field(default=[], description="Models that are never chosen in order to learn: names or globs.")
 
     @model_validator(mode="after")
     def _leaves_room(self) -> Exploration:
         if self.floor > self.cap:
-            raise ValueError("floor is a model's least probability and cannot be above cap, its greatest")
+            raise ValueError(
+                "floor is the least probability of one model and cannot be above cap, which is for all of them"
+            )
         return self
 
 
@@ -72,6 +84,9 @@ class Cascade(Section):
         default=4,
         ge=1,
         description="How many ways there are to be wrong: the more, the more two models that agree are to be believed.",
+    )
+    correlation: Share = Field(
+        default=0.5, description="How far models are right and wrong on the same prompts: 0 not at all, 1 always."
     )
 
     @model_validator(mode="after")

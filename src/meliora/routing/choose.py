@@ -1,0 +1,238 @@
+"""A learned policy at one decision: whom it takes among those that can serve the call, how likely each was, and what it foresaw.
+
+Brings numpy in, so it is imported only where there is a policy. Refuses what a request asks for and cannot have: a floor that its
+own price or its budget does not reach.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from meliora.errors import InvalidRequest
+from meliora.routing.learned.cascade import Beliefs, plan
+from meliora.routing.learned.dial import Choice, Dial, choose
+from meliora.routing.learned.explore import OFF, Exploration
+from meliora.routing.learned.features import Context
+from meliora.routing.learned.policy import Policy, Prediction
+from meliora.routing.pool import Candidate
+from meliora.routing.wanted import Asked, Foreseen, Relay
+from meliora.settings.models import Settings
+from meliora.telemetry.records import RoutedCandidate, RoutingTrace
+
+
+class Weighed(msgspec.Struct, frozen=True):
+    """A policy's word on one call."""
+
+    order: tuple[str, ...]
+    """The chosen model, then the others as the policy would have them, then those that it does not know."""
+    trace: RoutingTrace
+    foreseen: tuple[Foreseen, ...] = ()
+    relay: Relay | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A policy with the settings that it serves by."""
+
+    policy: Policy
+    known: frozenset[str]
+    exploration: Exploration
+    never: tuple[str, ...]
+    """Names or globs of models that are never taken in order to learn."""
+    beliefs: Beliefs
+
+    def weigh(self, asked: Asked, able: Sequence[Candidate], others: Sequence[str]) -> Weighed | None:
+        """Choose among `able`, the candidates that can serve this call; None where the policy knows none of them.
+
+        `others` are models that it could have taken but for this call's constraints: intended propensities are over these too.
+        Candidates that the policy does not know are taken only to learn of them, each as often as the floor says. Raises
+        `InvalidRequest` where the request's floor cannot be held at the request's price.
+        """
+        names = [one.name for one in able]
+        if self.known.isdisjoint(names):
+            return None
+        wanted = asked.wanted
+        context = Context(asked.task, wanted.hour, wanted.input_tokens or 0, wanted.needs)
+        prediction = self.policy.predict(wanted.text, context)
+        pay = self._pay(asked, prediction)
+        if asked.dear:
+            self._affordable(asked, prediction, names)
+        rule = self.exploration if wanted.explore else OFF
+        served, choice = self._drawn(prediction, names, pay, rule, asked)
+        intended = served
+        if others:
+            intended, _ = self._drawn(prediction, [*names, *others], pay, rule, asked)
+        chosen, explored = self._settled(served, choice, wanted.uniform)
+        return self._told(asked, prediction, pay, (names, others), (intended, served), (chosen, explored))
+
+    def _pay(self, asked: Asked, prediction: Prediction) -> float:
+        """Give the US$ to pay for quality 1 in place of 0, what the day's pace leaves of it."""
+        dial, curve = asked.dial, prediction.curve
+        floor, most = dial.quality_floor, dial.willingness_to_pay
+        if dial.source == "request" and floor is not None and most is not None:
+            within = curve.quality[curve.pay <= most]
+            reached = float(within.max()) if len(within) else 0.0
+            if reached < floor <= float(curve.quality.max()):
+                needed = float(curve.pay[np.flatnonzero(curve.quality >= floor)[0]])
+                raise InvalidRequest(
+                    f"The quality floor {floor:g} and the willingness to pay {most:g} contradict each other: {floor:g} of the"
+                    f" quality of {self.policy.reference} takes a willingness to pay of {needed:.3g}.",
+                    hint=f"Pay that, or ask for {reached:.2f}." if reached > 0 else "Pay that.",
+                    field="willingness_to_pay",
+                )
+        return Dial(floor, most).pay(curve) * dial.pace
+
+    def _affordable(self, asked: Asked, prediction: Prediction, names: Sequence[str]) -> None:
+        """Refuse a floor that the request named and that no model within the budget is likely to hold."""
+        floor = asked.dial.quality_floor
+        if asked.dial.source != "request" or floor is None:
+            return
+        needed = floor * float(prediction.quality[prediction.reference])
+        high = zip(self.policy.models, prediction.high.tolist(), strict=True)
+        if max((top for name, top in high if name in names), default=0.0) < needed:
+            raise InvalidRequest(
+                f"The quality floor {floor:g} and what is left of the key's budget contradict each other: "
+                f"{', '.join(asked.dear)} would cost more than is left, and no other model comes near.",
+                hint="Ask for less, or wait for the budget's next period.",
+                field="quality_floor",
+            )
+
+    def _drawn(
+        self, prediction: Prediction, names: Sequence[str], pay: float, rule: Exploration, asked: Asked
+    ) -> tuple[dict[str, float], Choice]:
+        """Give each model's probability, and the policy's choice among those that it knows."""
+        unknown = [name for name in names if name not in self.known and not self._closed(name)] if rule.cap else []
+        each = min(rule.floor, rule.cap / len(unknown)) if unknown else 0.0
+        rest = 1.0 - each * len(unknown)
+        # The unknown ones have the upper end of the interval; what is drawn below it is stretched to the whole again.
+        uniform = min(asked.wanted.uniform / rest, 1.0 - 2**-53)
+        offsets = self._offsets(asked.wanted.offsets)
+        dial = Dial(willingness_to_pay=pay)
+        choice = choose(prediction, names, dial, rule, uniform, offsets)
+        if rule.cap and self.never:
+            best = choose(prediction, names, dial, Exploration(0.0, 0.0, rule.caution), 0.0, offsets).index
+            left = [name for name in names if name == prediction.models[best] or not self._closed(name)]
+            if len(left) < len(names):
+                choice = choose(prediction, left, dial, rule, uniform, offsets)
+        probabilities = choice.probabilities.tolist()
+        found = dict.fromkeys(unknown, each)
+        for name, probability in zip(prediction.models, probabilities, strict=True):
+            found[name] = probability * rest
+        return found, choice
+
+    def _settled(self, served: Mapping[str, float], choice: Choice, uniform: float) -> tuple[str, bool]:
+        """Give the model that is taken, and whether that is to learn."""
+        unknown = [name for name in served if name not in self.known]
+        rest = 1.0 - sum(served[name] for name in unknown)
+        if unknown and uniform >= rest:
+            return unknown[min(len(unknown) - 1, int((uniform - rest) / served[unknown[0]]))], True
+        return self.policy.models[choice.index], choice.explored
+
+    def _told(
+        self,
+        asked: Asked,
+        prediction: Prediction,
+        pay: float,
+        names: tuple[Sequence[str], Sequence[str]],
+        chances: tuple[Mapping[str, float], Mapping[str, float]],
+        taken: tuple[str, bool],
+    ) -> Weighed:
+        able, others = names
+        intended, served = chances
+        chosen, explored = taken
+        index = {name: place for place, name in enumerate(prediction.models)}
+        quality, cost = prediction.quality.tolist(), prediction.cost.tolist()
+        candidates, worth = [], {}
+        for name in (*able, *others):
+            at = index.get(name)
+            spent = None if at is None or math.isnan(cost[at]) else cost[at]
+            good = None if at is None else quality[at]
+            likely = served.get(name, 0.0)
+            candidates.append(
+                RoutedCandidate(
+                    name,
+                    _short(intended.get(name, 0.0)),
+                    _short(likely),
+                    None if good is None else round(good, 4),
+                    None if spent is None else max(1, round(spent * 1e6)),
+                )
+            )
+            worth[name] = _worth(good, spent, pay)
+        order = (chosen, *sorted((name for name in able if name != chosen), key=lambda name: -worth[name]))
+        trace = RoutingTrace(
+            snapshot=self.policy.number,
+            trunk=self.policy.trunk,
+            phi=prediction.phi.astype("<f2").tobytes(),
+            candidates=tuple(candidates),
+            chosen=chosen,
+            explored=explored,
+            dial=str(asked.dial),
+        )
+        foreseen = tuple(self._foreseen(one, prediction) for one in candidates) if asked.wanted.explain else ()
+        relay = None
+        if asked.cascade and not explored and pay > 0:
+            made = plan(quality, cost, [index[name] for name in able if name in index], 1 / pay, self.beliefs)
+            if made is not None:
+                relay = Relay(*(prediction.models[at] for at in (made.first, made.second, made.strong)))
+        return Weighed(order, trace, foreseen, relay)
+
+    def _foreseen(self, one: RoutedCandidate, prediction: Prediction) -> Foreseen:
+        if one.model not in self.known:
+            return Foreseen(one.model, None, None, None, None, one.served)
+        at = prediction.models.index(one.model)
+        quality, low, high, cost = (
+            float(part[at]) for part in (prediction.quality, prediction.low, prediction.high, prediction.cost)
+        )
+        return Foreseen(one.model, quality, low, high, None if math.isnan(cost) else cost, one.served)
+
+    def _offsets(self, offsets: Mapping[str, float] | None) -> NDArray[np.float64] | None:
+        if not offsets:
+            return None
+        return np.array([offsets.get(name, 0.0) for name in self.policy.models])
+
+    def _closed(self, name: str) -> bool:
+        return any(fnmatchcase(name, glob) for glob in self.never)
+
+
+def learned(policy: Policy, settings: Settings, candidates: Collection[Candidate]) -> Learned:
+    """Give a policy at today's prices, with the settings that it serves by.
+
+    Exploration is off while learning is off; its cap is the lesser of `routing.exploration.cap` and `learning.exploration`.
+    """
+    routing = settings.routing
+    wished = routing.exploration
+    cap = min(wished.cap, settings.learning.exploration)
+    rule = Exploration(0.0, 0.0, wished.caution)
+    if wished.enabled and settings.learning.enabled and cap > 0:
+        rule = Exploration(min(wished.floor, cap), cap, wished.caution)
+    priced = policy.repriced({one.name: _blended(one) for one in candidates if one.name in policy.models})
+    beliefs = Beliefs(routing.cascade.alternatives, routing.cascade.correlation)
+    return Learned(priced, frozenset(policy.models), rule, tuple(wished.never), beliefs)
+
+
+def _blended(model: Candidate) -> float | None:
+    """Give US$ per million tokens, three of input to one of output; None where a price is unknown."""
+    if model.input_price is None or model.output_price is None:
+        return None
+    return (3 * model.input_price + model.output_price) / 4
+
+
+def _worth(quality: float | None, cost: float | None, pay: float) -> float:
+    """Quality less what it costs; what is not known comes last."""
+    if quality is None:
+        return -math.inf
+    if cost is None:
+        return -1e9 + quality
+    return quality - cost / pay if pay > 0 else -cost
+
+
+def _short(probability: float) -> float:
+    """Six digits are enough to divide by, and short to write."""
+    return float(f"{probability:.6g}")
