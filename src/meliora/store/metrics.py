@@ -66,6 +66,14 @@ class MetricSummary(msgspec.Struct, frozen=True, kw_only=True):
     """`last` against `first` as a share of `first`; None where that is zero or a half is empty."""
 
 
+class MetricSum(msgspec.Struct, frozen=True):
+    """The observations of one group; `group` None: their context does not say."""
+
+    group: str | None
+    count: int
+    total: float
+
+
 class Metrics:
     """Record and look up measurements."""
 
@@ -128,6 +136,19 @@ class Metrics:
         found = tuple(MetricPoint(**row._mapping) for row in rows[:limit])
         return Page(found, encode(found[-1].recorded_us, found[-1].id) if len(rows) > limit else None)
 
+    def by_context(
+        self, tenant: str, name: str, key: str, *, since_us: int | None = None, until_us: int | None = None
+    ) -> tuple[MetricSum, ...]:
+        """Sum the observations of a metric by a text in their context, the greatest first; at most a thousand groups."""
+        named = _T.context[key].as_string().label("group")
+        where = [_T.tenant == tenant, _T.metric_type == "value", *_within(name, since_us, until_us)]
+        part = sa.select(named, _T.metric_value).where(*where).subquery()
+        total = sa.func.sum(part.c.metric_value)
+        query = sa.select(part.c.group, sa.func.count(), sa.cast(total, sa.Double)).group_by(part.c.group)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(total.desc(), part.c.group).limit(_GROUPS)).all()
+        return tuple(MetricSum(*row) for row in rows)
+
     def analyze(
         self,
         tenant: str,
@@ -148,6 +169,7 @@ class Metrics:
 
 _MOST = 1e14
 _SUMMARISED = 100_000
+_GROUPS = 1000
 _T = performance_metrics.c
 _COLUMNS = [
     *[_T[name] for name in MetricPoint.__struct_fields__ if not name.endswith("_us")],
