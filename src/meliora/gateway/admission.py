@@ -52,6 +52,8 @@ class Admission:
         estimate = Usage(input=max(1, view.input_chars // 4), output=view.max_output_tokens or ASSUMED_OUTPUT)
         tokens = (estimate.input or 0) + (estimate.output or 0)
         admitted = self.limiter.admit(call.key, tokens, self._clock.monotonic())
+        if call.key.budget_day_micros is None and call.key.budget_month_micros is None:
+            return Ticket(admitted, None)
         try:
             reservation = await self._reserve(call, decision, snapshot, estimate)
         except BaseException:
@@ -80,10 +82,8 @@ class Admission:
             if ticket.reservation is not None:
                 self._ledger.settle(ticket.reservation, 0)
 
-    async def _reserve(self, call: Call, decision: Decision, snapshot: Snapshot, estimate: Usage) -> Reservation | None:
+    async def _reserve(self, call: Call, decision: Decision, snapshot: Snapshot, estimate: Usage) -> Reservation:
         key = call.key
-        if key.budget_day_micros is None and key.budget_month_micros is None:
-            return None
         entry = snapshot.catalog.find(decision.model)
         costs = [cost_micros(estimate, endpoint.rates) for endpoint in entry.endpoints] if entry is not None else []
         amount = max((cost for cost in costs if cost is not None), default=0)

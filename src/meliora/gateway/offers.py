@@ -19,14 +19,16 @@ def offers(catalog: Catalog, now: Callable[[], float], health_of: Callable[[Endp
         return candidate(entry) if entry is not None else None
 
     def by_breaker(endpoint: Endpoint) -> float:
-        at = now()
-        return endpoint.breaker.health(at) if endpoint.breaker.available(at) else 0.0
+        return endpoint.breaker.health(now())
 
     of = health_of or by_breaker
 
     def health(name: str) -> float:
         entry = catalog.find(name)
-        return max(map(of, entry.endpoints), default=0.0) if entry is not None else 0.0
+        if entry is None:
+            return 0.0
+        endpoints = entry.endpoints
+        return of(endpoints[0]) if len(endpoints) == 1 else max(map(of, endpoints), default=0.0)
 
     return Pool(map(candidate, catalog.models.values()), catalog.aliases, health, passthrough)
 

@@ -47,6 +47,11 @@ class Replies:
         self._idempotency = Idempotency(settings.idempotency_ttl)
         self._clock = clock
 
+    @staticmethod
+    def concern(call: Call, settings: Gateway) -> bool:
+        """Say whether a kept answer could matter to a call at all: seldom."""
+        return settings.cache.enabled or b"idempotency-key" in call.inbound.headers
+
     async def find(self, call: Call, model: str, tier: str | None, settings: Gateway) -> Reply | Keeping | None:
         """Give a kept answer, or where to keep the one that comes; None where neither applies (the usual case).
 

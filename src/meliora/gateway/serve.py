@@ -97,8 +97,9 @@ class Serving:
 
     def _accept(self, inbound: Inbound) -> Call:
         clock = self._house.means.clock
-        key = self._snapshot.authenticate(inbound.secret(), clock.now_us(), "call")
-        call = self._call = Call(self._house.ids.new(), self._dialect, inbound, key, clock.now_us())
+        now_us = clock.now_us()
+        key = self._snapshot.authenticate(inbound.secret(), now_us, "call")
+        call = self._call = Call(self._house.ids.new(), self._dialect, inbound, key, now_us)
         call.started = clock.monotonic()
         call.span = span_for(inbound.headers.get(b"traceparent"), self._house.randbytes)
         call.body = parse_body(inbound.body, self._snapshot.settings.gateway.limits.json_depth)
@@ -128,7 +129,9 @@ class Serving:
         house, snapshot = self._house, self._snapshot
         decision = call.decision = self._decide(call)
         call.entry = snapshot.catalog.find(decision.model)
-        found = await house.replies.find(call, decision.model, decision.tier, snapshot.settings.gateway)
+        found = None
+        if house.replies.concern(call, snapshot.settings.gateway):
+            found = await house.replies.find(call, decision.model, decision.tier, snapshot.settings.gateway)
         if isinstance(found, Reply):
             await self._replay(call, found)
             return

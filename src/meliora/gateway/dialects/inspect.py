@@ -20,6 +20,26 @@ _IMAGES = frozenset(("image_url", "input_image", "image"))
 _AUDIO = frozenset(("input_audio", "audio"))
 _FILES = frozenset(("file", "input_file", "document", "container_upload"))
 _SYSTEM = ("system", "developer")
+_RARE = frozenset(
+    (
+        "functions",
+        "metadata",
+        "modalities",
+        "output_config",
+        "output_format",
+        "previous_response_id",
+        "reasoning",
+        "reasoning_effort",
+        "response_format",
+        "safety_identifier",
+        "stream_options",
+        "text",
+        "thinking",
+        "tools",
+        "user",
+    )
+)
+"""Fields that say more of a request than its model, its words and its limit."""
 
 
 class RequestView(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,6 +201,15 @@ def _view(dialect: Dialect, body: dict[str, Any], reader: _Reader, turns: int) -
     previous = body.get("previous_response_id")
     kinds = reader.kinds
     text = "\n".join([*reader.system, reader.user]) if reader.system else reader.user
+    if not kinds and _RARE.isdisjoint(body):
+        return RequestView(
+            model=body["model"],
+            stream=body.get("stream") is True,
+            prompt_text=text,
+            input_chars=reader.chars,
+            turns=turns,
+            max_output_tokens=_limit(dialect, body),
+        )
     return RequestView(
         model=body["model"],
         stream=body.get("stream") is True,
