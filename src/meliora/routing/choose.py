@@ -111,12 +111,15 @@ class Learned:
         unknown = [name for name in names if name not in self.known and not self._closed(name)] if rule.cap else []
         each = min(rule.floor, rule.cap / len(unknown)) if unknown else 0.0
         rest = 1.0 - each * len(unknown)
+        if unknown:
+            cap = max(0.0, rule.cap - each * len(unknown)) / rest
+            rule = Exploration(min(rule.floor / rest, cap), cap, rule.caution)
         # The unknown ones have the upper end of the interval; what is drawn below it is stretched to the whole again.
         uniform = min(asked.wanted.uniform / rest, 1.0 - 2**-53)
         offsets = self._offsets(asked.wanted.offsets)
         dial = Dial(willingness_to_pay=pay)
         choice = choose(prediction, names, dial, rule, uniform, offsets)
-        if rule.cap and self.never:
+        if self.never and rule.cap:
             best = choose(prediction, names, dial, Exploration(0.0, 0.0, rule.caution), 0.0, offsets).index
             left = [name for name in names if name == prediction.models[best] or not self._closed(name)]
             if len(left) < len(names):

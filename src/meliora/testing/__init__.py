@@ -8,6 +8,7 @@
     clock        a clock that stands still
     player       recorded traffic, played again
     gateway      a whole gateway in this process: `from meliora.testing.gateway import RunningGateway`
+    policies     learned policies that know what they are told: `from meliora.testing.policies import planted`
     store        a store that is gone afterwards: `from meliora.testing.store import temporary_store`
 
 What needs an extra import line is not exported here, because it brings half of Meliora with it.

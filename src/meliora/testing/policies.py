@@ -1,0 +1,52 @@
+"""Learned policies that know what they are told, for tests: no data, no fit. Brings numpy in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from meliora.routing.learned.features import HAND, IDS
+from meliora.routing.learned.policy import Costs, Curve, Heads, Policy, Trunk
+
+Known = tuple[float, float | None]
+"""Quality in [0, 1], and US dollars a call (None: not known)."""
+
+
+def planted(
+    models: Mapping[str, Known],
+    *,
+    number: int = 1,
+    spread: float = 0.05,
+    reference: str | None = None,
+    curve: Sequence[tuple[float, float]] = ((0.001, 0.9), (0.01, 0.95), (0.05, 0.98), (1.0, 1.0)),
+    longer: Mapping[str, float] | None = None,
+) -> Policy:
+    """Give a policy that foresees the same of every prompt: `spread` is the standard error of each quality.
+
+    `curve` are pairs of willingness to pay and the share of the reference's quality that it held. `longer` adds to a model's
+    quality for each standard deviation by which a prompt is longer than some thirty characters.
+    """
+    names = tuple(models)
+    size = 1 + HAND + 1
+    quality = np.zeros((len(names), size), np.float32)
+    cost = np.zeros((len(names), size), np.float32)
+    for index, (good, dollars) in enumerate(models.values()):
+        quality[index, 0] = good
+        quality[index, 1] = (longer or {}).get(names[index], 0.0)
+        cost[index, 0] = math.nan if dollars is None else math.log(dollars)
+    centre, scale = np.zeros(HAND, np.float32), np.zeros(HAND, np.float32)
+    centre[0], scale[0] = math.log1p(30), 1.0
+    factor = np.zeros((1, size, size), np.float32)
+    factor[0, 0, 0] = 1.0
+    pays, held = zip(*curve, strict=True)
+    return Policy(
+        number=number,
+        models=names,
+        reference=reference or max(names, key=lambda name: models[name][0]),
+        embedding=Trunk("planted", centre, scale, np.zeros(IDS, np.float32), np.zeros((IDS, 1), np.float32)),
+        quality=Heads(quality, factor, np.full(len(names), spread**2, np.float32)),
+        costs=Costs(cost, np.full(len(names), np.nan, np.float32), np.ones(len(names), np.float32)),
+        curve=Curve(np.array(pays), np.array(held), np.array(held)),
+    )
