@@ -1,4 +1,4 @@
-"""The worker process: moves the spool into the store, keeps the roll-ups, deletes what is old, exports what is asked for.
+"""The worker process: moves the spool into the store, keeps the roll-ups, learns, deletes what is old, exports what is asked for.
 
 Each task has a rhythm of its own; one that fails is logged, waits, and is tried again, and never stops the others.
 """
@@ -16,6 +16,7 @@ import structlog
 from meliora import __version__
 from meliora.clock import Clock, SystemClock
 from meliora.errors import MelioraError
+from meliora.runtime.learning import learner, rewarder
 from meliora.runtime.shared import effective, on_signals, open_store, private_dir, spool_dir, start_logging
 from meliora.settings import Settings
 from meliora.store.store import Store
@@ -165,6 +166,10 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
         Task("sweep", ingest.sweep, SWEEP_SECONDS),
         Task("retention", lambda: pruner.step().more, RETENTION_SECONDS),
     ]
+    every = settings.routing.learning.interval
+    tasks.append(Task("rewards", rewarder(settings, store, clock).step, every))
+    if settings.learning.enabled:
+        tasks.append(Task("learning", learner(settings, store, clock).step, every))
     if settings.otlp.enabled:
         tasks.append(_exporter(settings, store))
     worker = Worker(tasks, clock)

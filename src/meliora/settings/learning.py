@@ -45,7 +45,7 @@ class RoutingLearning(Section):
         default=30, description="Least seconds between two snapshots of a tenant; none is made while nothing changes."
     )
     window: int = Field(
-        default=20_000, ge=100, le=1_000_000, description="Outcomes that the posterior is made of, the latest."
+        default=10_000, ge=10, le=1_000_000, description="Outcomes that the posterior is made of, the latest."
     )
     keep: int = Field(
         default=20, ge=2, le=1000, description="Snapshots of online learning whose bytes are kept; others are always."

@@ -147,6 +147,10 @@ class SnapshotShelf(Protocol):
         """Give what serves a tenant."""
         ...
 
+    def get(self, tenant: str, number: int) -> Snapshot:
+        """Give a snapshot. Raises `NotFound`."""
+        ...
+
     def blob(self, tenant: str, number: int) -> bytes:
         """Give a snapshot's bytes. Raises `NotFound`."""
         ...
