@@ -128,19 +128,13 @@ def control_house(state_dir: Path, settings: Settings | None = None, **changes: 
             improvement=improvement_of(store),
             offers=offers,
             price=offers.price,
-            erase=lambda tenant, user: erased(store, tenant, user),
+            erase=lambda tenant, user: store.housekeeping.erase(tenant, user).counts(),
             settings_rules=rules_of(served),
             version="0.0.test",
             look_seconds=0.0,
         )
         context = replace(context, **changes)
         yield House(context, build_app(context), clock, state_dir / "spool")
-
-
-def erased(store: Store, tenant: str, user: str) -> dict[str, int]:
-    """Erase a user, and count by kind."""
-    found = store.housekeeping.erase(tenant, user)
-    return {"calls": found.calls, "contents": found.contents, "feedback": found.feedback, "history": found.history}
 
 
 def finished(call_id: str, started_us: int, **fields: Any) -> CallFinished:

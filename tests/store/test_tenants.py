@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
+from datetime import UTC, datetime
 
 import pytest
 
 from meliora.errors import NotFound
+from meliora.routing.preferences.interactions import Interaction
 from meliora.store import Store
 from meliora.store.feedbacks import FeedbackGiven
 from meliora.store.keys import KeyWish
 from meliora.store.rules import RuleWish
 from meliora.telemetry.rollups import Roller
+from tests.store.test_outcomes import settle, trace
 
 REPOSITORIES = (
     "calls",
@@ -19,9 +22,14 @@ REPOSITORIES = (
     "metrics",
     "model_performances",
     "rules",
+    "outcomes",
+    "routing_snapshots",
+    "preferences",
+    "preference_tables",
     "keys",
     "budgets",
     "analytics",
+    "decisions",
     "activity",
 )
 FOR_THE_DEPLOYMENT = {
@@ -29,6 +37,12 @@ FOR_THE_DEPLOYMENT = {
     "keys.tenants",  # the administrator's
     "budgets.lease",  # a gateway serves all tenants
     "analytics.tenants",  # the administrator's
+    "outcomes.waiting",  # the worker learns for all tenants
+    "outcomes.settle",
+    "preference_tables.touched",  # the worker looks for all tenants
+    "preference_tables.looked",
+    "preference_tables.numbers",
+    "routing_snapshots.tenants",
 }
 INTERNAL = {
     "deployment",
@@ -64,7 +78,7 @@ def test_every_method_takes_the_tenant_first(store) -> None:
 
 def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     """Walks every method that reads: as the owner it finds something, as another tenant nothing."""
-    call = feed.call(tenant="acme", message_id="m", error_code="x", outcome="error", status=500)
+    call = feed.call(tenant="acme", message_id="m", error_code="x", outcome="error", status=500, routing=trace())
     feed.call(tenant="acme")
     key = store.keys.create("acme", KeyWish(budget_day_micros=5)).key
     rule = store.rules.upsert("acme", RuleWish(pattern="a", preferred_layer="fast"))
@@ -72,6 +86,13 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     store.metrics.record("acme", "m", 1, "s")
     store.model_performances.update("acme", "m", "t", success=True, latency_ms=1, cost_usd=None)
     store.activity.append("acme", "cli", "x")
+    for number in (1, 2):
+        store.routing_snapshots.add("acme", lambda _: b"policy", kind="fit", made_by="cli")
+        store.routing_snapshots.promote("acme", number)
+    settle(store, clock.now)
+    told = Interaction(id="i", timestamp=datetime(2026, 11, 20, tzinfo=UTC), model="m", user_id="ann", value=1.0)
+    store.preferences.keep("acme", told)
+    store.preference_tables.put("acme", {"ann": {"code": {"m": 0.1}}}, clock.now)
     Roller(store.windows).step()
     reads = {
         "calls.get": [call.id],
@@ -84,9 +105,23 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "metrics.names": [],
         "metrics.list": [],
         "metrics.analyze": [],
+        "metrics.by_context": ["m", "place"],
         "model_performances.list": [],
         "rules.get": [rule.id],
         "rules.list": [],
+        "outcomes.get": [call.id],
+        "outcomes.rewarded": ["t1"],
+        "outcomes.changes": ["t1", 0],
+        "outcomes.logged": ["t1", 0],
+        "outcomes.counts": [],
+        "preferences.interactions": ["ann"],
+        "preferences.marks": [],
+        "preference_tables.blob": [1],
+        "preference_tables.table": [],
+        "routing_snapshots.list": [],
+        "routing_snapshots.get": [1],
+        "routing_snapshots.serving": [],
+        "routing_snapshots.blob": [1],
         "keys.get": [key.id],
         "keys.list": [],
         "budgets.status": [key.id, clock.now],
@@ -96,6 +131,8 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "analytics.error_rate": [],
         "analytics.ranking": [],
         "analytics.distribution": [],
+        "decisions.decided": [],
+        "decisions.judged": [],
         "activity.list": [],
     }
     writes = {
@@ -103,11 +140,27 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "rules.change": [rule.id, RuleWish(pattern="b", preferred_layer="deep")],
         "rules.delete": [rule.id],
         "rules.reorder": [[rule.id]],
+        "outcomes.score": [call.id, "scorer", 0.5],
+        "preferences.react": ["i", "positive", datetime(2026, 11, 21, tzinfo=UTC), None],
+        "routing_snapshots.note": [1, {"stolen": True}],
+        "routing_snapshots.promote": [1],
+        "routing_snapshots.rollback": [1],
         "keys.rotate": [key.id],
         "keys.revoke": [key.id],
         "keys.update": [key.id, {"name": "stolen"}],
     }
-    own = {"rules.upsert", "keys.create", "metrics.record", "model_performances.update", "activity.append"}
+    own = {
+        "preferences.keep",
+        "preferences.forget",
+        "preference_tables.put",
+        "routing_snapshots.add",
+        "routing_snapshots.publish",
+        "rules.upsert",
+        "keys.create",
+        "metrics.record",
+        "model_performances.update",
+        "activity.append",
+    }
     named = dict(methods(store))
     assert set(named) == {*reads, *writes, *own, *FOR_THE_DEPLOYMENT}
     shown = {name: named[name]("acme", *arguments) for name, arguments in reads.items()}
@@ -125,9 +178,11 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
 
 def empty(found: object) -> bool:
     """Whether an answer holds nothing: no items, no calls counted."""
-    for name in ("items", "calls", "latency_ms"):
+    if isinstance(found, dict):
+        return not found
+    for name in ("items", "calls", "latency_ms", "users"):
         if hasattr(found, name):
             found = getattr(found, name)
             found = getattr(found, "count", found) if name == "latency_ms" else found
             return not found
-    return found == ()
+    return found is None or found == ()

@@ -27,7 +27,6 @@ from meliora.server.context import ControlContext, SpoolSeen
 from meliora.settings import Settings
 from meliora.store.gateways import GatewaySeen
 from meliora.store.heuristics import RuleHeuristics
-from meliora.store.housekeeping import Erasure
 from meliora.store.migrate import upgrade
 from meliora.store.store import Store
 from meliora.telemetry.improvement import ImprovementManager, Sources
@@ -147,17 +146,12 @@ def build(settings: Settings, store: Store, clock: Clock, offers: Offers) -> Fas
             improvement=improvement_of(store),
             offers=offers,
             price=offers.price,
-            erase=lambda tenant, user: counts_of(store.housekeeping.erase(tenant, user)),
+            erase=lambda tenant, user: store.housekeeping.erase(tenant, user).counts(),
             spool=lambda: look_at_spool(spool_dir(settings), store.sink.offsets),
             settings_rules=rules_of(settings),
             version=__version__,
         )
     )
-
-
-def counts_of(erasure: Erasure) -> dict[str, int]:
-    """Give what an erasure did, by kind."""
-    return {name: getattr(erasure, name) for name in ("calls", "contents", "feedback", "history")}
 
 
 def bind(path: Path) -> socket.socket:

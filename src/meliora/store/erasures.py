@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
-
 import msgspec
 import sqlalchemy as sa
 
 from meliora.store.tables import erasures
+from meliora.telemetry.ids import subject_of
 from meliora.telemetry.records import CallBegun, CallFinished
 
 ERASED = "erased"
-
-
-def subject_of(secret: str, tenant: str, user: str) -> str:
-    """Give the keyed hash by which an erased person is known, and nothing else."""
-    body = f"{len(tenant)}:{tenant}{user}".encode()
-    return blake2b(body, key=bytes.fromhex(secret)[:64], digest_size=16).hexdigest()
 
 
 class Erased:

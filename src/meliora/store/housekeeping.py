@@ -8,8 +8,9 @@ import msgspec
 import sqlalchemy as sa
 
 from meliora.store.engine import reading, writing
-from meliora.store.erasures import ERASED, subject_of
+from meliora.store.erasures import ERASED
 from meliora.store.outcomes import forget_outcomes
+from meliora.store.preferences import forget_user
 from meliora.store.sink import next_sequence
 from meliora.store.slots import slots_of
 from meliora.store.tables import (
@@ -22,6 +23,7 @@ from meliora.store.tables import (
     usage_users,
 )
 from meliora.store.windows import first_stale
+from meliora.telemetry.ids import subject_of
 from meliora.telemetry.rollups import window_of
 
 _C = calls.c
@@ -37,6 +39,12 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     contents: int
     feedback: int
     history: int
+    preferences: int
+    """Interactions that an application told of."""
+
+    def counts(self) -> dict[str, int]:
+        """Give what was found, by kind."""
+        return {name: getattr(self, name) for name in ("calls", "contents", "feedback", "history", "preferences")}
 
 
 class StoreHousekeeping:
@@ -84,7 +92,7 @@ class StoreHousekeeping:
 
     def erase(self, tenant: str, user: str) -> Erasure:
         """Take a person out: content, session, tags and hash of their calls, their feedback's words, their daily sums, what routing
-        read in their prompts.
+        read in their prompts, what was learned of their likings.
 
         Calls themselves, their cost and their counts stay, without a name. Holds ingest while it runs.
         """
@@ -115,10 +123,17 @@ class StoreHousekeeping:
             ).rowcount
             days = usage_users.c
             connection.execute(sa.delete(usage_users).where(days.tenant == tenant, days.user_id == user))
+            told = forget_user(connection, tenant, user, subject, at)
             found = Erasure(
-                subject=subject, at_us=at, calls=stripped, contents=contents, feedback=words[0], history=words[1]
+                subject=subject,
+                at_us=at,
+                calls=stripped,
+                contents=contents,
+                feedback=words[0],
+                history=words[1],
+                preferences=told,
             )
-            counts = {name: getattr(found, name) for name in ("calls", "contents", "feedback", "history")}
+            counts = found.counts()
             row = {"tenant": tenant, "subject": subject, "at": at, "counts": counts}
             connection.execute(sa.insert(erasures).values(**row))
         return found

@@ -14,6 +14,7 @@ from meliora.store.activity import Activity
 from meliora.store.analytics import Analytics
 from meliora.store.budgets import Budgets
 from meliora.store.calls import Calls
+from meliora.store.decisions import Decisions
 from meliora.store.deployment import Deployment
 from meliora.store.engine import connect, database_url
 from meliora.store.feedbacks import Feedbacks
@@ -23,6 +24,8 @@ from meliora.store.keys import Keys
 from meliora.store.metrics import Metrics
 from meliora.store.model_performances import ModelPerformances
 from meliora.store.outcomes import Outcomes
+from meliora.store.preference_tables import PreferenceTables
+from meliora.store.preferences import Preferences
 from meliora.store.routing_snapshots import RoutingSnapshots
 from meliora.store.rules import Rules
 from meliora.store.sink import SpoolSink
@@ -71,7 +74,10 @@ class Store:
         self.states = States(engine, self.secret)
         self.gateways = Gateways(engine)
         self.analytics = Analytics(engine)
+        self.decisions = Decisions(engine)
         self.activity = Activity(engine, clock_us)
+        self.preferences = Preferences(engine, self.secret, clock_us)
+        self.preference_tables = PreferenceTables(engine, self.secret, clock_us)
         self.windows = RollupWindows(engine)
         self.housekeeping = StoreHousekeeping(engine, self.secret, clock_us)
 

@@ -516,3 +516,44 @@ erasures = sa.Table(
     _time("at"),
     sa.Column("counts", Json, nullable=True),
 )
+
+preference_interactions = sa.Table(
+    "preference_interactions",
+    metadata,
+    _text("tenant", key=True),
+    _text("id", key=True),
+    _text("user_id", null=True),
+    _time("at_us"),
+    _time("kept_us"),
+    _text("model"),
+    _text("task_type", null=True),
+    _text("prompt_hash", null=True),
+    _number("prompt_length"),
+    _number("response_length"),
+    sa.Column("latency_ms", sa.Double, nullable=True),
+    _text("feedback", null=True),
+    sa.Column("value", sa.Double, nullable=True),
+    _time("feedback_us", null=True),
+    sa.Column("metadata", Json, nullable=True),
+    sa.Index("ix_preference_interactions_user", "tenant", "user_id", "at_us"),
+    sa.Index("ix_preference_interactions_at", "tenant", "at_us"),
+    sa.Index("ix_preference_interactions_kept", "tenant", "kept_us"),
+)
+
+preference_resets = sa.Table(
+    "preference_resets",
+    metadata,
+    _text("tenant", key=True),
+    _text("subject", key=True),  # keyed hash of tenant and user
+    _time("at_us"),
+)
+
+preference_tables = sa.Table(
+    "preference_tables",
+    metadata,
+    _text("tenant", key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    _text("sha256"),
+    sa.Column("blob", sa.LargeBinary, nullable=False),
+    _time("made_us"),
+)

@@ -1,0 +1,144 @@
+"""Each tenant's numbered table of offsets, and which users' offsets are to be computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
+
+import sqlalchemy as sa
+
+from meliora.errors import NotFound
+from meliora.routing.preferences.offsets import Offsets, OffsetTable, decode, encode
+from meliora.store.engine import reading, writing
+from meliora.store.rows import insert_into
+from meliora.store.tables import (
+    deployment,
+    erasures,
+    feedback,
+    preference_interactions,
+    preference_resets,
+    preference_tables,
+)
+from meliora.telemetry.ids import subject_of
+
+_CURSOR = "preferences_looked_us"
+_SLACK_US = 60_000_000
+"""Clocks of several control processes differ, and a word may be committed a little after its time."""
+_PENDING_US = 86_400_000_000
+"""How long feedback waits for its call before nobody looks for it any more."""
+_T = preference_tables.c
+
+
+class PreferenceTables:
+    """Keep the tables."""
+
+    def __init__(self, engine: sa.Engine, secret: str, clock_us: Callable[[], int]) -> None:
+        self._engine = engine
+        self._secret = secret
+        self._clock_us = clock_us
+
+    def touched(self) -> tuple[list[tuple[str, str]], int]:
+        """Give tenant and name of the users of whom something new was heard, and the time to note by `looked` once it is dealt with.
+
+        Feedback whose call is not ingested yet is met again until it is.
+        """
+        now = self._clock_us()
+        found: set[tuple[str, str]] = set()
+        with reading(self._engine) as connection:
+            since = _cursor(connection) - _SLACK_US
+            for table, time in (
+                (feedback, feedback.c.updated_at),
+                (preference_interactions, preference_interactions.c.kept_us),
+            ):
+                for tenant in _tenants(connection, table):
+                    query = sa.select(table.c.user_id).distinct()
+                    query = query.where(table.c.tenant == tenant, time >= since, table.c.user_id.is_not(None))
+                    found.update((tenant, user) for user in connection.execute(query).scalars())
+            pending = sa.and_(feedback.c.pending, feedback.c.updated_at > now - _PENDING_US)
+            waiting = connection.execute(sa.select(sa.func.min(feedback.c.updated_at)).where(pending)).scalar()
+        return sorted(found), now if waiting is None else min(now, waiting)
+
+    def looked(self, at_us: int) -> None:
+        """Note that everything heard up to then is dealt with."""
+        with writing(self._engine) as connection:
+            insert = insert_into(connection, deployment).values(name=_CURSOR, value=str(at_us))
+            connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": str(at_us)}))
+
+    def put(self, tenant: str, given: Mapping[str, Offsets], read_us: int) -> int | None:
+        """Give users (by name) these offsets; the table's new number, None where nothing changed.
+
+        `read_us` is when what they were computed from was read: who was erased or forgotten since is left out.
+        """
+        subjects = {subject_of(self._secret, tenant, user): offsets for user, offsets in given.items()}
+        with writing(self._engine) as connection:
+            for table, at in ((erasures, erasures.c.at), (preference_resets, preference_resets.c.at_us)):
+                gone = sa.select(table.c.subject).where(table.c.tenant == tenant, at >= read_us)
+                for subject in connection.execute(gone).scalars():
+                    subjects.pop(subject, None)
+            return _change(connection, tenant, subjects, self._clock_us())
+
+    def numbers(self) -> dict[str, tuple[int, str]]:
+        """Give number and SHA-256 (hex) of each tenant's table."""
+        with reading(self._engine) as connection:
+            return numbers(connection)
+
+    def blob(self, tenant: str, number: int) -> bytes:
+        """Give a table's bytes. Raises `NotFound` unless `number` is the present one."""
+        with reading(self._engine) as connection:
+            query = sa.select(_T.blob).where(_T.tenant == tenant, _T.number == number)
+            found = connection.execute(query).scalar_one_or_none()
+        if found is None:
+            raise NotFound(f"Table {number} of preferences is not the present one.", hint="Ask for the state again.")
+        return bytes(found)
+
+    def table(self, tenant: str) -> OffsetTable:
+        """Give a tenant's table."""
+        with reading(self._engine) as connection:
+            found = connection.execute(sa.select(_T.blob).where(_T.tenant == tenant)).scalar_one_or_none()
+        return OffsetTable() if found is None else decode(bytes(found))
+
+
+def numbers(connection: sa.Connection) -> dict[str, tuple[int, str]]:
+    """Give number and SHA-256 (hex) of each tenant's table."""
+    rows = connection.execute(sa.select(_T.tenant, _T.number, _T.sha256).order_by(_T.tenant))
+    return {row.tenant: (row.number, row.sha256) for row in rows}
+
+
+def drop_offsets(connection: sa.Connection, tenant: str, subject: str, now_us: int) -> None:
+    """Take a person out of the table."""
+    _change(connection, tenant, {subject: {}}, now_us)
+
+
+def _change(connection: sa.Connection, tenant: str, subjects: Mapping[str, Offsets], now_us: int) -> int | None:
+    held = sa.select(_T.number, _T.blob).where(_T.tenant == tenant).with_for_update()
+    row = connection.execute(held).one_or_none()
+    if row is None:
+        if not any(subjects.values()):
+            return None
+        first = insert_into(connection, preference_tables).values(
+            tenant=tenant, number=0, sha256="", blob=encode(OffsetTable()), made_us=now_us
+        )
+        connection.execute(first.on_conflict_do_nothing())
+        row = connection.execute(held).one()
+    before = bytes(row.blob)
+    body = encode(decode(before).changed(subjects))
+    if body == before:
+        return None
+    number = row.number + 1
+    values = {"number": number, "sha256": sha256(body).hexdigest(), "blob": body, "made_us": now_us}
+    connection.execute(sa.update(preference_tables).where(_T.tenant == tenant).values(**values))
+    return number
+
+
+def _cursor(connection: sa.Connection) -> int:
+    query = sa.select(deployment.c.value).where(deployment.c.name == _CURSOR)
+    return int(connection.execute(query).scalar_one_or_none() or 0)
+
+
+def _tenants(connection: sa.Connection, table: sa.Table) -> Iterator[str]:
+    """Give the tenants that a table has rows of, hopping through its index from one to the next."""
+    query = sa.select(sa.func.min(table.c.tenant))
+    last: str | None = connection.execute(query).scalar()
+    while last is not None:
+        yield last
+        last = connection.execute(query.where(table.c.tenant > last)).scalar()
