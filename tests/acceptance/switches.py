@@ -41,6 +41,25 @@ def without_routes(subject: str) -> Switch:
     return switch
 
 
+def _no_decisions(patch: MonkeyPatch) -> None:
+    """Leave every path out that decides without a call, and what describes the choice."""
+    for subject in ("route", "decisions", "lineup", "figures", "costs"):
+        without_routes(subject)(patch)
+
+
+def _no_tiers(patch: MonkeyPatch) -> None:
+    """Switch off what raises a tier, what a budget allows, and the order within a tier."""
+    without("meliora.server.dispatch.raised", _nothing)(patch)
+    without("meliora.server.dispatch._cheapest", _nothing)(patch)
+    without("meliora.gateway.offers.candidate", _without_priority)(patch)
+
+
+def _without_priority(entry: Any) -> Any:
+    from meliora.routing.pool import Candidate
+
+    return Candidate(entry.name, entry.tier, entry.context_window, entry.capabilities)
+
+
 def _no_bare_names(patch: MonkeyPatch) -> None:
     """Switch the documents' own variable names off."""
     from meliora.settings.environment import Layer
@@ -58,12 +77,15 @@ SWITCHES: dict[str, Switch] = {
     "g10": without("meliora.routing.rules.RuleSet.match", _nothing),
     "g14": without_routes("analytics"),
     "g16": without_routes("forecast"),
-    "h03": without_routes("route"),
+    "g12": _no_tiers,
+    "h03": _no_decisions,
     "h04": without("meliora.routing.decide.classify", _same_for_all),
     "h05": without("meliora.gateway.tries.Tries._usable", lambda self, endpoint, again: not self._failed),
+    "h06": _no_decisions,
     "h32": without_routes("operations"),
     "i01": without_routes("feedback"),
     "i08": without_routes("analytics"),
     "i15": _no_bare_names,
+    "i16": without_routes("figures"),
     "i13": without("meliora.telemetry.rollups.Roller.step", lambda self, limit=100: 0),
 }

@@ -225,14 +225,15 @@ def _model(snapshot: DataSnapshot, account: listed.Provider | None, query: Query
     try:
         if account is not None:
             return snapshot.find_provider_model(name, account, None, None)[1]
-        if query.prices_from or _is_private(query.base_url):
+        if query.prices_from or is_private(query.base_url):
             return None
         return snapshot.find_provider_model(name, None, None, None)[1]
     except LookupError:
         return None
 
 
-def _is_private(base_url: str) -> bool:
+def is_private(base_url: str) -> bool:
+    """Say whether an address is that of this machine or its own network."""
     host = (urlsplit(base_url).hostname or "").rstrip(".")
     try:
         return not ipaddress.ip_address(host).is_global

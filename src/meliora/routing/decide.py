@@ -25,7 +25,7 @@ from meliora.telemetry.records import RoutedCandidate
 if TYPE_CHECKING:
     from meliora.routing.choose import Learned
 
-__all__ = ["TIERS", "Decision", "Wanted", "able", "decide"]
+__all__ = ["TIERS", "Decision", "Wanted", "decide"]
 
 TIERS = ("fast", "balanced", "deep", "code")
 _UP = {
@@ -38,8 +38,6 @@ _CHAIN = 8
 """Longest chain; a call makes fewer attempts than that."""
 _ALIASES = 5
 """Aliases of aliases that are followed."""
-_UNREAD = Classification("balanced", 0.5, 0.5, "", "chat")
-"""Stands for a prompt that was not looked at."""
 
 
 def decide(
@@ -102,12 +100,6 @@ def _observed(decision: Decision, other: Decision | None) -> Decision:
     return msgspec.structs.replace(decision, observed=other.model, routing=trace, foreseen=other.foreseen)
 
 
-def able(wanted: Wanted, catalogue: Catalogue) -> tuple[tuple[Candidate, ...], tuple[tuple[str, str], ...]]:
-    """Give the models that can serve a call and are in service, in the order of one tier; and of each other one why not."""
-    choice = _Choice(wanted, catalogue, RuleSet(), _UNREAD, Settings(), None)
-    return choice.able()
-
-
 class _Choice:
     """One decision while it is taken."""
 
@@ -142,16 +134,6 @@ class _Choice:
             hint="Let it name a model.",
             field="model",
         )
-
-    def able(self) -> tuple[tuple[Candidate, ...], tuple[tuple[str, str], ...]]:
-        """Give all models that fit and are in service, and why the others do not."""
-        found: list[Candidate] = []
-        for model in self._ranked(m for m in self._catalogue.all() if self._fits(m)):
-            if self._catalogue.health(model.name) > 0.0:
-                found.append(model)
-            else:
-                self._rejected[model.name] = "out of service"
-        return tuple(found), tuple(self._rejected.items())
 
     def named(self, name: str, observe: bool) -> Decision:
         """Take the model that was asked for, unless a rule for all calls says otherwise."""
