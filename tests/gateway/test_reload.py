@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,9 +84,7 @@ def test_a_call_is_tried_as_often_as_the_settings_say_that_it_began_with(tmp_pat
             gateway: Gateway = running.gateway
             config.write_text(config.read_text() + AFTER)
             after = load(str(config))
-            gateway.snapshot = type(gateway.snapshot)(
-                after, *(getattr(gateway.snapshot, n) for n in ("catalog", "state", "keys", "rules", "offers"))
-            )
+            gateway.snapshot = replace(gateway.snapshot, settings=after)
             assert post(running, "/v1/chat/completions", chat()).status == 500
             [record] = running.finished(1)
     assert len(record.attempts) == 1

@@ -37,7 +37,7 @@ class Admission:
     ) -> None:
         self._clock = clock
         self.limiter = limiter
-        self._ledger = ledger
+        self.ledger = ledger
         self._lease = lease
 
     @property
@@ -72,7 +72,7 @@ class Admission:
         tokens = (usage.input or 0) + (usage.output or 0) if usage is not None and known else None
         self.limiter.settle(ticket.admitted, tokens if answered else 0)
         if ticket.reservation is not None:
-            self._ledger.settle(ticket.reservation, record.cost_micros if answered else 0)
+            self.ledger.settle(ticket.reservation, record.cost_micros if answered else 0)
 
     def leave(self, ticket: Ticket) -> None:
         """End a call that came to no record."""
@@ -80,7 +80,7 @@ class Admission:
             ticket.settled = True
             self.limiter.settle(ticket.admitted, 0)
             if ticket.reservation is not None:
-                self._ledger.settle(ticket.reservation, 0)
+                self.ledger.settle(ticket.reservation, 0)
 
     async def _reserve(self, call: Call, decision: Decision, snapshot: Snapshot, estimate: Usage) -> Reservation:
         key = call.key
@@ -88,9 +88,9 @@ class Admission:
         costs = [cost_micros(estimate, endpoint.rates) for endpoint in entry.endpoints] if entry is not None else []
         amount = max((cost for cost in costs if cost is not None), default=0)
         try:
-            return self._ledger.reserve(key, amount, self._clock.now_us())
+            return self.ledger.reserve(key, amount, self._clock.now_us())
         except BudgetExhausted as error:
             if error.retry_after is None:
                 raise
             await self._lease()  # also where nothing came of it: another call's asking may have brought some
-            return self._ledger.reserve(key, amount, self._clock.now_us())
+            return self.ledger.reserve(key, amount, self._clock.now_us())

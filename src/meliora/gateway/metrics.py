@@ -28,6 +28,12 @@ class Metrics:
         )
         self.spool_appended = Gauge("meliora_spool_appended", "Records written to the spool.", registry=registry)
         self.cache_hits = Counter("meliora_cache_hits", "Calls answered from the cache.", registry=registry)
+        self.policies = Gauge("meliora_policies", "Learned routing policies that serve.", registry=registry)
+        self.policies_refused = Gauge(
+            "meliora_policies_refused",
+            "Learned routing policies that did not load, since the start.",
+            registry=registry,
+        )
         self.state_age = Gauge(
             "meliora_state_age_seconds", "Seconds since the control process was last heard.", registry=registry
         )

@@ -13,6 +13,7 @@ from meliora.gateway.call import NOTHING, Asked, Call, Text
 from meliora.gateway.dialects.summary import Summary
 from meliora.gateway.metrics import Metrics
 from meliora.gateway.prices import cost_micros
+from meliora.gateway.traces import after_failures
 from meliora.telemetry.records import CallBegun, CallFinished, Outcome, Usage, UsageSource
 from meliora.telemetry.redaction import Redactor
 from meliora.telemetry.spool import SpoolWriter
@@ -146,6 +147,7 @@ class Recorder:
             response_text=response.text,
             truncated=asked.text.cut or response.cut,
             masked=asked.text.masked + response.masked,
+            routing=after_failures(decision.routing, call.model if served else None) if decision is not None else None,
         )
         self._spool.append(_encoder.encode(record))
         self._metrics.tally.finished(record)

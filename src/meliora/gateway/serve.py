@@ -23,7 +23,7 @@ from meliora.gateway.dialects.summary import Summary, summarise_body, summarise_
 from meliora.gateway.heads import answer_headers, content_type, retry_after
 from meliora.gateway.inbound import Inbound, Send
 from meliora.gateway.outgoing import Asked, Outgoing, outgoing, upstream_dialect
-from meliora.gateway.reading import needs_of, parse_body
+from meliora.gateway.reading import parse_body
 from meliora.gateway.recorder import Recorder, Result
 from meliora.gateway.relay import MUST_TERMINATE, STREAM_HEADERS, Kept, Stream, drain, relay
 from meliora.gateway.replies import Keeping, Replies, Reply
@@ -32,7 +32,8 @@ from meliora.gateway.tracing import span_for
 from meliora.gateway.tries import Means, Tries
 from meliora.gateway.upstream import Headers
 from meliora.gateway.watch import Watch
-from meliora.routing.decide import Decision, Wanted, decide
+from meliora.gateway.wishes import wanted_of
+from meliora.routing.decide import Decision, decide
 from meliora.telemetry.ids import CallIds
 from meliora.telemetry.records import Dialect
 
@@ -109,19 +110,10 @@ class Serving:
         return call
 
     def _decide(self, call: Call) -> Decision:
-        view, key, snapshot = call.view, call.key, self._snapshot
-        assert view is not None
-        wanted = Wanted(
-            tenant=key.tenant,
-            model=view.model,
-            text=view.prompt_text,
-            needs=needs_of(view, self._dialect),
-            input_tokens=view.input_chars // 4,
-            max_output=view.max_output_tokens,
-            regions=key.regions,
-            allowed=key.models,
-        )
-        return decide(wanted, snapshot.offers, snapshot.rules, snapshot.settings)
+        house, snapshot = self._house, self._snapshot
+        wanted = wanted_of(call, snapshot, house.admission, house.means)
+        learned = snapshot.learned.get(call.key.tenant)
+        return decide(wanted, snapshot.offers, snapshot.rules, snapshot.settings, learned)
 
     # -- the way through ---------------------------------------------------------------------------------------------
 

@@ -1,10 +1,11 @@
-"""What a call is decided by, as one immutable value: settings, catalog, keys and rules. Swapped whole, never changed."""
+"""What a call is decided by, as one immutable value: settings, catalog, keys, rules and learned policies. Swapped whole, never changed."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from meliora.errors import Forbidden, Overloaded, Unauthorized
 from meliora.gateway.catalog import Catalog
@@ -14,6 +15,10 @@ from meliora.routing.escalation import security_rule
 from meliora.routing.pool import Pool
 from meliora.routing.rules import RuleSet
 from meliora.settings.models import Settings
+
+if TYPE_CHECKING:
+    from meliora.routing.choose import Learned
+    from meliora.routing.learned.policy import Policy
 
 SECRET_PREFIX = "mel_"
 """Begins the secret of every virtual key."""
@@ -32,6 +37,8 @@ class Snapshot:
     """By SHA-256 of the secret: the key, and until when this secret opens it."""
     rules: RuleSet
     offers: Pool
+    learned: Mapping[str, Learned]
+    """By tenant: the policy that chooses for `auto`."""
 
     def authenticate(self, secret: str | None, now_us: int, scope: Scope) -> KeyState:
         """Give the key that a secret opens. Raises `Unauthorized` or `Forbidden`; never says which part was wrong.
@@ -61,11 +68,28 @@ class Snapshot:
         return key
 
 
-def snapshot(settings: Settings, catalog: Catalog, state: State, now: Callable[[], float]) -> Snapshot:
+def snapshot(
+    settings: Settings, catalog: Catalog, state: State, now: Callable[[], float], policies: Mapping[str, Policy]
+) -> Snapshot:
     """Put a snapshot together; rules that do not compile are left out and stand in `rules.refused`."""
     keys = {kept.sha256: (key, kept.until_us) for key in state.keys for kept in key.hashes}
     rules = RuleSet((*rules_of(settings), *state.rules), strict=False)
-    return Snapshot(settings, catalog, state, keys, rules, offers(catalog, now))
+    pool = offers(catalog, now)
+    return Snapshot(settings, catalog, state, keys, rules, pool, _learned(settings, pool, policies))
+
+
+def with_policies(before: Snapshot, policies: Mapping[str, Policy]) -> Snapshot:
+    """Give the same snapshot with other learned policies."""
+    return replace(before, learned=_learned(before.settings, before.offers, policies))
+
+
+def _learned(settings: Settings, pool: Pool, policies: Mapping[str, Policy]) -> dict[str, Learned]:
+    """Give the policies at today's prices; without any, numpy stays out of the process."""
+    if not policies or settings.routing.learned == "off":
+        return {}
+    from meliora.routing.choose import learned
+
+    return {tenant: learned(policy, settings, pool.all()) for tenant, policy in policies.items()}
 
 
 def rules_of(settings: Settings) -> tuple[RuleState, ...]:

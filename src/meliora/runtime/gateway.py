@@ -27,13 +27,14 @@ from meliora.gateway.forward import Control
 from meliora.gateway.http.server import ServerProtocol
 from meliora.gateway.limits import Limiter
 from meliora.gateway.metrics import Metrics
+from meliora.gateway.policies import Policies
 from meliora.gateway.prices import Ask, resolve
 from meliora.gateway.recorder import Recorder
 from meliora.gateway.replies import Replies
 from meliora.gateway.retry import RetryBudget
 from meliora.gateway.serve import House
 from meliora.gateway.simulated.upstream import SimulatedUpstream
-from meliora.gateway.snapshot import Snapshot, snapshot
+from meliora.gateway.snapshot import Snapshot, snapshot, with_policies
 from meliora.gateway.state import State
 from meliora.gateway.sync import Sync, kept_state
 from meliora.gateway.ticker import Ticker
@@ -86,7 +87,9 @@ def build(settings: Settings, clock: Clock | None = None, ask: Ask | None = None
         ids=CallIds(bytes.fromhex(state.secret), clock.now_us, randbytes),
         randbytes=randbytes,
     )
-    gateway = Gateway(house, control, snapshot(settings, catalog, state, clock.monotonic), parts)
+    parts.policies.restore(state.policies)
+    first = snapshot(settings, catalog, state, clock.monotonic, parts.policies.serving)
+    gateway = Gateway(house, control, first, parts)
     parts.adopt(gateway, state)
     return gateway
 
@@ -129,6 +132,7 @@ class Parts(Lifespan):
             control, ledger, settings.server.state_dir / STATE_FILE, self._take_state, self._heartbeat, name, clock
         )
         self.sync.on_answer = self._heard
+        self.policies = Policies(control, settings.server.state_dir, self._take_policies)
 
     def adopt(self, gateway: Gateway, state: State) -> None:
         """Belong to a gateway."""
@@ -140,6 +144,7 @@ class Parts(Lifespan):
         self._ticker.add(self._tick)
         self._ticker.start()
         self.sync.start()
+        self.policies.start()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -148,6 +153,7 @@ class Parts(Lifespan):
     async def stop(self, gateway: Gateway) -> None:
         """End after the last."""
         self._ticker.stop()
+        await self.policies.stop()
         await self.sync.stop()
         await gateway.snapshot.catalog.close()
         await gateway.control.upstream.close()
@@ -162,6 +168,8 @@ class Parts(Lifespan):
         for endpoint, breaker in gateway.snapshot.catalog.breakers.items():
             metrics.breaker.labels(endpoint).set(0.0 if breaker.available(now) else 1.0)
         heard = self.sync.heard
+        metrics.policies.set(len(self.policies.serving))
+        metrics.policies_refused.set(self.policies.refused)
         metrics.state_age.set(asyncio.get_running_loop().time() - heard if heard else float("inf"))
 
     async def reload(self, config: Path | None) -> None:
@@ -206,7 +214,7 @@ class Parts(Lifespan):
             self._retired.append((account.upstream, until))
 
     def _snapshot(self, settings: Settings, catalog: Catalog, state: State) -> Snapshot:
-        made = snapshot(settings, catalog, state, self._clock.monotonic)
+        made = snapshot(settings, catalog, state, self._clock.monotonic, self.policies.serving)
         for rule, problem in made.rules.refused:
             log.error("a routing rule was left out", rule=rule, problem=problem)
         return made
@@ -215,10 +223,16 @@ class Parts(Lifespan):
         gateway = self._gateway
         assert gateway is not None
         before = gateway.snapshot
+        self.policies.want(state.policies)
         gateway.snapshot = self._snapshot(before.settings, before.catalog, state)
         gateway.house.admission.limiter.gateways = max(1, state.gateways)
         self._set_secret(gateway, state)
         log.info("a new state was taken", version=state.version, keys=len(state.keys), rules=len(state.rules))
+
+    def _take_policies(self) -> None:
+        gateway = self._gateway
+        assert gateway is not None
+        gateway.snapshot = with_policies(gateway.snapshot, self.policies.serving)
 
     def _set_secret(self, gateway: Gateway, state: State) -> None:
         secret = bytes.fromhex(state.secret)
@@ -245,6 +259,8 @@ class Parts(Lifespan):
                 "spool_dropped": self._spool.dropped,
                 "spool_error": self._spool.last_error,
                 "cache": gateway.house.replies.stats(),
+                "policies": {tenant: policy.number for tenant, policy in self.policies.serving.items()},
+                "policy_troubles": self.policies.troubles,
             },
         }
 

@@ -1,6 +1,6 @@
 """A whole gateway in this process, on a port of its own, for tests of applications and of Meliora itself.
 
-Runs without the control process: keys and rules are given to it, as it would find them on its disk. Not for production.
+Runs without the control process: keys, rules and policies are given to it, as it would find them on its disk. Not for production.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import uvicorn
@@ -21,10 +21,13 @@ from meliora.clock import Clock, SystemClock
 from meliora.gateway.app import Gateway
 from meliora.gateway.http.server import ServerProtocol
 from meliora.gateway.prices import Found
-from meliora.gateway.state import KeyHash, KeyState, RuleState, State
+from meliora.gateway.state import KeyHash, KeyState, PolicyRef, RuleState, State
 from meliora.settings.models import Settings
 from meliora.telemetry.records import CallBegun, CallFinished
 from meliora.telemetry.spool import SpoolReader
+
+if TYPE_CHECKING:
+    from meliora.routing.learned.policy import Policy
 
 SECRET = "mel_test-secret-of-the-default-key"
 """Opens the key that a gateway has when none are given."""
@@ -55,6 +58,8 @@ class RunningGateway:
     clock: Clock = field(default_factory=SystemClock)
     secret: str = "00" * 32
     """The deployment's secret, hex."""
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    """Learned policies by tenant."""
     listed_prices: bool = False
     """Look prices up in the public list, which takes a second; otherwise only those of the settings are known."""
 
@@ -62,7 +67,8 @@ class RunningGateway:
         from meliora.gateway.sync import keep
         from meliora.runtime.gateway import STATE_FILE, build
 
-        state = State(1, self.clock.now_us(), self.secret, tuple(self.keys), tuple(self.rules))
+        refs = {tenant: self._keep_policy(policy) for tenant, policy in self.policies.items()}
+        state = State(1, self.clock.now_us(), self.secret, tuple(self.keys), tuple(self.rules), policies=refs)
         keep(self.state_dir / STATE_FILE, msgspec.json.encode(state))
         self.gateway: Gateway = build(self.settings, self.clock, None if self.listed_prices else no_list)
         config = uvicorn.Config(
@@ -87,6 +93,16 @@ class RunningGateway:
             time.sleep(0.005)
         self.port: int = self._server.servers[0].sockets[0].getsockname()[1]
         return self
+
+    def _keep_policy(self, policy: Policy) -> PolicyRef:
+        from meliora.gateway.policies import file_of
+        from meliora.gateway.sync import keep
+        from meliora.routing.learned.snapshot import encode
+
+        blob = encode(policy)
+        ref = PolicyRef(policy.number, hashlib.sha256(blob).hexdigest())
+        keep(file_of(self.state_dir, ref), blob)
+        return ref
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,0 +1,73 @@
+"""What a call wants of the choice of a model: its request, its key, what is left of the key's budgets, and the hour."""
+
+from __future__ import annotations
+
+import msgspec
+
+from meliora.gateway.admission import Admission
+from meliora.gateway.call import Call
+from meliora.gateway.reading import needs_of
+from meliora.gateway.snapshot import Snapshot
+from meliora.gateway.tries import Means
+from meliora.routing.decide import Wanted
+from meliora.routing.dialled import FLOOR_HEADER, PAY_HEADER, Dialled, dialled, pace
+from meliora.settings.routing import Dial
+
+_HOUR_US = 3_600_000_000
+
+
+def wanted_of(call: Call, snapshot: Snapshot, admission: Admission, means: Means) -> Wanted:
+    """Put together what the decision takes. Raises `InvalidRequest` for a dial that makes no sense."""
+    view, key, headers = call.view, call.key, call.inbound.headers
+    assert view is not None
+    wanted = Wanted(
+        tenant=key.tenant,
+        model=view.model,
+        text=view.prompt_text,
+        needs=needs_of(view, call.dialect),
+        input_tokens=view.input_chars // 4,
+        max_output=view.max_output_tokens,
+        regions=key.regions,
+        allowed=key.models,
+    )
+    settings = snapshot.settings.routing.dial
+    floor, pay = headers.get(FLOOR_HEADER), headers.get(PAY_HEADER)
+    if key.tenant not in snapshot.learned:
+        if floor is not None or pay is not None:
+            dialled(floor, pay, key, settings)  # refuses what makes no sense
+        return _within(wanted, call, admission)
+    wanted = _within(wanted, call, admission)
+    return msgspec.structs.replace(
+        wanted,
+        dial=_paced(dialled(floor, pay, key, settings), settings, call, admission),
+        hour=call.started_us % (24 * _HOUR_US) / _HOUR_US,
+        explore=key.explore,
+        uniform=means.random.random() if key.explore else 0.0,
+        whole=not view.stream and call.dialect != "embeddings",
+    )
+
+
+def _within(wanted: Wanted, call: Call, admission: Admission) -> Wanted:
+    """Add what is left of the key's budgets, as far as it is known."""
+    key = call.key
+    if key.budget_day_micros is None and key.budget_month_micros is None:
+        return wanted
+    spent = admission.ledger.spent(key, call.started_us)
+    left = [
+        budget - gone
+        for budget, gone in zip((key.budget_day_micros, key.budget_month_micros), spent, strict=True)
+        if budget is not None and gone is not None
+    ]
+    return msgspec.structs.replace(wanted, left_micros=min(left)) if left else wanted
+
+
+def _paced(dial: Dialled, settings: Dial, call: Call, admission: Admission) -> Dialled:
+    """Slow the dial of a key that spends its day's budget too fast; what a request asks for by itself it gets."""
+    budget = call.key.budget_day_micros
+    if budget is None or not settings.pacing or dial.source == "request":
+        return dial
+    spent, _ = admission.ledger.spent(call.key, call.started_us)
+    if spent is None:
+        return dial
+    share = pace(spent, budget, call.started_us, settings.pace_floor)
+    return dial if share == 1.0 else msgspec.structs.replace(dial, pace=share)
