@@ -55,7 +55,7 @@ def _nothing_held(gateway: RunningGateway) -> None:
     house = gateway.gateway.house
     _until(lambda: house.admission.in_flight == 0)
     assert len(house.replies._idempotency) == 0
-    for account in house.admission._ledger._accounts.values():
+    for account in house.admission.ledger._accounts.values():
         assert account.reserved == 0
     for name in gateway.gateway.snapshot.catalog.accounts:
         pool = gateway.gateway.snapshot.catalog.accounts[name].upstream.pool  # type: ignore[attr-defined]
