@@ -6,6 +6,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from meliora.routing.preferences.interactions import moment
+from meliora.routing.preferences.tracker import Preferences
 from meliora.server.auth import Keyring
 from meliora.server.context import Control, ControlContext
 from meliora.server.failures import handle_failures
@@ -14,14 +16,20 @@ from meliora.server.guard import Guard
 from meliora.server.routers import (
     analytics,
     calls,
+    costs,
+    decisions,
     docs,
     feedback,
+    figures,
     forecast,
     health,
     internal,
     keys,
+    learning,
+    lineup,
     metrics,
     operations,
+    preferences,
     quotas,
     route,
     rules,
@@ -33,7 +41,13 @@ from meliora.server.shapes import describe
 _ROUTERS = (
     calls,
     feedback,
+    learning,
+    preferences,
     route,
+    decisions,
+    lineup,
+    figures,
+    costs,
     rules,
     keys,
     quotas,
@@ -51,6 +65,7 @@ _ROUTERS = (
 _TAGS = (
     ("calls", "What was called, and everything that is known of it."),
     ("feedback", "What people say about answers."),
+    ("preferences", "What each user likes, by task: learned from feedback, with how sure it is."),
     ("routing", "Which model, and why, without making the call."),
     ("rules", "Patterns that decide before the classifier does."),
     ("keys", "Virtual keys: scopes, limits, budgets."),
@@ -88,6 +103,9 @@ def build_app(context: ControlContext) -> FastAPI:
         keyring=Keyring(store.keys.open, context.clock),
         feed=StateFeed(
             lambda now_us: store.states.load((), now_us), context.clock, context.settings_rules, context.look_seconds
+        ),
+        preferences=Preferences(
+            store.preferences, context.settings.learning.rate, lambda: moment(context.clock.now_us())
         ),
     )
     app.add_middleware(Guard, body_bytes=context.body_bytes, depth=context.settings.gateway.limits.json_depth)

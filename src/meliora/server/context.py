@@ -17,6 +17,7 @@ from meliora.telemetry.improvement import ImprovementManager
 from meliora.telemetry.records import Usage
 
 if TYPE_CHECKING:
+    from meliora.routing.preferences.tracker import Preferences
     from meliora.server.auth import Keyring
     from meliora.server.feed import StateFeed
     from meliora.store import Store
@@ -88,6 +89,7 @@ class Control:
     context: ControlContext
     keyring: Keyring
     feed: StateFeed
+    preferences: Preferences
     heard: dict[str, Heard] = field(default_factory=dict)
     """By gateway; those of this machine, which report here."""
 

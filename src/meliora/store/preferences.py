@@ -6,18 +6,19 @@ Nothing learned is kept here but the table of offsets (`preference_tables`): eve
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from meliora.errors import Conflict, NotFound
-from meliora.routing.preferences.interactions import Interaction, Mark
+from meliora.routing.preferences.interactions import Interaction, Mark, micros, moment
 from meliora.routing.preferences.tracker import message_key, worth
 from meliora.routing.preferences.words import same_task
 from meliora.store.engine import reading, writing
 from meliora.store.preference_tables import drop_offsets
-from meliora.store.rows import AnyRow, insert_into
+from meliora.store.rows import AnyRow, insert_into, new_id
 from meliora.store.slots import slots_of
 from meliora.store.tables import calls, feedback, preference_interactions, preference_resets
 from meliora.telemetry.ids import subject_of
@@ -28,7 +29,6 @@ CALL_DAYS = 90
 """How far back calls without feedback are looked at."""
 _CHARS_PER_TOKEN = 4
 _DAY_US = 86_400_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _P = preference_interactions.c
 _F = feedback.c
@@ -38,10 +38,13 @@ _C = calls.c
 class Preferences:
     """Implement `routing.preferences.Evidence` on the store."""
 
-    def __init__(self, engine: sa.Engine, secret: str, clock_us: Callable[[], int]) -> None:
+    def __init__(
+        self, engine: sa.Engine, secret: str, clock_us: Callable[[], int], randbytes: Callable[[int], bytes]
+    ) -> None:
         self._engine = engine
         self._secret = secret
         self._clock_us = clock_us
+        self._randbytes = randbytes
 
     def interactions(self, tenant: str, user: str | None) -> Sequence[Interaction]:
         """Give the latest interactions of a user, oldest first; of all users together for None.
@@ -99,12 +102,17 @@ class Preferences:
         return found
 
     def keep(self, tenant: str, interaction: Interaction) -> Interaction:
-        """Keep an interaction, in place of one with the same id. Raises `Conflict` where that is another user's."""
+        """Keep an interaction, in place of one with the same id; one with the id `""` gets one.
+
+        Raises `Conflict` where that id is another user's.
+        """
+        if not interaction.id:
+            interaction = msgspec.structs.replace(interaction, id=new_id("int", self._randbytes))
         row = {
             "tenant": tenant,
             "id": interaction.id,
             "user_id": interaction.user_id,
-            "at_us": _us(interaction.timestamp),
+            "at_us": micros(interaction.timestamp),
             "kept_us": self._clock_us(),
             "model": interaction.model,
             "task_type": interaction.task_type,
@@ -114,7 +122,7 @@ class Preferences:
             "latency_ms": interaction.latency_ms,
             "feedback": interaction.feedback,
             "value": interaction.value,
-            "feedback_us": None if interaction.feedback_timestamp is None else _us(interaction.feedback_timestamp),
+            "feedback_us": None if interaction.feedback_timestamp is None else micros(interaction.feedback_timestamp),
             "metadata": sa.null() if interaction.metadata is None else interaction.metadata,
         }
         with writing(self._engine) as connection:
@@ -127,7 +135,7 @@ class Preferences:
 
     def react(self, tenant: str, id: str, feedback: str, at: datetime, metadata: dict[str, Any] | None) -> Interaction:
         """Keep what is said of an interaction or a finished call; the last word stands. Raises `NotFound`."""
-        said: dict[str, Any] = {"feedback": feedback, "value": worth(feedback), "feedback_us": _us(at)}
+        said: dict[str, Any] = {"feedback": feedback, "value": worth(feedback), "feedback_us": micros(at)}
         if metadata is not None:
             said["metadata"] = metadata
         here = sa.and_(_P.tenant == tenant, _P.id == id)
@@ -179,7 +187,7 @@ class Preferences:
     def _forgotten(self, resets: dict[str, int], tenant: str, one: Interaction) -> bool:
         if one.user_id is None:
             return False
-        return _us(_last(one)) <= resets.get(subject_of(self._secret, tenant, one.user_id), -1)
+        return micros(_last(one)) <= resets.get(subject_of(self._secret, tenant, one.user_id), -1)
 
 
 _CALLS = sa.select(
@@ -224,7 +232,7 @@ def _said(connection: sa.Connection, tenant: str, user: str | None) -> list[tupl
         told = {"feedback": row.feedback_type, "value": row.value, "metadata": row.metadata}
         if row.response_length is not None:
             told["response_length"] = row.response_length
-        found.append((_of_call(row, feedback_timestamp=_time(row.updated_at), **told), row.message_id))
+        found.append((_of_call(row, feedback_timestamp=moment(row.updated_at), **told), row.message_id))
     return found
 
 
@@ -243,7 +251,7 @@ def _resets(connection: sa.Connection, tenant: str) -> dict[str, int]:
 def _of_call(row: AnyRow, **more: Any) -> Interaction:
     given: dict[str, Any] = {
         "id": row.id,
-        "timestamp": _time(row.started_us),
+        "timestamp": moment(row.started_us),
         "user_id": row.user_id,
         "model": row.model,
         "task_type": row.task,
@@ -257,7 +265,7 @@ def _of_call(row: AnyRow, **more: Any) -> Interaction:
 def _of_told(row: AnyRow) -> Interaction:
     return Interaction(
         id=row.id,
-        timestamp=_time(row.at_us),
+        timestamp=moment(row.at_us),
         user_id=row.user_id,
         model=row.model,
         task_type=row.task_type,
@@ -267,7 +275,7 @@ def _of_told(row: AnyRow) -> Interaction:
         latency_ms=row.latency_ms,
         feedback=row.feedback,
         value=row.value,
-        feedback_timestamp=None if row.feedback_us is None else _time(row.feedback_us),
+        feedback_timestamp=None if row.feedback_us is None else moment(row.feedback_us),
         metadata=row.metadata,
     )
 
@@ -275,11 +283,3 @@ def _of_told(row: AnyRow) -> Interaction:
 def _last(one: Interaction) -> datetime:
     """Give when the last was heard of it."""
     return one.feedback_timestamp or one.timestamp
-
-
-def _time(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)
-
-
-def _us(time: datetime) -> int:
-    return (time - _EPOCH) // timedelta(microseconds=1)

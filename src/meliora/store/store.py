@@ -76,7 +76,7 @@ class Store:
         self.analytics = Analytics(engine)
         self.decisions = Decisions(engine)
         self.activity = Activity(engine, clock_us)
-        self.preferences = Preferences(engine, self.secret, clock_us)
+        self.preferences = Preferences(engine, self.secret, clock_us, randbytes)
         self.preference_tables = PreferenceTables(engine, self.secret, clock_us)
         self.windows = RollupWindows(engine)
         self.housekeeping = StoreHousekeeping(engine, self.secret, clock_us)

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(micros: int) -> datetime:
+    """Give the time that lies so many microseconds behind the epoch (UTC)."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def micros(time: datetime) -> int:
+    """Give it back."""
+    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 class Interaction(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +63,10 @@ class Evidence(Protocol):
         ...
 
     def keep(self, tenant: str, interaction: Interaction) -> Interaction:
-        """Keep an interaction, in place of one with the same id. Raises `Conflict` where that is another user's."""
+        """Keep an interaction, in place of one with the same id; one with the id `""` gets one.
+
+        Raises `Conflict` where that id is another user's.
+        """
         ...
 
     def react(self, tenant: str, id: str, feedback: str, at: datetime, metadata: dict[str, Any] | None) -> Interaction:

@@ -129,11 +129,14 @@ class Preferences:
         user: str | None,
         *,
         models: Sequence[str] = (),
+        offered: Sequence[str] = (),
         task: str | None = None,
         prompt: str | None = None,
         explore: bool = False,
     ) -> Recommendation:
-        """Choose among `models` (by default those the user has rated at this task) for a task, recognised in `prompt` if need be.
+        """Choose a model for a task, which is recognised in `prompt` if need be.
+
+        Among `models`; without any, among those rated at this task; where none was, among those `offered`.
 
         With `explore` the choice is drawn by Thompson sampling, so that what might be better is tried while it may be. Raises
         `InvalidRequest` where there is nothing to choose from.
@@ -141,7 +144,9 @@ class Preferences:
         named = task or task_of(prompt or "")
         wanted = same_task(named)
         seen = self._evidence.interactions(tenant, user)
-        believed = standings(seen, self._said(tenant), wanted, self._rate, list(dict.fromkeys(models)) or None)
+        own = ratings_at(seen, wanted)
+        among = list(dict.fromkeys(models or (() if own else offered))) or None
+        believed = standings(seen, self._said(tenant), wanted, self._rate, among)
         if not believed:
             raise InvalidRequest(
                 "There is no model to choose from: none is named, and none has been rated at this task.",
@@ -151,7 +156,6 @@ class Preferences:
         likeliest = best(believed)
         chosen = sampled(believed, self._source) if explore else likeliest
         chances = dict(zip((one.name for one in believed), chance_best(believed), strict=True))
-        own = ratings_at(seen, wanted)
         rated = sum(one.count for one in believed)
         return Recommendation(
             model=chosen.name,
