@@ -90,6 +90,9 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         store.routing_snapshots.add("acme", lambda _: b"policy", kind="fit", made_by="cli")
         store.routing_snapshots.promote("acme", number)
     settle(store, clock.now)
+    scored = feed.call(tenant="acme", routing=trace())
+    store.outcomes.score("acme", scored.id, "scorer", 0.5)
+    store.feedbacks.give("acme", FeedbackGiven(feedback_type="thumbs_up", call_id=scored.id))
     told = Interaction(id="i", timestamp=datetime(2026, 11, 20, tzinfo=UTC), model="m", user_id="ann", value=1.0)
     store.preferences.keep("acme", told)
     store.preference_tables.put("acme", {"ann": {"code": {"m": 0.1}}}, clock.now)
@@ -114,6 +117,9 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "outcomes.changes": ["t1", 0],
         "outcomes.logged": ["t1", 0],
         "outcomes.counts": [],
+        "outcomes.unscored": ["another"],
+        "outcomes.scores": [scored.id],
+        "outcomes.labelled": ["scorer"],
         "preferences.interactions": ["ann"],
         "preferences.marks": [],
         "preference_tables.blob": [1],

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from meliora.clock import Clock
+from meliora.errors import MelioraError
+from meliora.gateway.dialects.inspect import inspect_request
+from meliora.gateway.dialects.summary import summarise_body
 from meliora.routing.dialled import dialled
 from meliora.routing.learning.learner import Learner, Pace, Rewarder
+from meliora.routing.learning.records import Unscored
 from meliora.routing.learning.rewards import RewardRule
+from meliora.routing.learning.scorers import Ask, Sample, build
+from meliora.routing.learning.scoring import Scoring, calibrations
+from meliora.runtime.asking import OwnGateway, gateway_url
 from meliora.settings import Settings
+from meliora.settings.learning import Scorer as ScorerSettings
+from meliora.settings.secret import resolve_secret
 from meliora.store.store import Store
 
 if TYPE_CHECKING:
     from meliora.routing.learned.policy import Policy
     from meliora.routing.learning.online import OnlineLearner
 
+FEATURE = "routing"
+"""Feature that Meliora's own calls for routing are accounted under."""
+
 
 def reward_rule(settings: Settings) -> RewardRule:
     """Give the reward function that the settings declare."""
-    return RewardRule(settings.routing.reward, {scorer.name: scorer.weight for scorer in settings.routing.scorers})
+    scorers = settings.routing.scorers
+    return RewardRule(
+        settings.routing.reward,
+        {scorer.name: scorer.weight for scorer in scorers},
+        {scorer.name: scorer.uncalibrated_weight for scorer in scorers if scorer.kind == "judge"},
+    )
 
 
 def rewarder(settings: Settings, store: Store, clock: Clock) -> Rewarder:
@@ -37,6 +57,48 @@ def learner(settings: Settings, store: Store, clock: Clock) -> Learner:
         lambda policy: posterior(policy, settings),
         pace,
     )
+
+
+def scoring(settings: Settings, store: Store, clock: Clock) -> Scoring:
+    """Give the scorers at work. Raises `SettingsError` for one that cannot be used."""
+    ask = judge_by(OwnGateway(gateway_url(settings)))
+    made = [(scorer, build(scorer, ask)) for scorer in settings.routing.scorers]
+    return Scoring(store.outcomes, store.routing_snapshots.tenants, made, read_answer, clock.now_us)
+
+
+def judge_by(gateway: OwnGateway) -> Ask:
+    """Give how judges are asked: through the gateway, under the key that each names."""
+
+    def ask(judge: ScorerSettings, system: str, question: str) -> str:
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
+        return gateway.ask(resolve_secret(judge.key), judge.model, messages, feature=FEATURE).text
+
+    return ask
+
+
+def read_answer(recorded: Unscored) -> Sample | None:
+    """Give prompt and answer of a recorded call; None where they cannot be made out."""
+    dialect = recorded.dialect
+    if dialect not in ("chat", "responses", "messages") or recorded.response_text is None:
+        return None
+    try:
+        asked = inspect_request(dialect, msgspec.json.decode((recorded.request_text or "").encode()))
+    except (msgspec.DecodeError, UnicodeError, MelioraError):
+        return None
+    answer = recorded.response_text
+    if answer.startswith("{"):
+        # A body that was not streamed; a stream is kept as the text that it came to.
+        summary = summarise_body(dialect, answer.encode())
+        answer = summary.text if summary.text or summary.finish_reason is not None else answer
+    return Sample(asked.prompt_text, answer)
+
+
+def hold_judges(settings: Settings, store: Store, makes: Rewarder) -> bool:
+    """Let rewards be made of judges' scores as they compare with people's words now."""
+    judges = [scorer for scorer in settings.routing.scorers if scorer.kind == "judge"]
+    found = calibrations(store.outcomes, store.routing_snapshots.tenants(), judges)
+    makes.rule = replace(makes.rule, calibrations=found)
+    return False
 
 
 def posterior(policy: Policy, settings: Settings) -> OnlineLearner:

@@ -16,7 +16,7 @@ import structlog
 from meliora import __version__
 from meliora.clock import Clock, SystemClock
 from meliora.errors import MelioraError
-from meliora.runtime.learning import learner, rewarder
+from meliora.runtime.learning import hold_judges, learner, rewarder, scoring
 from meliora.runtime.shared import effective, on_signals, open_store, private_dir, spool_dir, start_logging
 from meliora.settings import Settings
 from meliora.store.store import Store
@@ -34,6 +34,8 @@ ROLLUP_BATCH = 20
 SWEEP_SECONDS = 300.0
 RETENTION_SECONDS = 600.0
 EXPORT_SECONDS = 2.0
+JUDGES_SECONDS = 60.0
+"""How often judges are held against people's words."""
 LONGEST_WAIT = 5.0
 """Pause of a task that fails again and again: it goes on within seconds of what it needs being back."""
 
@@ -97,6 +99,38 @@ class Worker:
                 self.errors.pop(task.name, None)
             else:
                 self.errors[task.name] = error
+
+
+class Aside:
+    """A step that may take long, in a thread of its own: the other tasks go on, and its failure is told at its next turn."""
+
+    def __init__(self, step: Callable[[], bool]) -> None:
+        self._work = step
+        self._thread: threading.Thread | None = None
+        self._error: MelioraError | OSError | None = None
+
+    def step(self) -> bool:
+        """Begin where nothing is under way. Raises what the last run raised."""
+        if self._thread is not None and self._thread.is_alive():
+            return False
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        self._thread = threading.Thread(target=self._run, name="aside", daemon=True)
+        self._thread.start()
+        return False
+
+    def wait(self) -> None:
+        """Wait for what is under way."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while self._work():
+                pass
+        except (MelioraError, OSError) as error:
+            self._error = error
 
 
 class Ingest:
@@ -167,7 +201,11 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
         Task("retention", lambda: pruner.step().more, RETENTION_SECONDS),
     ]
     every = settings.routing.learning.interval
-    tasks.append(Task("rewards", rewarder(settings, store, clock).step, every))
+    makes = rewarder(settings, store, clock)
+    tasks.append(Task("rewards", makes.step, every))
+    if settings.routing.scorers:
+        tasks.append(Task("scorers", Aside(scoring(settings, store, clock).step).step, every))
+        tasks.append(Task("judges", lambda: hold_judges(settings, store, makes), JUDGES_SECONDS))
     if settings.learning.enabled:
         tasks.append(Task("learning", learner(settings, store, clock).step, every))
     if settings.otlp.enabled:

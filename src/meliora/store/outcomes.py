@@ -13,11 +13,11 @@ import msgspec
 import sqlalchemy as sa
 
 from meliora.errors import NotFound
-from meliora.routing.learning.records import Ending, Outcome, Settled, Signals
+from meliora.routing.learning.records import Ending, Outcome, Settled, Signals, Unscored
 from meliora.store.engine import reading, writing
 from meliora.store.rows import AnyRow, hold, insert_into
 from meliora.store.slots import slot_of
-from meliora.store.tables import calls, deployment, feedback, routing_outcomes, routing_scores
+from meliora.store.tables import call_contents, calls, deployment, feedback, routing_outcomes, routing_scores
 from meliora.telemetry.records import CallFinished, RoutedCandidate
 
 _BATCH = 500
@@ -128,6 +128,39 @@ class Outcomes:
             if not touch(connection, tenant, call_id):
                 raise NotFound(f"No learned policy decided call {call_id!r}.")
             put_score(connection, {"tenant": tenant, "call_id": call_id, "scorer": scorer}, row)
+
+    def unscored(
+        self, tenant: str, scorer: str, *, tasks: Sequence[str] = (), since_us: int = 0, limit: int = 20
+    ) -> tuple[Unscored, ...]:
+        """Give answers that came whole and that a scorer was not asked about, of calls that a policy looked at, newest first."""
+        k = call_contents.c
+        scored = sa.select(_S.call_id).where(_S.call_id == _T.call_id, _S.scorer == scorer)
+        query = (
+            sa.select(_T.call_id, calls.c.dialect, k.request_text, k.response_text, k.truncated)
+            .join(calls, calls.c.id == _T.call_id)
+            .outerjoin(call_contents, k.call_id == _T.call_id)
+            .where(_T.tenant == tenant, _T.started_us >= since_us, _T.outcome == "ok", ~scored.exists())
+        )
+        if tasks:
+            query = query.where(_T.task.in_(tasks))
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(_T.started_us.desc()).limit(limit)).all()
+        return tuple(Unscored(row[0], row[1], row[2], row[3], bool(row[4])) for row in rows)
+
+    def scores(self, tenant: str, call_id: str) -> dict[str, float | None]:
+        """Give what scorers said of an answer, by scorer; None where one could not say."""
+        query = sa.select(_S.scorer, _S.value).where(_S.tenant == tenant, _S.call_id == call_id).order_by(_S.scorer)
+        with reading(self._engine) as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def labelled(self, tenant: str, scorer: str, limit: int = 5000) -> tuple[tuple[float, float], ...]:
+        """Give pairs of score and person's word on the same answers, the latest."""
+        said = sa.and_(feedback.c.tenant == _S.tenant, feedback.c.call_id == _S.call_id)
+        query = sa.select(_S.value, feedback.c.value).join(feedback, said)
+        query = query.where(_S.tenant == tenant, _S.scorer == scorer, _S.value.is_not(None))
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(_S.made_us.desc()).limit(limit))
+            return tuple((row[0], row[1]) for row in rows)
 
 
 _T = routing_outcomes.c

@@ -57,6 +57,16 @@ class Settled(msgspec.Struct, frozen=True):
     due_us: int | None
 
 
+class Unscored(msgspec.Struct, frozen=True):
+    """A recorded answer that a scorer has not been asked about."""
+
+    call_id: str
+    dialect: str
+    request_text: str | None
+    response_text: str | None
+    truncated: bool
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One decision of a policy and what came of it. `reward` is None where nothing is known yet."""
 

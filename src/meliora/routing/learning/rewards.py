@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from meliora.errors import InvalidRequest
+from meliora.routing.learning.labels import Calibration
 from meliora.routing.learning.records import Reward, Settled, Signals
 from meliora.settings.learning import Reward as RewardSettings
 
@@ -28,6 +29,10 @@ class RewardRule:
     settings: RewardSettings = field(default_factory=RewardSettings)
     scorers: Mapping[str, float] = field(default_factory=dict)
     """Weight in (0, 1] by name; a scorer that is not named here does not count."""
+    doubted: Mapping[str, float] = field(default_factory=dict)
+    """By judge: what its weight is multiplied by where it is not calibrated."""
+    calibrations: Mapping[tuple[str, str], Calibration] = field(default_factory=dict)
+    """By tenant and judge: what its scores are worth beside people's words."""
 
     @property
     def retry_us(self) -> int:
@@ -52,7 +57,7 @@ class RewardRule:
         chosen = self.settings
         if signals.feedback is not None:
             return Reward(checked(signals.feedback, "feedback"), chosen.feedback_weight, "feedback")
-        scored = self._scored(signals.scores)
+        scored = self._scored(signals.tenant, signals.scores)
         if scored is not None:
             return scored
         if signals.repeated:
@@ -61,13 +66,18 @@ class RewardRule:
             return Reward(chosen.failure_value, chosen.failure_weight, "failure")
         return None
 
-    def _scored(self, scores: Mapping[str, float]) -> Reward | None:
+    def _scored(self, tenant: str, scores: Mapping[str, float]) -> Reward | None:
         """Give the weighted mean of the scorers that count, weighing as much as the weightiest of them."""
-        known = [
-            (name, checked(scores[name], f"scorer {name}"), self.scorers[name])
-            for name in sorted(scores.keys() & self.scorers)
-        ]
-        known = [(name, value, weight) for name, value, weight in known if weight > 0]
+        known = []
+        for name in sorted(scores.keys() & self.scorers):
+            value, weight = checked(scores[name], f"scorer {name}"), self.scorers[name]
+            calibration = self.calibrations.get((tenant, name))
+            if calibration is not None:
+                value = calibration.value(value)
+            else:
+                weight *= self.doubted.get(name, 1.0)
+            if weight > 0:
+                known.append((name, value, weight))
         if not known:
             return None
         total = math.fsum(weight for _, _, weight in known)
