@@ -33,9 +33,17 @@ def test_propensities_add_up_and_stay_between_floor_and_cap(
 
 
 def test_a_candidate_is_tried_as_often_as_it_may_be_the_better_one() -> None:
-    found = propensities(np.array([0.8, 0.7, 0.2]), np.array([0.1, 0.1, 0.1]), 0, Exploration(0.0, 0.5))
+    found = propensities(np.array([0.8, 0.7, 0.2]), np.array([0.1, 0.1, 0.1]), 0, Exploration(0.0, 0.5, loss=1.0))
     assert found[1] == pytest.approx(0.2398, abs=1e-3)  # the normal probability beyond 1/sqrt(2)
     assert found[2] < 1e-4
+
+
+def test_what_is_far_behind_is_tried_so_seldom_that_little_is_lost() -> None:
+    utility, rule = np.array([0.8, 0.79, 0.3]), Exploration(0.0, 0.5, loss=0.001)
+    found = propensities(utility, np.array([0.2, 0.2, 0.2]), 0, rule)
+    assert float(found @ (0.8 - utility)) == pytest.approx(0.001)
+    near = propensities(utility[:2], np.array([0.2, 0.2]), 0, rule)
+    assert near[1] == pytest.approx(0.1), "a tenth of the calls at a hundredth of quality is the same loss"
 
 
 def test_without_exploration_the_preferred_one_is_certain() -> None:
@@ -67,6 +75,11 @@ def test_draws_follow_the_probabilities() -> None:
     probabilities = np.array([0.1, 0.0, 0.6, 0.3])
     drawn = [draw(probabilities, (step + 0.5) / 1000) for step in range(1000)]
     assert [drawn.count(index) for index in range(4)] == [100, 0, 600, 300]
+
+
+def test_a_loss_below_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="loss"):
+        Exploration(loss=-0.1)
 
 
 @pytest.mark.parametrize(("floor", "cap"), [(-0.1, 0.5), (0.6, 0.5), (0.1, 1.0), (math.nan, 0.5)])

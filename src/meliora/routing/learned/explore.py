@@ -22,11 +22,13 @@ class Exploration:
     `cap`: greatest share of calls that goes to others than the one preferred; 0 switches exploration off. Where there are
     so many candidates that their floors add up to more than the cap, the cap holds.
     `caution`: how many standard errors by which another model has to be better than the reference before it is preferred.
+    `loss`: the most expected utility a call that is given up in order to learn; what the floor takes is not counted.
     """
 
     floor: float = 0.002
     cap: float = 0.05
     caution: float = 0.0
+    loss: float = 0.002
 
     def __post_init__(self) -> None:
         if not 0 <= self.floor <= self.cap < 1:
@@ -35,6 +37,8 @@ class Exploration:
             )
         if not 0 <= self.caution < math.inf:
             raise ValueError(f"caution is a number of standard errors from 0 up, not {self.caution}")
+        if not 0 <= self.loss < math.inf:
+            raise ValueError(f"the loss that exploration may bring is a utility from 0 up, not {self.loss}")
 
 
 OFF = Exploration(floor=0.0, cap=0.0)
@@ -68,7 +72,8 @@ def propensities(utility: Numbers, spread: Numbers, best: int, rule: Exploration
 
     Another candidate is tried as often as it may be the better one: the normal probability that its utility exceeds that of
     `best`, given both standard errors (probability matching of Thompson, Biometrika 25, 1933, taken pair by pair so that the
-    propensity is exact), scaled down together where they exceed the cap. One with a utility of nan gets the floor.
+    propensity is exact). All are scaled down together where they exceed the cap, or would give up more expected utility than
+    `loss`: what is nearly as good is tried freely, what is far behind hardly. One with a utility of nan gets the floor.
     """
     count = len(utility)
     if count == 1 or rule.cap == 0:
@@ -76,16 +81,16 @@ def propensities(utility: Numbers, spread: Numbers, best: int, rule: Exploration
         alone[best] = 1.0
         return alone
     floor = min(rule.floor, rule.cap / (count - 1))
-    hopes = np.array(
-        [
-            0.0 if index == best else _chance(utility[index] - utility[best], math.hypot(spread[index], spread[best]))
-            for index in range(count)
-        ]
-    )
+    hopes, given_up = np.zeros(count), 0.0
+    for index in range(count):
+        behind = utility[best] - utility[index]
+        if index != best and behind == behind:
+            hopes[index] = _chance(-behind, math.hypot(spread[index], spread[best]))
+            given_up += hopes[index] * max(behind, 0.0)
     room = rule.cap - floor * (count - 1)
     total = float(hopes.sum())
-    if total > room:
-        hopes *= room / total
+    part = min(room / total if total > room else 1.0, rule.loss / given_up if given_up > rule.loss else 1.0)
+    hopes *= part
     found = hopes + floor
     found[best] = 0.0
     found[best] = 1.0 - found.sum()
@@ -106,8 +111,8 @@ def draw(probabilities: Numbers, uniform: float) -> int:
 
 
 def _chance(ahead: float, spread: float) -> float:
-    if ahead != ahead or spread != spread:
+    if spread != spread:
         return 0.0
-    if spread == 0:
+    if spread < 1e-12:
         return 0.5 if ahead == 0 else float(ahead > 0)
     return 0.5 * math.erfc(-ahead / (spread * math.sqrt(2)))
