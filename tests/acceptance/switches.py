@@ -60,6 +60,12 @@ def _without_priority(entry: Any) -> Any:
     return Candidate(entry.name, entry.tier, entry.context_window, entry.capabilities)
 
 
+def _no_care(patch: MonkeyPatch) -> None:
+    """Switch off the security words and the cross-check."""
+    without("meliora.gateway.snapshot.security_rule", _nothing)(patch)
+    without_routes("crosscheck")(patch)
+
+
 def _no_bare_names(patch: MonkeyPatch) -> None:
     """Switch the documents' own variable names off."""
     from meliora.settings.environment import Layer
@@ -76,6 +82,7 @@ SWITCHES: dict[str, Switch] = {
     "g09": without("meliora.telemetry.improvement.ImprovementManager.generate_report", _nothing),
     "g10": without("meliora.routing.rules.RuleSet.match", _nothing),
     "g14": without_routes("analytics"),
+    "g13": _no_care,
     "g16": without_routes("forecast"),
     "g12": _no_tiers,
     "h03": _no_decisions,

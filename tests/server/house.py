@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 
 from meliora.gateway.snapshot import rules_of
 from meliora.gateway.state import Scope
+from meliora.routing.crosscheck import Told
 from meliora.runtime.control import Offers, improvement_of
 from meliora.runtime.shared import effective
 from meliora.server import ControlContext, build_app
@@ -129,6 +130,7 @@ def control_house(state_dir: Path, settings: Settings | None = None, **changes: 
             offers=offers,
             price=offers.price,
             erase=lambda tenant, user: store.housekeeping.erase(tenant, user).counts(),
+            ask=lambda _secret, _feature, _seconds: lambda model, _messages, _schema: Told("Yes.", model),
             settings_rules=rules_of(served),
             version="0.0.test",
             look_seconds=0.0,

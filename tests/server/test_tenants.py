@@ -61,6 +61,7 @@ def _body(path: str, ids: dict[str, str]) -> Any:
         "/routing/route": {"prompt": "hello", "session": MARK},
         "/routing/route/batch": {"requests": [{"prompt": "hello", "session": MARK}]},
         "/inference/route": {"messages": [{"role": "user", "content": "hello"}]},
+        "/routing/crosscheck": {"prompt": "hello"},
         "/routing/cost/record": {"model": "b", "input_tokens": 1, "output_tokens": 1, "cost": 1.0},
         "/tools/record_metric": {"name": "b", "value": 1, "unit": ""},
         "/tools/analyze_metrics": {},
@@ -139,6 +140,7 @@ def test_a_key_that_may_only_call_reaches_nothing_but_decisions(house: House, mi
         "/routing/matrix",
         "/routing/escalation",
         "/routing/cost/estimate",
+        "/routing/crosscheck",
     }
 
 

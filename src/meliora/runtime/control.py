@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -20,7 +21,9 @@ from meliora.gateway.rates import cost_micros
 from meliora.gateway.snapshot import rules_of
 from meliora.routing.pool import Catalogue
 from meliora.routing.rules import validate_pattern
+from meliora.runtime.asking import gateway_url
 from meliora.runtime.gateway import catalog_of
+from meliora.runtime.legs import asking
 from meliora.runtime.shared import control_socket, effective, open_store, private_dir, spool_dir, start_logging
 from meliora.server.app import build_app
 from meliora.server.context import ControlContext, SpoolSeen
@@ -136,8 +139,10 @@ def run(settings: Settings, config: Path | None = None) -> None:
         uvicorn.Server(served).run(sockets=[bound])
 
 
-def build(settings: Settings, store: Store, clock: Clock, offers: Offers) -> FastAPI:
-    """Give the control process's app; `settings` are the effective ones."""
+def build(
+    settings: Settings, store: Store, clock: Clock, offers: Offers, gateway: Callable[[], str] | None = None
+) -> FastAPI:
+    """Give the control process's app; `settings` are the effective ones, `gateway` says where the gateway is."""
     return build_app(
         ControlContext(
             settings=settings,
@@ -147,6 +152,7 @@ def build(settings: Settings, store: Store, clock: Clock, offers: Offers) -> Fas
             offers=offers,
             price=offers.price,
             erase=lambda tenant, user: store.housekeeping.erase(tenant, user).counts(),
+            ask=asking(gateway or partial(gateway_url, settings), offers, clock),
             spool=lambda: look_at_spool(spool_dir(settings), store.sink.offsets),
             settings_rules=rules_of(settings),
             version=__version__,

@@ -18,6 +18,9 @@ _WHY = {
     404: "No such thing, or it belongs to another tenant.",
     409: "It contradicts something that is there already.",
     413: "The body is too large.",
+    429: "The key's rate or budget is used up.",
+    502: "The model that was asked did not answer.",
+    504: "It took longer than it may.",
     503: "The store cannot be used now.",
 }
 

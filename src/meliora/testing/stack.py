@@ -43,7 +43,8 @@ class RunningMeliora:
         self.store = open_store(settings)
         admin = KeyWish(name="admin", scopes=("admin", "call", "feedback", "read"))
         key = self.store.keys.create("default", admin, secret=SECRET).key
-        app = build_control(settings, self.store, self.clock, Offers(settings, self.clock, self.store, no_list))
+        offers = Offers(settings, self.clock, self.store, no_list)
+        app = build_control(settings, self.store, self.clock, offers, lambda: f"http://127.0.0.1:{self.gateway.port}")
         config = uvicorn.Config(
             app, loop="uvloop", lifespan="off", ws="none", log_config=None, timeout_graceful_shutdown=1
         )
