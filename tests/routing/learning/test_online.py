@@ -58,7 +58,7 @@ def test_outcomes_bring_the_policy_to_what_models_really_do() -> None:
     for _ in range(3000):
         phi, model = prompt(rng), int(rng.integers(3))
         chance = float(np.clip(truth[model] @ phi, 0, 1))
-        learner.learn(Seen(phi=phi, model=MODELS[model], reward=float(rng.random() < chance), propensity=1 / 3))
+        learner.learn(Seen(phi=phi, model=MODELS[model], reward=float(rng.random() < chance)))
     assert learner.policy(2).quality.mean == pytest.approx(truth, abs=0.06)
 
 
@@ -180,7 +180,6 @@ def test_a_model_that_was_replaced_is_noticed_and_doubted_again() -> None:
         ({"reward": 1.2}, "reward is 1.2"),
         ({"reward": math.nan}, "reward is nan"),
         ({"weight": 0.0}, "weight is 0.0"),
-        ({"propensity": 0.0}, "propensity is 0.0"),
         ({"cost": -1.0}, "cost is -1.0"),
         ({"phi": np.ones(SIZE + 1, np.float32)}, "shape"),
         ({"phi": np.full(SIZE, np.nan, np.float32)}, "no number"),
@@ -196,8 +195,8 @@ def test_an_outcome_that_cannot_be_is_refused_by_name_and_changes_nothing(wrong:
 
 
 def test_learning_that_makes_no_sense_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match=r"temper=0\.0, influence=2"):
-        Learning(temper=0.0, influence=2)
+    with pytest.raises(ValueError, match=r"influence=2, margin=-1"):
+        Learning(margin=-1, influence=2)
 
 
 def test_the_guard_holds_back_what_is_not_known_well_enough() -> None:
@@ -233,9 +232,8 @@ def test_a_cold_policy_with_a_guard_stays_with_the_reference_until_it_knows() ->
         best = int((prediction.quality - prediction.cost / 0.05).argmax())
         choices.append(best)
         tried = int(rng.integers(3)) if rng.random() < 0.2 else best
-        chance = 0.2 / 3 + 0.8 * (tried == best)
         reward = float(rng.random() < truth[tried])
-        learner.learn(Seen(phi=phi, model=MODELS[tried], reward=reward, propensity=chance))
+        learner.learn(Seen(phi=phi, model=MODELS[tried], reward=reward))
         if turn % 20 == 19:
             policy = learner.policy(1)
     assert 0 not in choices[20:], "the cheap and bad one was never worth it"

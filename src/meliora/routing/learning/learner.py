@@ -226,7 +226,6 @@ def seen_of(outcome: Outcome) -> Any:
         model=outcome.model,
         reward=outcome.reward,
         weight=outcome.weight or 1.0,
-        propensity=outcome.propensity or 1.0,
         cost=None if outcome.cost_micros is None else outcome.cost_micros / 1e6,
         key=outcome.key_id,
         task=outcome.task or "general",

@@ -22,6 +22,9 @@ from meliora.routing.learning.guard import handicap
 
 Array = NDArray[np.float64]
 
+KEYS = 1000
+"""Keys whose influence is kept account of; past them the one that was heard least is forgotten."""
+
 CAUTION = 20
 """Calls' worth of belief in the predicted cost of a model."""
 
@@ -30,11 +33,6 @@ CAUTION = 20
 class Learning:
     """How fast the posterior moves, and what holds it."""
 
-    temper: float = 0.3
-    """Weight of an outcome that was certain to be seen. Below 1 because a linear model is wrong somewhere and outcomes come
-    where the policy sends them (Gruenwald & van Ommen, Bayesian Analysis 12(4), 2017); a tried outcome weighs more, see `most`."""
-    most: float = 1.0
-    """Greatest weight of an outcome: `temper / propensity`, up to this."""
     shared: float = 0.5
     """Part of the prior variance that all models have in common."""
     forget: float = 0.9995
@@ -58,7 +56,6 @@ class Learning:
         wrong = [
             name
             for name, good in {
-                "temper": 0 < self.temper <= self.most,
                 "shared": 0 <= self.shared < 1,
                 "forget": 0.9 <= self.forget <= 1,
                 "reopened": 0 < self.reopened <= 1,
@@ -84,8 +81,6 @@ class Seen:
     """In 0..1."""
     weight: float = 1.0
     """How much the reward says, in (0, 1]."""
-    propensity: float = 1.0
-    """Probability with which the model was served."""
     cost: float | None = None
     """US$."""
     key: Hashable = ""
@@ -126,16 +121,15 @@ class OnlineLearner:
     def learn(self, seen: Seen) -> Alarm | None:
         """Move the posterior by one outcome; give the drift alarm that it raises, if any.
 
-        Raises `InvalidRequest` for a model that the policy does not know, a reward outside 0..1, a weight or propensity outside
-        (0, 1], a negative cost, and a `phi` of another length or that is not finite; nothing is learned then.
+        Raises `InvalidRequest` for a model that the policy does not know, a reward outside 0..1, a weight outside (0, 1], a
+        negative cost, and a `phi` of another length or that is not finite; nothing is learned then.
         """
         model, phi = self._checked(seen)
         how = self.learning
         error = seen.reward - float(self._mean[model] @ phi)
         along_own, along_common = self._own[model] @ phi, self._common @ phi
         doubt = float(phi @ along_own + phi @ along_common)
-        weight = seen.weight * min(how.most, how.temper / seen.propensity)
-        room = self._noise[model] / weight + doubt
+        room = self._noise[model] / seen.weight + doubt
         several = self._one_of_several(seen.key)
         alarm = self._drift.see(
             seen.model, seen.task, error / math.sqrt(self._noise[model] + doubt), seen.key, several=several
@@ -182,7 +176,6 @@ class OnlineLearner:
         for name, value, good in (
             ("reward", seen.reward, 0 <= seen.reward <= 1),
             ("weight", seen.weight, 0 < seen.weight <= 1),
-            ("propensity", seen.propensity, 0 < seen.propensity <= 1),
             ("cost", seen.cost, seen.cost is None or 0 <= seen.cost < math.inf),
         ):
             if not good:
@@ -206,6 +199,8 @@ class OnlineLearner:
         self._recent.append(phi)
         ledger = self._keys.get(key)
         if ledger is None:
+            if len(self._keys) >= KEYS:
+                del self._keys[min(self._keys, key=lambda one: self._keys[one].outcomes)]
             ledger = self._keys[key] = _Ledger(np.zeros_like(self._mean))
         step = np.broadcast_to(common, self._mean.shape).copy()
         step[model] += own
