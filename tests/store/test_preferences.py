@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import pytest
 
@@ -139,6 +140,8 @@ def test_an_erased_person_is_in_neither_interactions_nor_table(store, feed, cloc
     assert store.preferences.interactions("default", "ann") == ()
     assert all(one.user_id is None for one in store.preferences.interactions("default", None))
     assert store.preference_tables.table("default").users == {}
+    with pytest.raises(NotFound):
+        store.preference_tables.blob("default", 1)
     late = {"ann": {"code": {"big": 0.1}}}
     assert store.preference_tables.put("default", late, read_us) is None, "computed from what was read before"
     assert len(store.preferences.interactions("acme", "ann")) == 1
@@ -147,17 +150,21 @@ def test_an_erased_person_is_in_neither_interactions_nor_table(store, feed, cloc
 def test_a_table_gets_a_number_only_when_it_changes_and_its_bytes_bear_their_checksum(store, clock) -> None:
     tables = store.preference_tables
     assert tables.put("default", {"ann": {}}, clock()) is None
-    assert tables.numbers() == {}
+    assert store.states.load((), clock()).preferences == {}
     given = {"ann": {"code": {"big": 0.1}}}
     assert tables.put("default", given, clock()) == 1
     assert tables.put("default", given, clock()) is None
     assert tables.put("acme", given, clock()) == 1
     assert tables.put("default", {"bob": {"chat": {"big": -0.1}}}, clock()) == 2
-    assert {tenant: number for tenant, (number, _) in tables.numbers().items()} == {"acme": 1, "default": 2}
+    refs = store.states.load((), clock()).preferences
+    assert {tenant: ref.number for tenant, ref in refs.items()} == {"acme": 1, "default": 2}
     body = tables.blob("default", 2)
+    assert sha256(body).hexdigest() == refs["default"].sha256
+    assert len(decode(tables.blob("default", 1)).users) == 1, "a gateway may just be fetching it"
     assert "ann" not in body.decode("latin-1")
     assert len(decode(body).users) == 2
     assert set(decode(body).users).isdisjoint(decode(tables.blob("acme", 1)).users), "a hash says nothing over tenants"
+    tables.put("default", {"bob": {}}, clock())
     with pytest.raises(NotFound):
         tables.blob("default", 1)
 

@@ -41,7 +41,6 @@ FOR_THE_DEPLOYMENT = {
     "outcomes.settle",
     "preference_tables.touched",  # the worker looks for all tenants
     "preference_tables.looked",
-    "preference_tables.numbers",
     "routing_snapshots.tenants",
 }
 INTERNAL = {

@@ -19,6 +19,7 @@ from meliora.settings.models import Settings
 if TYPE_CHECKING:
     from meliora.routing.choose import Learned
     from meliora.routing.learned.policy import Policy
+    from meliora.routing.preferences.offsets import OffsetTable
 
 SECRET_PREFIX = "mel_"
 """Begins the secret of every virtual key."""
@@ -39,6 +40,8 @@ class Snapshot:
     offers: Pool
     learned: Mapping[str, Learned]
     """By tenant: the policy that chooses for `auto`."""
+    likings: Mapping[str, OffsetTable]
+    """By tenant: what its users like, which moves the policy's choice a little."""
 
     def authenticate(self, secret: str | None, now_us: int, scope: Scope) -> KeyState:
         """Give the key that a secret opens. Raises `Unauthorized` or `Forbidden`; never says which part was wrong.
@@ -69,18 +72,29 @@ class Snapshot:
 
 
 def snapshot(
-    settings: Settings, catalog: Catalog, state: State, now: Callable[[], float], policies: Mapping[str, Policy]
+    settings: Settings,
+    catalog: Catalog,
+    state: State,
+    now: Callable[[], float],
+    policies: Mapping[str, Policy],
+    likings: Mapping[str, OffsetTable],
 ) -> Snapshot:
     """Put a snapshot together; rules that do not compile are left out and stand in `rules.refused`."""
     keys = {kept.sha256: (key, kept.until_us) for key in state.keys for kept in key.hashes}
     rules = RuleSet((*rules_of(settings), *state.rules), strict=False)
     pool = offers(catalog, now)
-    return Snapshot(settings, catalog, state, keys, rules, pool, _learned(settings, pool, policies))
+    learned = _learned(settings, pool, policies)
+    return Snapshot(settings, catalog, state, keys, rules, pool, learned, likings)
 
 
 def with_policies(before: Snapshot, policies: Mapping[str, Policy]) -> Snapshot:
     """Give the same snapshot with other learned policies."""
     return replace(before, learned=_learned(before.settings, before.offers, policies))
+
+
+def with_likings(before: Snapshot, likings: Mapping[str, OffsetTable]) -> Snapshot:
+    """Give the same snapshot with other tables of what users like."""
+    return replace(before, likings=likings)
 
 
 def _learned(settings: Settings, pool: Pool, policies: Mapping[str, Policy]) -> dict[str, Learned]:

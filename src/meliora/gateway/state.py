@@ -66,7 +66,7 @@ class RuleState(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PolicyRef(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which routing snapshot serves a tenant; its bytes are fetched apart (`GET /internal/policies/{tenant}/{number}`)."""
+    """Which version of something serves a tenant; its bytes are fetched apart (`GET /internal/policies/{tenant}/{number}`)."""
 
     number: int
     sha256: str
@@ -86,6 +86,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """Gateways that reported in the last minute."""
     policies: dict[str, PolicyRef] = {}
     """By tenant; a tenant that is missing is served without a learned policy."""
+    preferences: dict[str, PolicyRef] = {}
+    """By tenant: the table of what its users like (`GET /internal/preferences/{tenant}/{number}`)."""
     format: int = STATE_FORMAT
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from meliora.gateway.admission import Admission
 from meliora.gateway.call import Call
+from meliora.gateway.likings import offsets_of
 from meliora.gateway.reading import needs_of
 from meliora.gateway.snapshot import Snapshot
 from meliora.gateway.tries import Means
@@ -42,9 +45,17 @@ def wanted_of(call: Call, snapshot: Snapshot, admission: Admission, means: Means
         dial=_paced(dialled(floor, pay, key, settings), settings, call, admission),
         hour=call.started_us % (24 * _HOUR_US) / _HOUR_US,
         explore=key.explore,
-        uniform=means.random.random() if key.explore else 0.0,
+        uniform=means.random.random() if key.explore else None,
+        offsets=_offsets(call, snapshot),
         whole=not view.stream and call.dialect != "embeddings",
     )
+
+
+def _offsets(call: Call, snapshot: Snapshot) -> Mapping[str, Mapping[str, float]] | None:
+    """Give what the call's user likes, as offsets by task and model."""
+    if not snapshot.settings.routing.preferences.enabled:
+        return None
+    return offsets_of(snapshot.likings, snapshot.state.secret, call.key.tenant, call.labels.user)
 
 
 def _within(wanted: Wanted, call: Call, admission: Admission) -> Wanted:

@@ -25,6 +25,7 @@ from meliora.gateway.catalog import build as build_catalog
 from meliora.gateway.entropy import Entropy
 from meliora.gateway.forward import Control
 from meliora.gateway.http.server import ServerProtocol
+from meliora.gateway.likings import Likings
 from meliora.gateway.limits import Limiter
 from meliora.gateway.metrics import Metrics
 from meliora.gateway.policies import Policies
@@ -34,7 +35,7 @@ from meliora.gateway.replies import Replies
 from meliora.gateway.retry import RetryBudget
 from meliora.gateway.serve import House
 from meliora.gateway.simulated.upstream import SimulatedUpstream
-from meliora.gateway.snapshot import Snapshot, snapshot, with_policies
+from meliora.gateway.snapshot import Snapshot, snapshot, with_likings, with_policies
 from meliora.gateway.state import State
 from meliora.gateway.sync import Sync, kept_state
 from meliora.gateway.ticker import Ticker
@@ -88,7 +89,8 @@ def build(settings: Settings, clock: Clock | None = None, ask: Ask | None = None
         randbytes=randbytes,
     )
     parts.policies.restore(state.policies)
-    first = snapshot(settings, catalog, state, clock.monotonic, parts.policies.serving)
+    parts.likings.restore(state.preferences)
+    first = snapshot(settings, catalog, state, clock.monotonic, parts.policies.serving, parts.likings.serving)
     gateway = Gateway(house, control, first, parts)
     parts.adopt(gateway, state)
     return gateway
@@ -133,6 +135,7 @@ class Parts(Lifespan):
         )
         self.sync.on_answer = self._heard
         self.policies = Policies(control, settings.server.state_dir, self._take_policies)
+        self.likings = Likings(control, settings.server.state_dir, self._take_likings)
 
     def adopt(self, gateway: Gateway, state: State) -> None:
         """Belong to a gateway."""
@@ -145,6 +148,7 @@ class Parts(Lifespan):
         self._ticker.start()
         self.sync.start()
         self.policies.start()
+        self.likings.start()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -154,6 +158,7 @@ class Parts(Lifespan):
         """End after the last."""
         self._ticker.stop()
         await self.policies.stop()
+        await self.likings.stop()
         await self.sync.stop()
         await gateway.snapshot.catalog.close()
         await gateway.control.upstream.close()
@@ -214,7 +219,8 @@ class Parts(Lifespan):
             self._retired.append((account.upstream, until))
 
     def _snapshot(self, settings: Settings, catalog: Catalog, state: State) -> Snapshot:
-        made = snapshot(settings, catalog, state, self._clock.monotonic, self.policies.serving)
+        serving = self.policies.serving, self.likings.serving
+        made = snapshot(settings, catalog, state, self._clock.monotonic, *serving)
         for rule, problem in made.rules.refused:
             log.error("a routing rule was left out", rule=rule, problem=problem)
         return made
@@ -224,6 +230,7 @@ class Parts(Lifespan):
         assert gateway is not None
         before = gateway.snapshot
         self.policies.want(state.policies)
+        self.likings.want(state.preferences)
         gateway.snapshot = self._snapshot(before.settings, before.catalog, state)
         gateway.house.admission.limiter.gateways = max(1, state.gateways)
         self._set_secret(gateway, state)
@@ -233,6 +240,11 @@ class Parts(Lifespan):
         gateway = self._gateway
         assert gateway is not None
         gateway.snapshot = with_policies(gateway.snapshot, self.policies.serving)
+
+    def _take_likings(self) -> None:
+        gateway = self._gateway
+        assert gateway is not None
+        gateway.snapshot = with_likings(gateway.snapshot, self.likings.serving)
 
     def _set_secret(self, gateway: Gateway, state: State) -> None:
         secret = bytes.fromhex(state.secret)
@@ -261,6 +273,7 @@ class Parts(Lifespan):
                 "cache": gateway.house.replies.stats(),
                 "policies": {tenant: policy.number for tenant, policy in self.policies.serving.items()},
                 "policy_troubles": self.policies.troubles,
+                "preference_troubles": self.likings.troubles,
             },
         }
 

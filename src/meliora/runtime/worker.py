@@ -17,6 +17,7 @@ from meliora import __version__
 from meliora.clock import Clock, SystemClock
 from meliora.errors import MelioraError
 from meliora.runtime.learning import hold_judges, learner, rewarder, scoring
+from meliora.runtime.preferences import PREFERENCES_SECONDS, refresher
 from meliora.runtime.shared import effective, on_signals, open_store, private_dir, spool_dir, start_logging
 from meliora.settings import Settings
 from meliora.store.store import Store
@@ -208,6 +209,7 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
         tasks.append(Task("judges", lambda: hold_judges(settings, store, makes), JUDGES_SECONDS))
     if settings.learning.enabled:
         tasks.append(Task("learning", learner(settings, store, clock).step, every))
+        tasks.append(Task("preferences", refresher(settings, store, clock).step, PREFERENCES_SECONDS))
     if settings.otlp.enabled:
         tasks.append(_exporter(settings, store))
     worker = Worker(tasks, clock)

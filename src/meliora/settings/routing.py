@@ -96,6 +96,15 @@ class Cascade(Section):
         return self
 
 
+class Preferences(Section):
+    """What a user's liking adds to a learned policy's choice, or takes from it."""
+
+    enabled: bool = Field(default=True, description="Let what a user likes move the choice for their calls.")
+    largest: Share = Field(
+        default=0.1, description="Most points of quality (0 to 1) that a liking adds to a model, or takes from it."
+    )
+
+
 class Routing(Section):
     """How a model is chosen when the client leaves it to Meliora."""
 
@@ -121,6 +130,7 @@ class Routing(Section):
     dial: Dial = Dial()
     exploration: Exploration = Exploration()
     cascade: Cascade = Cascade()
+    preferences: Preferences = Preferences()
     reward: Reward = Reward()
     learning: RoutingLearning = RoutingLearning()
     scorers: list[Scorer] = Field(default=[], description="What judges answers, besides people.")

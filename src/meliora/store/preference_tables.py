@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from meliora.errors import NotFound
 from meliora.routing.preferences.offsets import Offsets, OffsetTable, decode, encode
 from meliora.store.engine import reading, writing
-from meliora.store.rows import insert_into
+from meliora.store.rows import hold, insert_into
 from meliora.store.tables import (
     deployment,
     erasures,
@@ -77,56 +77,49 @@ class PreferenceTables:
                     subjects.pop(subject, None)
             return _change(connection, tenant, subjects, self._clock_us())
 
-    def numbers(self) -> dict[str, tuple[int, str]]:
-        """Give number and SHA-256 (hex) of each tenant's table."""
-        with reading(self._engine) as connection:
-            return numbers(connection)
-
     def blob(self, tenant: str, number: int) -> bytes:
-        """Give a table's bytes. Raises `NotFound` unless `number` is the present one."""
+        """Give a table's bytes. Raises `NotFound` unless it is the newest or the one before."""
         with reading(self._engine) as connection:
             query = sa.select(_T.blob).where(_T.tenant == tenant, _T.number == number)
             found = connection.execute(query).scalar_one_or_none()
         if found is None:
-            raise NotFound(f"Table {number} of preferences is not the present one.", hint="Ask for the state again.")
+            raise NotFound(f"Table {number} of preferences is not kept any more.", hint="Ask for the state again.")
         return bytes(found)
 
     def table(self, tenant: str) -> OffsetTable:
         """Give a tenant's table."""
         with reading(self._engine) as connection:
-            found = connection.execute(sa.select(_T.blob).where(_T.tenant == tenant)).scalar_one_or_none()
+            query = sa.select(_T.blob).where(_T.tenant == tenant).order_by(_T.number.desc()).limit(1)
+            found = connection.execute(query).scalar_one_or_none()
         return OffsetTable() if found is None else decode(bytes(found))
 
 
 def numbers(connection: sa.Connection) -> dict[str, tuple[int, str]]:
-    """Give number and SHA-256 (hex) of each tenant's table."""
-    rows = connection.execute(sa.select(_T.tenant, _T.number, _T.sha256).order_by(_T.tenant))
+    """Give number and SHA-256 (hex) of each tenant's newest table."""
+    rows = connection.execute(sa.select(_T.tenant, _T.number, _T.sha256).order_by(_T.tenant, _T.number))
     return {row.tenant: (row.number, row.sha256) for row in rows}
 
 
 def drop_offsets(connection: sa.Connection, tenant: str, subject: str, now_us: int) -> None:
-    """Take a person out of the table."""
-    _change(connection, tenant, {subject: {}}, now_us)
+    """Take a person out of the table, and its older version with them."""
+    if _change(connection, tenant, {subject: {}}, now_us) is not None:
+        newest = sa.select(sa.func.max(_T.number)).where(_T.tenant == tenant).scalar_subquery()
+        connection.execute(sa.delete(preference_tables).where(_T.tenant == tenant, _T.number < newest))
 
 
 def _change(connection: sa.Connection, tenant: str, subjects: Mapping[str, Offsets], now_us: int) -> int | None:
-    held = sa.select(_T.number, _T.blob).where(_T.tenant == tenant).with_for_update()
-    row = connection.execute(held).one_or_none()
-    if row is None:
-        if not any(subjects.values()):
-            return None
-        first = insert_into(connection, preference_tables).values(
-            tenant=tenant, number=0, sha256="", blob=encode(OffsetTable()), made_us=now_us
-        )
-        connection.execute(first.on_conflict_do_nothing())
-        row = connection.execute(held).one()
-    before = bytes(row.blob)
+    """Write the next version where it differs; the one before stays for gateways that are just fetching it."""
+    hold(connection, f"preferences:{tenant}")
+    newest = sa.select(_T.number, _T.blob).where(_T.tenant == tenant).order_by(_T.number.desc()).limit(1)
+    row = connection.execute(newest).one_or_none()
+    number, before = (0, encode(OffsetTable())) if row is None else (row.number, bytes(row.blob))
     body = encode(decode(before).changed(subjects))
     if body == before:
         return None
-    number = row.number + 1
+    number += 1
     values = {"number": number, "sha256": sha256(body).hexdigest(), "blob": body, "made_us": now_us}
-    connection.execute(sa.update(preference_tables).where(_T.tenant == tenant).values(**values))
+    connection.execute(sa.insert(preference_tables).values(tenant=tenant, **values))
+    connection.execute(sa.delete(preference_tables).where(_T.tenant == tenant, _T.number < number - 1))
     return number
 
 

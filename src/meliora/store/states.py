@@ -1,4 +1,4 @@
-"""The numbered state that gateways serve by: keys, rules, secret, which routing snapshot serves whom."""
+"""The numbered state that gateways serve by: keys, rules, secret, which routing snapshot and table of preferences serves whom."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from meliora.gateway.state import KeyHash, KeyState, PolicyRef, RuleState, State
 from meliora.store.engine import reading, writing
 from meliora.store.gateways import ALIVE_US
 from meliora.store.keys import to_state
+from meliora.store.preference_tables import numbers
 from meliora.store.rows import insert_into
 from meliora.store.tables import deployment, gateways, key_hashes, keys, routing_rules, routing_snapshots
 
@@ -54,6 +55,7 @@ class States:
             rules=(*settings_rules, *_rules(connection)),
             gateways=_alive(connection, now_us),
             policies=_policies(connection),
+            preferences={tenant: PolicyRef(*named) for tenant, named in numbers(connection).items()},
         )
         return state, sha256(msgspec.json.encode(state)).hexdigest()
 

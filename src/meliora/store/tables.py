@@ -552,7 +552,7 @@ preference_tables = sa.Table(
     "preference_tables",
     metadata,
     _text("tenant", key=True),
-    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
     _text("sha256"),
     sa.Column("blob", sa.LargeBinary, nullable=False),
     _time("made_us"),

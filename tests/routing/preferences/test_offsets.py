@@ -38,10 +38,10 @@ def test_what_everyone_says_is_left_to_the_policy() -> None:
     assert offsets(like_all, {}, rate=0.1)["code"]["a"] == 0.1
 
 
-def test_a_table_knows_people_by_their_hash_and_tasks_by_all_their_names() -> None:
+def test_a_table_knows_people_by_their_hash_and_has_no_line_without_an_offset() -> None:
     table = OffsetTable().changed({"x1": {"code": {"a": 0.05}}})
-    assert table.of("x1", "code_generation") == {"a": 0.05}
-    assert table.of("x1", "chat") == table.of("x2", "code") == {}
+    assert table.of("x1") == {"code": {"a": 0.05}}
+    assert table.of("x2") is None
     assert table.changed({"x1": {}}).users == {}
 
 

@@ -12,7 +12,6 @@ import msgspec
 from meliora.errors import InvalidRequest
 from meliora.routing.preferences.interactions import Interaction
 from meliora.routing.preferences.profile import Marks, standings, tasks_of
-from meliora.routing.preferences.words import same_task
 
 LARGEST = 0.1
 """Points of quality (0..1) that a liking may add or take."""
@@ -20,10 +19,9 @@ USERS = 20_000
 """Users that one table holds, those with the largest offsets: about a megabyte."""
 _FORMAT = 1
 _LEAST = 0.005
-_NOTHING: Mapping[str, float] = {}
 
 Offsets = dict[str, dict[str, float]]
-"""By task and model."""
+"""By task, as `words.same_task` spells it, and model."""
 
 
 def offsets(seen: Sequence[Interaction], marks: Marks, *, rate: float, largest: float = LARGEST) -> Offsets:
@@ -50,10 +48,9 @@ class OffsetTable(msgspec.Struct, frozen=True):
     users: dict[str, Offsets] = {}
     format: int = _FORMAT
 
-    def of(self, subject: str, task: str | None) -> Mapping[str, float]:
-        """Give a user's offset for each model at a task; empty where nothing is known."""
-        tasks = self.users.get(subject)
-        return _NOTHING if tasks is None else tasks.get(same_task(task), _NOTHING)
+    def of(self, subject: str) -> Mapping[str, Mapping[str, float]] | None:
+        """Give a user's offsets by task and model; None where nothing is known."""
+        return self.users.get(subject)
 
     def changed(self, changes: Mapping[str, Offsets]) -> OffsetTable:
         """Give a table in which these users have these offsets; without any a user is out. At most `USERS` stay."""

@@ -76,6 +76,13 @@ def policy(tenant: str, number: int, control: HereControl) -> Response:
     return Response(blob, media_type="application/octet-stream")
 
 
+@router.get("/preferences/{tenant}/{number}")
+def preferences(tenant: str, number: int, control: HereControl) -> Response:
+    """Give the bytes of a table of preferences. Raises `NotFound`."""
+    blob = control.store.preference_tables.blob(tenant, number)
+    return Response(blob, media_type="application/octet-stream")
+
+
 @router.post("/leases")
 async def leases(request: Request, control: HereControl) -> Response:
     """Grant slices of budgets."""

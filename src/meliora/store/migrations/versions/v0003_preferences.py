@@ -48,9 +48,9 @@ def upgrade() -> None:
     op.create_table(
         "preference_tables",
         sa.Column("tenant", sa.Text(), nullable=False),
-        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("sha256", sa.Text(), nullable=False),
         sa.Column("blob", sa.LargeBinary(), nullable=False),
         sa.Column("made_us", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("tenant", name=op.f("pk_preference_tables")),
+        sa.PrimaryKeyConstraint("tenant", "number", name=op.f("pk_preference_tables")),
     )
