@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from meliora.gateway.catalog import Endpoint, Entry
 from meliora.gateway.dialects.errors import fault_as, render, status_for, stream_error_event, translate_error
 from meliora.gateway.dialects.inspect import check_duplicates, inspect_request
 from meliora.gateway.dialects.summary import Summary, summarise_body, summarise_stream
+from meliora.gateway.escalation import escalated, note_end
 from meliora.gateway.heads import answer_headers, content_type, retry_after
 from meliora.gateway.inbound import Inbound, Send
 from meliora.gateway.outgoing import Asked, Outgoing, outgoing, upstream_dialect
@@ -34,6 +35,7 @@ from meliora.gateway.upstream import Headers
 from meliora.gateway.watch import Watch
 from meliora.gateway.wishes import wanted_of
 from meliora.routing.decide import Decision, decide
+from meliora.routing.escalation import Failures
 from meliora.telemetry.ids import CallIds
 from meliora.telemetry.records import Dialect
 
@@ -52,6 +54,7 @@ class House:
     watch: Watch
     ids: CallIds
     randbytes: Callable[[int], bytes]
+    failures: Failures = field(default_factory=Failures)
 
 
 class Serving:
@@ -113,7 +116,10 @@ class Serving:
         house, snapshot = self._house, self._snapshot
         wanted = wanted_of(call, snapshot, house.admission, house.means)
         learned = snapshot.learned.get(call.key.tenant)
-        return decide(wanted, snapshot.offers, snapshot.rules, snapshot.settings, learned)
+        decision = decide(wanted, snapshot.offers, snapshot.rules, snapshot.settings, learned)
+        if not house.failures:
+            return decision
+        return escalated(decision, call, wanted, snapshot, house.failures, house.means.clock.monotonic())
 
     # -- the way through ---------------------------------------------------------------------------------------------
 
@@ -345,6 +351,8 @@ class Serving:
         record = self._house.recorder.finished(call, result, recording.content, recording.content_bytes)
         if self._ticket is not None:
             self._house.admission.settle(self._ticket, record)
+        if record.outcome == "error":
+            note_end(record, call, self._snapshot, self._house.failures, self._house.means.clock.monotonic())
         return record
 
     def _spoken(self, call: Call) -> Dialect:

@@ -66,6 +66,8 @@ class Failures:
 
     def note(self, tenant: str, conversation: str, now: float, settings: Escalation) -> None:
         """Count one more failure."""
+        if settings.memory <= 0:
+            return
         key = (tenant, conversation)
         count = self.count(tenant, conversation, now, settings) + 1
         self._held[key] = (count, now)
@@ -75,15 +77,10 @@ class Failures:
 
     def count(self, tenant: str, conversation: str, now: float, settings: Escalation) -> int:
         """Give the failures up to now; none are left once the last is older than is remembered."""
-        key = (tenant, conversation)
-        held = self._held.get(key)
-        if held is None:
-            return 0
-        count, last = held
-        if now - last >= settings.memory:
-            del self._held[key]
-            return 0
-        return count
+        while self._held and now - next(iter(self._held.values()))[1] >= settings.memory:
+            self._held.popitem(last=False)  # they stand in the order of their last failure
+        held = self._held.get((tenant, conversation))
+        return held[0] if held is not None else 0
 
 
 def _literal(word: str) -> str:
