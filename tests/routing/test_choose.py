@@ -181,7 +181,7 @@ def test_keys_and_models_opt_out_of_exploration_and_it_rests_while_learning_does
             "learning": {"exploration": 1},
         }
     )
-    likely = served(go(make=never, explore=True))
+    likely = served(go(make=never, explore=True, uniform=0.0))
     assert likely["big"] == likely["new"] == 0.0
     assert sum(likely.values()) == pytest.approx(1.0)
     assert served(go(make=never, explore=True, dial=DEAR, uniform=0.9))["big"] > 0.5, "it may still be the best one"
@@ -190,9 +190,15 @@ def test_keys_and_models_opt_out_of_exploration_and_it_rests_while_learning_does
         assert served(made)["small"] == 1.0
 
 
+def test_where_nothing_was_drawn_the_best_is_taken_and_the_probabilities_are_told():
+    made = go(make=EXPLORING, explore=True)
+    assert (made.model, made.reason) == ("small", "policy:7")
+    assert 0.8 < made.confidence < 1
+
+
 def test_preferences_move_a_choice_between_near_equals():
-    assert go(offsets={"mid": 0.1}, dial=Dialled(None, 0.01)).model == "mid"
-    assert go(offsets={}, dial=Dialled(None, 0.01)).model == "small"
+    assert go(offsets={"chat": {"mid": 0.1}}, dial=Dialled(None, 0.01)).model == "mid"
+    assert go(offsets={"code": {"mid": 0.1}}, dial=Dialled(None, 0.01)).model == "small"
 
 
 @pytest.mark.parametrize("section", [{"gateway": {"mode": "observe"}}, {"routing": {"learned": "observe"}}])

@@ -56,6 +56,7 @@ def test_a_gateway_and_a_worker_that_fell_silent_are_unhealthy(house: House) -> 
     [
         ({"breakers": {"p/m": {"state": "open"}}}, {}, "gateway", "degraded"),
         ({"breakers": {"p/m": {"state": "closed"}}}, {}, "gateway", "healthy"),
+        ({"counters": {"policy_troubles": {"t": "Routing snapshot 2 does not serve."}}}, {}, "gateway", "degraded"),
         ({"counters": {"spool_dropped": 3}}, {}, "spool", "unhealthy"),
         ({}, {"error": "the store is away"}, "worker", "degraded"),
         ({}, {"spool_bytes": 4 * 1024**3}, "spool", "degraded"),

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meliora.cli.models import rows
-from meliora.cli.shared import Json, Tenant, now_us, plain, say, settings, show, store
+from meliora.cli.shared import UNKNOWN, Json, Tenant, now_us, plain, say, settings, show, store, table
 from meliora.errors import StoreError
 from meliora.settings import Settings
 
 if TYPE_CHECKING:
     from meliora.gateway.state import RuleState
+    from meliora.routing.choose import Learned
     from meliora.routing.pool import Pool
+    from meliora.routing.wanted import Decision
 
 
 def route(
@@ -23,15 +25,27 @@ def route(
     system: Annotated[str, typer.Option(help="The system prompt.")] = "",
     quality: Annotated[bool, typer.Option("--quality", help="Prefer quality.")] = False,
     speed: Annotated[bool, typer.Option("--speed", help="Prefer speed.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show what the learned policy foresees of each candidate.")
+    ] = False,
+    quality_floor: Annotated[
+        float | None, typer.Option(help="Share of the reference model's quality to hold, e.g. 0.98.")
+    ] = None,
+    willingness_to_pay: Annotated[
+        float | None, typer.Option(help="US dollars for an answer of quality 1 in place of one of quality 0.")
+    ] = None,
     tenant: Tenant = "default",
     json: Json = False,
 ) -> None:
-    """Say which model a prompt would go to, and why. Every endpoint is taken to be healthy."""
+    """Say which model a prompt would go to, and why. Every endpoint is taken to be healthy, and nothing is explored."""
     from meliora.routing.decide import Wanted, decide
+    from meliora.routing.dialled import checked
     from meliora.routing.rules import RuleSet
     from meliora.runtime.shared import effective
 
     chosen = effective(settings())
+    named = quality_floor is not None or willingness_to_pay is not None
+    now = now_us()
     wanted = Wanted(
         tenant=tenant,
         model=model,
@@ -39,8 +53,15 @@ def route(
         input_tokens=(len(system) + len(prompt)) // 4,
         prefer_quality=quality,
         prefer_speed=speed,
+        dial=checked(quality_floor, willingness_to_pay) if named else None,
+        hour=now % _DAY_US / _DAY_US * 24,
+        explore=True,
+        whole=True,
+        explain=explain,
     )
-    decision = decide(wanted, _pool(chosen), RuleSet(_rules(chosen), strict=False), chosen)
+    pool = _pool(chosen)
+    rules, learned = _kept(chosen, tenant, pool)
+    decision = decide(wanted, pool, RuleSet(rules, strict=False), chosen, learned)
     if json:
         show(decision)
         return
@@ -52,6 +73,33 @@ def route(
         say(f"  then {', '.join(decision.chain)}")
     for name, why in decision.rejected:
         say(f"  not {name}: {why}")
+    if explain:
+        _explain(decision)
+
+
+def _explain(decision: Decision) -> None:
+    """Show what decided, and what was foreseen of each candidate."""
+    trace = decision.routing
+    if trace is None:
+        say(
+            "No learned policy was asked: there is none for this tenant, it knows none of these models, or a rule decided."
+        )
+        return
+    say(f"Routing snapshot {trace.snapshot}, dial {trace.dial}")
+    if decision.relay is not None:
+        relay = decision.relay
+        say(f"Cascade: {relay.first} and {relay.second} at once; {relay.strong} where they disagree")
+    rows = [
+        (
+            f"{one.model} *" if one.model == trace.chosen else one.model,
+            UNKNOWN if one.quality is None else f"{one.quality:.3f}",
+            UNKNOWN if one.low is None or one.high is None else f"{one.low:.3f} to {one.high:.3f}",
+            UNKNOWN if one.cost_usd is None else f"${one.cost_usd:.6f}",
+            f"{one.propensity:.3f}",
+        )
+        for one in decision.foreseen
+    ]
+    table(rows, ("model", "quality", "95% interval", "cost", "chance"))
 
 
 def _pool(settings: Settings) -> Pool:
@@ -88,14 +136,25 @@ def _pool(settings: Settings) -> Pool:
     return Pool(candidates, settings.aliases, passthrough=passed)
 
 
-def _rules(chosen: Settings) -> list[RuleState]:
-    """Give the rules of the settings, and those of the store where it can be opened."""
+def _kept(chosen: Settings, tenant: str, pool: Pool) -> tuple[list[RuleState], Learned | None]:
+    """Give the rules of the settings and the store, and the policy that serves the tenant, as far as the store can be opened."""
     from meliora.gateway.snapshot import rules_of
 
     rules = list(rules_of(chosen))
     try:
         with store() as opened:
-            return [*opened.states.load((), now_us()).rules, *rules]
+            state = opened.states.load((), now_us())
+            ref = state.policies.get(tenant)
+            if ref is None or chosen.routing.learned == "off":
+                return [*state.rules, *rules], None
+            from meliora.routing.choose import learned
+            from meliora.routing.learned.snapshot import decode
+
+            policy = decode(opened.routing_snapshots.blob(tenant, ref.number))
+            return [*state.rules, *rules], learned(policy, chosen, pool.all())
     except StoreError as error:
-        typer.echo(f"meliora: the store's rules are left out: {error.message}", err=True)
-        return rules
+        typer.echo(f"meliora: the store's rules and policies are left out: {error.message}", err=True)
+        return rules, None
+
+
+_DAY_US = 86_400_000_000

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from meliora.errors import InvalidRequest
 from meliora.routing.learned.cascade import Beliefs, plan
 from meliora.routing.learned.dial import Choice, Dial, choose
-from meliora.routing.learned.explore import OFF, Exploration
+from meliora.routing.learned.explore import Exploration
 from meliora.routing.learned.features import Context
 from meliora.routing.learned.policy import Policy, Prediction
 from meliora.routing.pool import Candidate
+from meliora.routing.preferences.words import same_task
 from meliora.routing.wanted import Asked, Foreseen, Relay
 from meliora.settings.models import Settings
 from meliora.telemetry.records import RoutedCandidate, RoutingTrace
@@ -44,6 +45,8 @@ class Learned:
     policy: Policy
     known: frozenset[str]
     exploration: Exploration
+    still: Exploration
+    """The same, for calls that may not be used to learn."""
     never: tuple[str, ...]
     """Names or globs of models that are never taken in order to learn."""
     beliefs: Beliefs
@@ -64,12 +67,15 @@ class Learned:
         pay = self._pay(asked, prediction)
         if asked.dear:
             self._affordable(asked, prediction, names)
-        rule = self.exploration if wanted.explore else OFF
+        rule = self.exploration if wanted.explore else self.still
         served, choice = self._drawn(prediction, names, pay, rule, asked)
         intended = served
         if others:
             intended, _ = self._drawn(prediction, [*names, *others], pay, rule, asked)
         chosen, explored = self._settled(served, choice, wanted.uniform)
+        if wanted.uniform is None and rule is not self.still:
+            best, _ = self._drawn(prediction, names, pay, self.still, asked)
+            chosen, explored = max(best, key=best.__getitem__), False
         return self._told(asked, prediction, pay, (names, others), (intended, served), (chosen, explored))
 
     def _pay(self, asked: Asked, prediction: Prediction) -> float:
@@ -115,12 +121,12 @@ class Learned:
             cap = max(0.0, rule.cap - each * len(unknown)) / rest
             rule = Exploration(min(rule.floor / rest, cap), cap, rule.caution)
         # The unknown ones have the upper end of the interval; what is drawn below it is stretched to the whole again.
-        uniform = min(asked.wanted.uniform / rest, 1.0 - 2**-53)
-        offsets = self._offsets(asked.wanted.offsets)
+        uniform = min((asked.wanted.uniform or 0.0) / rest, 1.0 - 2**-53)
+        offsets = self._offsets(asked)
         dial = Dial(willingness_to_pay=pay)
         choice = choose(prediction, names, dial, rule, uniform, offsets)
         if self.never and rule.cap:
-            best = choose(prediction, names, dial, Exploration(0.0, 0.0, rule.caution), 0.0, offsets).index
+            best = choose(prediction, names, dial, self.still, 0.0, offsets).index
             left = [name for name in names if name == prediction.models[best] or not self._closed(name)]
             if len(left) < len(names):
                 choice = choose(prediction, left, dial, rule, uniform, offsets)
@@ -130,11 +136,11 @@ class Learned:
             found[name] = probability * rest
         return found, choice
 
-    def _settled(self, served: Mapping[str, float], choice: Choice, uniform: float) -> tuple[str, bool]:
+    def _settled(self, served: Mapping[str, float], choice: Choice, uniform: float | None) -> tuple[str, bool]:
         """Give the model that is taken, and whether that is to learn."""
         unknown = [name for name in served if name not in self.known]
         rest = 1.0 - sum(served[name] for name in unknown)
-        if unknown and uniform >= rest:
+        if unknown and uniform is not None and uniform >= rest:
             return unknown[min(len(unknown) - 1, int((uniform - rest) / served[unknown[0]]))], True
         return self.policy.models[choice.index], choice.explored
 
@@ -195,7 +201,8 @@ class Learned:
         )
         return Foreseen(one.model, quality, low, high, None if math.isnan(cost) else cost, one.served)
 
-    def _offsets(self, offsets: Mapping[str, float] | None) -> NDArray[np.float64] | None:
+    def _offsets(self, asked: Asked) -> NDArray[np.float64] | None:
+        offsets = (asked.wanted.offsets or {}).get(same_task(asked.task))
         if not offsets:
             return None
         return np.array([offsets.get(name, 0.0) for name in self.policy.models])
@@ -212,12 +219,12 @@ def learned(policy: Policy, settings: Settings, candidates: Collection[Candidate
     routing = settings.routing
     wished = routing.exploration
     cap = min(wished.cap, settings.learning.exploration)
-    rule = Exploration(0.0, 0.0, wished.caution)
+    rule = still = Exploration(0.0, 0.0, wished.caution)
     if wished.enabled and settings.learning.enabled and cap > 0:
         rule = Exploration(min(wished.floor, cap), cap, wished.caution)
     priced = policy.repriced({one.name: _blended(one) for one in candidates if one.name in policy.models})
     beliefs = Beliefs(routing.cascade.alternatives, routing.cascade.correlation)
-    return Learned(priced, frozenset(policy.models), rule, tuple(wished.never), beliefs)
+    return Learned(priced, frozenset(policy.models), rule, still, tuple(wished.never), beliefs)
 
 
 def _blended(model: Candidate) -> float | None:

@@ -37,10 +37,10 @@ class Wanted(msgspec.Struct, frozen=True):
     """Of the day, UTC."""
     explore: bool = False
     """Whether the call may be used to learn."""
-    uniform: float = 0.0
-    """A number drawn from [0, 1), for exploration."""
-    offsets: Mapping[str, float] | None = None
-    """The user's preferences: quality points by model."""
+    uniform: float | None = None
+    """A number drawn from [0, 1), for exploration; None: what looks best is taken, and only the probabilities are told."""
+    offsets: Mapping[str, Mapping[str, float]] | None = None
+    """The user's preferences: quality points by task (as `preferences.words.same_task` spells it) and model."""
     whole: bool = False
     """Whether the answer is given whole, to a call that may go to several models."""
     explain: bool = False

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from meliora.errors import InvalidRequest, NoEndpoint
 from meliora.gateway.dialects.inspect import RequestView, inspect_request
 from meliora.routing.decide import Decision, Wanted, decide
+from meliora.routing.dialled import checked, dialled
 from meliora.routing.pool import Candidate, Catalogue
 from meliora.routing.rules import RuleSet
-from meliora.server.context import PriceOf
+from meliora.routing.wanted import Foreseen
+from meliora.server.context import Control, PriceOf
 from meliora.settings.models import Settings
 from meliora.telemetry.records import Usage
+
+if TYPE_CHECKING:
+    from meliora.gateway.state import KeyState
+    from meliora.routing.choose import Learned
 
 ASSUMED_OUTPUT = 512
 """Tokens of answer that a cost is estimated for where the request names no limit."""
@@ -44,6 +50,14 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     observed: str | None
     estimated_input_tokens: int
     estimated_cost: float | None
+    candidates: tuple[Foreseen, ...] = ()
+    """What a learned policy foresees of each candidate, where one was asked; with `explain`."""
+    snapshot: int | None = None
+    """Number of that policy's snapshot."""
+    dial: str | None = None
+    """What weighed quality against cost: `floor:0.98`, `pay:0.05`."""
+    cascade: tuple[str, ...] = ()
+    """Two models that would be asked at once, and the one where they disagree; empty where one is asked alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,10 @@ class Question:
     regions: tuple[str, ...] | None = None
     allowed: tuple[str, ...] | None = None
     available: tuple[str, ...] | None = None
+    key: KeyState | None = None
+    quality_floor: float | None = None
+    willingness_to_pay: float | None = None
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +85,16 @@ class Chooser:
     offers: Catalogue
     rules: RuleSet
     price: PriceOf
+    learned: Learned | None = None
+    hour: float = 0.0
+    """Of the day, UTC."""
 
     def choose(self, question: Question) -> Choice:
         """Decide. Raises `InvalidRequest`, `UnknownModel`, `ModelForbidden` or `NoEndpoint`."""
         view = inspect_request("chat", question.body)
-        wanted = wanted_of(question, view)
+        wanted = self._dialled(question, wanted_of(question, view))
         if question.available is None:
-            decision = decide(wanted, self.offers, self.rules, self.settings)
+            decision = decide(wanted, self.offers, self.rules, self.settings, self.learned)
         else:
             decision = self._among(question.available, wanted)
         tokens = view.input_chars // 4
@@ -92,6 +113,26 @@ class Chooser:
             observed=decision.observed,
             estimated_input_tokens=tokens,
             estimated_cost=None if cost is None else cost / 1e6,
+            candidates=decision.foreseen,
+            snapshot=None if decision.routing is None else decision.routing.snapshot,
+            dial=None if decision.routing is None else decision.routing.dial,
+            cascade=() if (relay := decision.relay) is None else (relay.first, relay.second, relay.strong),
+        )
+
+    def _dialled(self, question: Question, wanted: Wanted) -> Wanted:
+        """Add the dial. Raises `InvalidRequest` for one out of range."""
+        key, dial = question.key, self.settings.routing.dial
+        if question.quality_floor is None and question.willingness_to_pay is None:
+            chosen = dialled(None, None, key, dial)
+        else:
+            chosen = checked(question.quality_floor, question.willingness_to_pay)
+        return msgspec.structs.replace(
+            wanted,
+            dial=chosen,
+            hour=self.hour,
+            explore=key is None or key.explore,
+            whole=True,
+            explain=question.explain,
         )
 
     def _among(self, available: Sequence[str], wanted: Wanted) -> Decision:
@@ -104,11 +145,24 @@ class Chooser:
                 field="available_models",
             )
         try:
-            decision = decide(wanted, Narrowed(self.offers, available), self.rules, self.settings)
+            decision = decide(wanted, Narrowed(self.offers, available), self.rules, self.settings, self.learned)
         except NoEndpoint as error:
             message = f"None of the available models can serve this. {error.message}"
             raise InvalidRequest(message, field="available_models") from error
         return decision if decision.model in available else _first(known[0], decision)
+
+
+def chooser_of(control: Control, tenant: str) -> Chooser:
+    """Give what the tenant's decisions are taken with now. Raises `StoreError`, or `BadSnapshot` where its policy does not load."""
+    context = control.context
+    offers = context.offers()
+    ref = control.feed.current().policies.get(tenant)
+    learned = control.policies.learned(tenant, ref, control.store.routing_snapshots, context.settings, offers)
+    hour = control.now_us() % _DAY_US / _DAY_US * 24
+    return Chooser(context.settings, offers, control.feed.rules(), context.price, learned, hour)
+
+
+_DAY_US = 86_400_000_000
 
 
 class Narrowed:

@@ -10,8 +10,11 @@ import msgspec
 from fastapi import Request
 
 from meliora.clock import Clock
+from meliora.errors import UpstreamUnreachable
 from meliora.gateway.state import RuleState
+from meliora.routing.crosscheck import Ask
 from meliora.routing.pool import Catalogue
+from meliora.server.policies import ServedPolicies
 from meliora.settings.models import Settings
 from meliora.telemetry.improvement import ImprovementManager
 from meliora.telemetry.records import Usage
@@ -41,6 +44,19 @@ class PriceOf(Protocol):
         ...
 
 
+class AskModels(Protocol):
+    """Make model calls under a caller's own key, through the gateway."""
+
+    def __call__(self, secret: str, feature: str, seconds: float) -> Ask:
+        """Give what asks, for so many seconds altogether."""
+        ...
+
+
+def nobody(secret: str, feature: str, seconds: float) -> Ask:
+    """Stand where no gateway can be asked."""
+    raise UpstreamUnreachable("No gateway can be asked from here.", hint="`meliora up` starts one beside this process.")
+
+
 class Erase(Protocol):
     """Erase a person."""
 
@@ -61,6 +77,7 @@ class ControlContext:
     """The models on offer now."""
     price: PriceOf
     erase: Erase
+    ask: AskModels = nobody
     spool: Callable[[], SpoolSeen | None] = lambda: None
     """Look at the spool; None where it is not on this machine."""
     settings_rules: Sequence[RuleState] = ()
@@ -92,6 +109,7 @@ class Control:
     preferences: Preferences
     heard: dict[str, Heard] = field(default_factory=dict)
     """By gateway; those of this machine, which report here."""
+    policies: ServedPolicies = field(default_factory=ServedPolicies)
 
     @property
     def store(self) -> Store:

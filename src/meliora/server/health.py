@@ -79,9 +79,18 @@ def _gateways(seen: tuple[GatewaySeen, ...], now: int) -> Part:
     late = [one.id for one in alive if now - one.seen_us > _LATE_US]
     if opened:
         return Part("degraded", f"Endpoints that are out: {', '.join(opened[:20])}.", {**detail, "open": opened[:100]})
+    troubles = _troubles(alive)
+    if troubles:
+        return Part("degraded", troubles[0], {**detail, "troubles": troubles[:100]})
     if late:
         return Part("degraded", "A gateway has not reported for ten seconds.", {**detail, "late": late[:100]})
     return Part("healthy", "", detail)
+
+
+def _troubles(alive: Iterable[GatewaySeen]) -> list[str]:
+    """Give what gateways could not load and serve without, or with an older version of."""
+    said = [one.counters.get(name) for one in alive for name in ("policy_troubles", "preference_troubles")]
+    return sorted({str(why) for found in said if isinstance(found, dict) for why in found.values()})
 
 
 def _is_open(view: Any) -> bool:

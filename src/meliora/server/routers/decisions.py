@@ -18,7 +18,7 @@ from meliora.routing.classify import Task, classify
 from meliora.routing.escalation import is_failure
 from meliora.routing.matrix import level_of
 from meliora.server.auth import CallCaller, Caller, HereControl
-from meliora.server.choice import Choice, Chooser, Question
+from meliora.server.choice import Choice, Chooser, Question, chooser_of
 from meliora.server.context import Control
 from meliora.server.dispatch import Errand, Priority, QueueSeen, Routed, dispatch
 from meliora.server.inputs import Body, Count, Id, Limit, Name
@@ -153,7 +153,7 @@ def classified_by_path(
 @router.post("/inference/route", **says(Recommended, 404))
 def recommended(asked: InferenceFields, caller: CallCaller, control: HereControl) -> Answer:
     """Recommend a model for a conversation. A preferred model that would leave the house where that is not allowed is not taken."""
-    chooser = chooser_of(control)
+    chooser = chooser_of(control, caller.tenant)
     body: dict[str, Any] = {"model": asked.preferred_model or "auto", "messages": asked.messages}
     question = question_of(caller, body)
     why = ""
@@ -187,23 +187,17 @@ def recommended(asked: InferenceFields, caller: CallCaller, control: HereControl
 @router.post("/routing/route", **says(Routed))
 def routed(asked: ErrandFields, caller: CallCaller, control: HereControl) -> Answer:
     """Route by task, queue, priority, budget and past failures; `call_with` is what to write as the call's `model`."""
-    return Answer(_route(asked, caller, control, chooser_of(control), in_flight(control)))
+    return Answer(_route(asked, caller, control, chooser_of(control, caller.tenant), in_flight(control)))
 
 
 @router.post("/routing/route/batch", **says(RoutedBatch))
 def routed_batch(asked: ErrandsFields, caller: CallCaller, control: HereControl) -> Answer:
     """Route up to a hundred at once; one that cannot be routed says why, and does not touch the others."""
-    chooser, depth = chooser_of(control), in_flight(control)
+    chooser, depth = chooser_of(control, caller.tenant), in_flight(control)
     items = tuple(_item(one, caller, control, chooser, depth) for one in asked.requests)
     costs = [item.routed.estimated_cost for item in items if item.routed is not None]
     known = [cost for cost in costs if cost is not None]
     return Answer(RoutedBatch(items=items, estimated_cost=sum(known), unpriced=len(costs) - len(known)))
-
-
-def chooser_of(control: Control) -> Chooser:
-    """Give what decisions are taken with now."""
-    context = control.context
-    return Chooser(context.settings, context.offers(), control.feed.rules(), context.price)
 
 
 def question_of(caller: Caller, body: dict[str, Any]) -> Question:
@@ -214,6 +208,7 @@ def question_of(caller: Caller, body: dict[str, Any]) -> Question:
         body=body,
         regions=key.regions if key is not None else None,
         allowed=key.models if key is not None else None,
+        key=key,
     )
 
 
@@ -228,7 +223,7 @@ def _classify(asked: PromptFields, caller: Caller, control: Control) -> Classifi
     system = [{"role": "system", "content": asked.system_prompt}] if asked.system_prompt else []
     body = {"model": "auto", "messages": [*system, {"role": "user", "content": asked.prompt}]}
     question = replace(question_of(caller, body), prefer_quality=asked.prefer_quality, prefer_speed=asked.prefer_speed)
-    choice: Choice = chooser_of(control).choose(question)
+    choice: Choice = chooser_of(control, caller.tenant).choose(question)
     return Classified(
         model=choice.model,
         tier=choice.tier,

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from pydantic import Field, model_validator
 
 from meliora.server.auth import CallCaller, HereControl
-from meliora.server.choice import Choice, Chooser, Question
+from meliora.server.choice import Choice, Question, chooser_of
 from meliora.server.inputs import Body, Limit, Name
 from meliora.server.shapes import Answer, says
 
@@ -32,7 +32,16 @@ class RouteFields(Body):
     available_models: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1000)] | None = Field(
         default=None, description="Choose among these only: the model's fallbacks first, then the first of the list."
     )
-    explain: bool = Field(default=True, description="Say of each model that was not taken why.")
+    quality_floor: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None, description="Share of the reference model's quality to hold; null: the key's or the settings'."
+    )
+    willingness_to_pay: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = Field(
+        default=None, description="US dollars for an answer of quality 1 in place of one of quality 0."
+    )
+    explain: bool = Field(
+        default=True,
+        description="Say of each model that was not taken why, and of each candidate what a learned policy foresees.",
+    )
 
     @model_validator(mode="after")
     def _asks_something(self) -> RouteFields:
@@ -54,11 +63,9 @@ class RouteFields(Body):
 
 @router.post("/route", **says(Choice, 404))
 def route(asked: RouteFields, caller: CallCaller, control: HereControl) -> Answer:
-    """Decide as the gateway would, by rules first, and say why. Nothing is called, recorded or charged."""
-    context = control.context
-    chooser = Chooser(context.settings, context.offers(), control.feed.rules(), context.price)
+    """Decide as the gateway would, exploration left aside, and say why. Nothing is called, recorded or charged."""
     key = caller.key
-    choice = chooser.choose(
+    choice = chooser_of(control, caller.tenant).choose(
         Question(
             tenant=caller.tenant,
             body=asked.chat(),
@@ -67,6 +74,10 @@ def route(asked: RouteFields, caller: CallCaller, control: HereControl) -> Answe
             regions=key.regions if key is not None else None,
             allowed=key.models if key is not None else None,
             available=asked.available_models,
+            key=key,
+            quality_floor=asked.quality_floor,
+            willingness_to_pay=asked.willingness_to_pay,
+            explain=asked.explain,
         )
     )
     return Answer(choice if asked.explain else msgspec.structs.replace(choice, rejected=()))
