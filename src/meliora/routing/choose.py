@@ -167,8 +167,8 @@ class Learned:
             candidates.append(
                 RoutedCandidate(
                     name,
-                    _short(intended.get(name, 0.0)),
-                    _short(likely),
+                    round(intended.get(name, 0.0), 7),
+                    round(likely, 7),
                     None if good is None else round(good, 4),
                     None if spent is None else max(1, round(spent * 1e6)),
                 )
@@ -241,8 +241,3 @@ def _worth(quality: float | None, cost: float | None, pay: float) -> float:
     if cost is None:
         return -1e9 + quality
     return quality - cost / pay if pay > 0 else -cost
-
-
-def _short(probability: float) -> float:
-    """Six digits are enough to divide by, and short to write."""
-    return float(f"{probability:.6g}")

@@ -92,18 +92,19 @@ def choose(
     if len(here) == 1:
         probabilities[here[0]] = 1.0
         return Choice(here[0], probabilities, False, "only", pay)
-    here.sort(key=lambda index: float(np.nan_to_num(prediction.cost[index], nan=math.inf)))
-    quality = prediction.quality[here].astype(np.float64)
+    costs, qualities, errors = prediction.cost.tolist(), prediction.quality.tolist(), prediction.spread.tolist()
+    here.sort(key=lambda index: costs[index] if costs[index] == costs[index] else math.inf)
+    quality = [qualities[index] for index in here]
     if offsets is not None:
-        quality += offsets[here]
-    cost = prediction.cost[here].astype(np.float64)
-    utility = quality - cost / pay if pay > 0 else np.where(np.isnan(cost), np.nan, -cost)
-    if np.isnan(utility).all():
+        quality = [value + float(offsets[index]) for value, index in zip(quality, here, strict=True)]
+    cost = [costs[index] for index in here]
+    utility = [q - c / pay for q, c in zip(quality, cost, strict=True)] if pay > 0 else [-c for c in cost]
+    if all(value != value for value in utility):
         utility = quality  # no price is known: quality alone can decide
-    spread = prediction.spread[here].astype(np.float64)
+    spread = [errors[index] for index in here]
     reference = here.index(prediction.reference) if prediction.reference in here else None
     best = preferred(utility, spread, reference, explore.caution)
-    chances = propensities(utility, spread, best, explore)
+    chances = propensities(utility, spread, best, explore).tolist()
     drawn = draw(chances, uniform)
     probabilities[here] = chances
     explored = drawn != best

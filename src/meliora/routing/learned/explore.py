@@ -6,6 +6,7 @@ Never draws by itself: the uniform number is passed in, so that a decision can b
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,29 +46,35 @@ OFF = Exploration(floor=0.0, cap=0.0)
 """Always the preferred candidate."""
 
 
-def preferred(utility: Numbers, spread: Numbers, reference: int | None, caution: float) -> int:
+def preferred(
+    utility: Numbers | Sequence[float], spread: Numbers | Sequence[float], reference: int | None, caution: float
+) -> int:
     """Give the index of the greatest utility; one that is not the reference has to beat it by `caution` standard errors.
 
     `spread` is the standard error of each utility, in the same unit. A utility of nan (nothing known) is never preferred.
     Without a reference among the candidates (None), caution takes each one's own standard error off. Raises `ValueError`
     where no utility is a number.
     """
-    careful = np.array(utility, dtype=np.float64)
+    # Plain numbers: for a dozen candidates they take a fifth of the time that arrays do.
+    values, errors = _plain(utility), _plain(spread)
     if caution:
-        if reference is None:
-            careful -= caution * spread
-        else:
-            held = careful[reference]
-            careful -= caution * np.hypot(spread, spread[reference])
-            careful[reference] = held
-    careful[np.isnan(careful)] = -np.inf
-    best = int(careful.argmax())
-    if careful[best] == -np.inf:
+        beside = 0.0 if reference is None else errors[reference]
+        values = [
+            value if index == reference else value - caution * math.hypot(error, beside)
+            for index, (value, error) in enumerate(zip(values, errors, strict=True))
+        ]
+    best, most = -1, -math.inf
+    for index, value in enumerate(values):
+        if value > most:
+            best, most = index, value
+    if best < 0:
         raise ValueError("no candidate has a utility: at least one needs a predicted quality and a known price")
     return best
 
 
-def propensities(utility: Numbers, spread: Numbers, best: int, rule: Exploration) -> NDArray[np.float64]:
+def propensities(
+    utility: Numbers | Sequence[float], spread: Numbers | Sequence[float], best: int, rule: Exploration
+) -> NDArray[np.float64]:
     """Give the probability of each candidate, adding up to 1.
 
     Another candidate is tried as often as it may be the better one: the normal probability that its utility exceeds that of
@@ -81,23 +88,24 @@ def propensities(utility: Numbers, spread: Numbers, best: int, rule: Exploration
         alone[best] = 1.0
         return alone
     floor = min(rule.floor, rule.cap / (count - 1))
-    hopes, given_up = np.zeros(count), 0.0
-    for index in range(count):
-        behind = utility[best] - utility[index]
+    values, errors = _plain(utility), _plain(spread)
+    top, beside = values[best], errors[best]
+    hopes, given_up = [0.0] * count, 0.0
+    for index, value in enumerate(values):
+        behind = top - value
         if index != best and behind == behind:
-            hopes[index] = _chance(-behind, math.hypot(spread[index], spread[best]))
-            given_up += hopes[index] * max(behind, 0.0)
+            hopes[index] = hope = _chance(-behind, math.hypot(errors[index], beside))
+            given_up += hope * max(behind, 0.0)
     room = rule.cap - floor * (count - 1)
-    total = float(hopes.sum())
+    total = sum(hopes)
     part = min(room / total if total > room else 1.0, rule.loss / given_up if given_up > rule.loss else 1.0)
-    hopes *= part
-    found = hopes + floor
+    found = [hope * part + floor for hope in hopes]
     found[best] = 0.0
-    found[best] = 1.0 - found.sum()
-    return found
+    found[best] = 1.0 - sum(found)
+    return np.array(found)
 
 
-def draw(probabilities: Numbers, uniform: float) -> int:
+def draw(probabilities: Numbers | Sequence[float], uniform: float) -> int:
     """Give the index at which `uniform` (0 <= u < 1) falls in the cumulated probabilities; never one of probability 0."""
     passed = 0.0
     last = 0
@@ -108,6 +116,10 @@ def draw(probabilities: Numbers, uniform: float) -> int:
             if uniform < passed:
                 break
     return last
+
+
+def _plain(values: Numbers | Sequence[float]) -> list[float]:
+    return values if isinstance(values, list) else np.asarray(values).tolist()
 
 
 def _chance(ahead: float, spread: float) -> float:
