@@ -36,6 +36,8 @@ def mine(house: House) -> dict[str, str]:
     assert client.post("/preferences/interaction", json=told).status_code == 201
     spent = {"model": MARK, "input_tokens": 1, "output_tokens": 1, "cost": 0.5}
     assert client.post("/routing/cost/record", json=spent).status_code == 201
+    house.store.routing_snapshots.add("a", lambda _: b"", kind="fit", made_by="cli", evidence={"note": MARK})
+    house.store.routing_snapshots.promote("a", 1)
     return {"key_id": key["id"], "rule_id": rule["id"], "call_id": call_id, "user": MARK, "prompt": "hello"}
 
 
@@ -56,6 +58,9 @@ def _body(path: str, ids: dict[str, str]) -> Any:
         "/preferences/feedback": {"interaction_id": MARK, "feedback": "negative"},
         "/preferences/recommend": {"user_id": MARK, "task_type": "code"},
         "/preferences/import": {"interactions": [{"id": "of b", "user_id": "b", "model": "b"}]},
+        "/api/v1/routing/snapshots/{number}/evaluate": {},
+        "/api/v1/routing/snapshots/{number}/promote": {"force": True},
+        "/api/v1/routing/rollback": {"number": 1},
         "/route": {"prompt": MARK},
         "/routing/classify": {"prompt": "hello"},
         "/routing/route": {"prompt": "hello", "session": MARK},
@@ -71,7 +76,13 @@ def _body(path: str, ids: dict[str, str]) -> Any:
     }[path]
 
 
-NAMES_ANOTHERS = {"/preferences/feedback", "/api/v1/rules/reorder", "/api/v1/learning/feedback", "/api/v1/quotas"}
+NAMES_ANOTHERS = {
+    "/preferences/feedback",
+    "/api/v1/rules/reorder",
+    "/api/v1/learning/feedback",
+    "/api/v1/quotas",
+    "/api/v1/routing/rollback",
+}
 """Routes whose body above names something of `a`: not found."""
 
 
@@ -99,7 +110,7 @@ def test_nothing_of_a_tenant_is_seen_or_changed_by_another(house: House, mine: d
     assert sum(MARK in text for text in before.values()) >= 8, "the owner must see what is to be hidden"
     for path, method, operation in _routes(house):
         takes_body = "requestBody" in operation
-        answer = stranger.request(method, path.format(**mine), json=_body(path, mine) if takes_body else None)
+        answer = stranger.request(method, path.format(**mine, number=1), json=_body(path, mine) if takes_body else None)
         where = f"{method} {path}: {answer.status_code} {answer.text}"
         named = "{" in path or (method == "post" and path in NAMES_ANOTHERS)
         if named and path not in NAMES_NOTHING:
@@ -115,7 +126,7 @@ def test_every_route_asks_for_a_key(house: House, mine: dict[str, str]) -> None:
     nobody = house.client()
     for path, method, operation in _routes(house):
         body = _body(path, mine) if "requestBody" in operation else None
-        assert nobody.request(method, path.format(**mine), json=body).status_code == 401, (method, path)
+        assert nobody.request(method, path.format(**mine, number=1), json=body).status_code == 401, (method, path)
 
 
 def test_a_key_that_may_only_call_reaches_nothing_but_decisions(house: House, mine: dict[str, str]) -> None:
@@ -124,7 +135,7 @@ def test_a_key_that_may_only_call_reaches_nothing_but_decisions(house: House, mi
         path
         for path, method, operation in _routes(house)
         if caller.request(
-            method, path.format(**mine), json=_body(path, mine) if "requestBody" in operation else None
+            method, path.format(**mine, number=1), json=_body(path, mine) if "requestBody" in operation else None
         ).status_code
         != 403
     }

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from meliora.cli import calls, config, db, erase, feedback, keys, models, process, route, rules
+from meliora.cli import calls, config, db, erase, feedback, keys, models, process, route, routing, rules
 
 
 def build() -> Callable[..., Any]:
@@ -31,6 +31,7 @@ def build() -> Callable[..., Any]:
         ("calls", calls.app),
         ("feedback", feedback.app),
         ("rules", rules.app),
+        ("routing", routing.app),
         ("config", config.app),
         ("db", db.app),
     ):

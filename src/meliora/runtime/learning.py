@@ -11,7 +11,6 @@ from meliora.clock import Clock
 from meliora.errors import MelioraError
 from meliora.gateway.dialects.inspect import inspect_request
 from meliora.gateway.dialects.summary import summarise_body
-from meliora.routing.dialled import dialled
 from meliora.routing.learning.learner import Learner, Pace, Rewarder
 from meliora.routing.learning.records import Unscored
 from meliora.routing.learning.rewards import RewardRule
@@ -26,6 +25,7 @@ from meliora.store.store import Store
 if TYPE_CHECKING:
     from meliora.routing.learned.policy import Policy
     from meliora.routing.learning.online import OnlineLearner
+    from meliora.routing.learning.promotion import Bench
 
 FEATURE = "routing"
 """Feature that Meliora's own calls for routing are accounted under."""
@@ -110,7 +110,13 @@ def posterior(policy: Policy, settings: Settings) -> OnlineLearner:
 
 def pay_of(policy: Policy, settings: Settings) -> float:
     """Give the US$ that the settings' dial pays for quality 1 in place of 0 by this policy."""
-    from meliora.routing.learned.dial import Dial
+    from meliora.routing.learning.promotion import dial_of
 
-    dial = dialled(None, None, None, settings.routing.dial)
-    return Dial(dial.quality_floor, dial.willingness_to_pay).pay(policy.curve)
+    return dial_of(settings.routing.dial).pay(policy.curve)
+
+
+def bench(settings: Settings, store: Store, clock: Clock, days: float = 30.0) -> Bench:
+    """Give where candidates are held against what serves, by the traffic of the last `days`."""
+    from meliora.routing.learning.promotion import Bench, dial_of
+
+    return Bench(store.routing_snapshots, store.outcomes, dial_of(settings.routing.dial), clock.now_us(), days)

@@ -102,6 +102,25 @@ def test_the_expected_answer_is_compared_as_the_cascade_compares() -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "expected", "right"),
+    [
+        ("6 * 7 = 42.", "42", True),
+        ("6 * 7 = 42, not 41.", "42", False),
+        ("It costs 1,250.00 in all.", "1250", True),
+        ("There is no number.", "42", False),
+        ("The capital of Peru is Lima.", "Lima", True),
+        ("The capital of Peru is Limassol.", "Lima", False),
+        ("Lima is lovely.\nBut I do not know.", "Lima", False),
+        ("Столиця України - Київ.", "київ", True),
+        ("", "42", False),
+        ("anything", "", False),
+    ],
+)
+def test_without_a_marked_final_answer_the_last_number_or_line_counts(answer: str, expected: str, right: bool) -> None:
+    assert Expected().score(Sample("p", answer, expected)).value == float(right)
+
+
+@pytest.mark.parametrize(
     ("settings", "field"),
     [
         ({"kind": "regex", "pattern": "(?<=a)b"}, "pattern"),

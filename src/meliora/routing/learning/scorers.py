@@ -122,8 +122,15 @@ class Code:
         return _bounded(value)
 
 
+_NUMBERS = re2.compile(r"-?\d[\d,]*(?:\.\d+)?")
+
+
 class Expected:
-    """1 where the final answer is the expected one, else 0, as the cascade compares answers."""
+    """1 where the final answer is the expected one, else 0.
+
+    The final answer is what the cascade compares; failing that, the last number where a number is expected, and else the last
+    line, in which the expected words must stand.
+    """
 
     name = EXPECTED
 
@@ -131,7 +138,18 @@ class Expected:
         """Compare."""
         if sample.expected is None:
             return Score(None, "no answer was expected")
-        return Score(float(agrees(sample.answer, sample.expected, "normalised")))
+        return Score(
+            float(agrees(sample.answer, sample.expected, "normalised") or _ends_in(sample.answer, sample.expected))
+        )
+
+
+def _ends_in(answer: str, expected: str) -> bool:
+    numbers = _NUMBERS.findall(answer)
+    if _NUMBERS.fullmatch(expected.strip()):
+        return bool(numbers) and agrees(numbers[-1], expected, "normalised")
+    lines = answer.strip().splitlines()
+    words = expected.strip().strip(".")
+    return bool(lines and words) and re2.search(rf"(?i)(?:^|\W){re2.escape(words)}(?:$|\W)", lines[-1]) is not None
 
 
 _INSTRUCTION = """You judge how good an answer is. {rubric}
