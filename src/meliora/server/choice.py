@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +74,8 @@ class Question:
     key: KeyState | None = None
     quality_floor: float | None = None
     willingness_to_pay: float | None = None
+    offsets: Mapping[str, Mapping[str, float]] | None = None
+    """What the user's liking adds, by task and model."""
     explain: bool = False
 
 
@@ -131,6 +133,7 @@ class Chooser:
             dial=chosen,
             hour=self.hour,
             explore=key is None or key.explore,
+            offsets=question.offsets,
             whole=True,
             explain=question.explain,
         )

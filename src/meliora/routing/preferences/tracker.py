@@ -17,6 +17,7 @@ from meliora.errors import InvalidRequest
 from meliora.routing.preferences.belief import best, chance_best, sampled
 from meliora.routing.preferences.interactions import Evidence, Interaction
 from meliora.routing.preferences.model_stats import ModelStats, model_stats
+from meliora.routing.preferences.offsets import Offsets, offsets
 from meliora.routing.preferences.profile import (
     Learned,
     LearningStats,
@@ -175,6 +176,11 @@ class Preferences:
                 for one in sorted(believed, key=lambda one: -one.mean)
             ),
         )
+
+    def offsets(self, tenant: str, user: str, largest: float) -> Offsets:
+        """Give what a user's liking adds to each model at each task, as the gateways will have it within seconds."""
+        seen = self._evidence.interactions(tenant, user)
+        return offsets(seen, self._said(tenant), rate=self._rate, largest=largest)
 
     def stats(self, tenant: str, user: str | None) -> PreferenceStats:
         """Give how models do for a user."""

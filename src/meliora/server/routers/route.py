@@ -8,9 +8,11 @@ import msgspec
 from fastapi import APIRouter
 from pydantic import Field, model_validator
 
-from meliora.server.auth import CallCaller, HereControl
+from meliora.routing.preferences.offsets import Offsets
+from meliora.server.auth import CallCaller, Caller, HereControl
 from meliora.server.choice import Choice, Question, chooser_of
-from meliora.server.inputs import Body, Limit, Name
+from meliora.server.context import Control
+from meliora.server.inputs import Body, Id, Limit, Name
 from meliora.server.shapes import Answer, says
 
 router = APIRouter(tags=["routing"])
@@ -38,6 +40,7 @@ class RouteFields(Body):
     willingness_to_pay: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = Field(
         default=None, description="US dollars for an answer of quality 1 in place of one of quality 0."
     )
+    user_id: Id | None = Field(default=None, description="Whose preferences move a learned policy's choice a little.")
     explain: bool = Field(
         default=True,
         description="Say of each model that was not taken why, and of each candidate what a learned policy foresees.",
@@ -77,7 +80,15 @@ def route(asked: RouteFields, caller: CallCaller, control: HereControl) -> Answe
             key=key,
             quality_floor=asked.quality_floor,
             willingness_to_pay=asked.willingness_to_pay,
+            offsets=_offsets(asked, caller, control),
             explain=asked.explain,
         )
     )
     return Answer(choice if asked.explain else msgspec.structs.replace(choice, rejected=()))
+
+
+def _offsets(asked: RouteFields, caller: Caller, control: Control) -> Offsets | None:
+    wished = control.context.settings.routing.preferences
+    if asked.user_id is None or not wished.enabled:
+        return None
+    return control.preferences.offsets(caller.tenant, asked.user_id, wished.largest)
