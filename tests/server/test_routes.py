@@ -168,3 +168,47 @@ def test_a_defect_tells_nothing_of_its_inside(house: House, monkeypatch: pytest.
     answer = house.client(house.key()).get("/api/v1/keys")
     assert (answer.status_code, error_of(answer)["code"]) == (500, "defect")
     assert "inside" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "field"),
+    [
+        ({"models": ["simulated-small", "simulated-small"]}, 400, "models"),
+        ({"models": ["simulated-small", "nobody"]}, 404, "model"),
+        ({"reviewer": "nobody"}, 404, "model"),
+        ({"models": ["simulated-small", "simulated-large"], "reviewer": "simulated-large"}, 400, "reviewer"),
+    ],
+)
+def test_a_cross_check_whose_models_cannot_be_is_refused_before_anything_is_asked(
+    house: House, fields: dict[str, object], status: int, field: str
+) -> None:
+    answer = house.client(house.key()).post("/routing/crosscheck", json={"prompt": "Which?", **fields})
+    assert answer.status_code == status, answer.text
+    assert error_of(answer)["field"] == field
+
+
+def test_a_key_confined_to_two_models_has_no_third_to_compare(house: House) -> None:
+    client = house.client(house.key("default", "call", models=("simulated-small", "simulated-large")))
+    answer = client.post("/routing/crosscheck", json={"prompt": "Which?"})
+    assert (answer.status_code, error_of(answer)["field"]) == (400, "reviewer")
+
+
+def test_no_more_than_a_few_cross_checks_run_at_once(house: House) -> None:
+    client, room = house.client(house.key()), house.app.state.control.checking
+    while room.acquire(blocking=False):
+        pass
+    assert error_of(client.post("/routing/crosscheck", json={"prompt": "Which?"}))["code"] == "overloaded"
+    room.release()
+    assert client.post("/routing/crosscheck", json={"prompt": "Which?"}).status_code == 200
+
+
+def test_a_model_list_is_confined_to_what_the_key_may_call(house: House) -> None:
+    client = house.client(house.key("default", "call", models=("simulated-s*",)))
+    assert [one["name"] for one in client.get("/inference/models").json()["items"]] == ["simulated-small"]
+    tiers = {one["tier"]: one["models"] for one in client.get("/routing/tiers").json()["items"]}
+    assert tiers == {"fast": ["simulated-small"], "balanced": [], "deep": [], "code": []}
+    rows = {row["task"]: row for row in client.get("/routing/matrix").json()["rows"]}
+    assert rows["simple"]["low"]["models"] == ["simulated-small"]
+    assert {name for row in rows.values() for cell in (row["low"], row["high"]) for name in cell["models"]} == {
+        "simulated-small"
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from meliora.server.auth import Keyring
     from meliora.server.feed import StateFeed
     from meliora.store import Store
+
+
+CHECKS = 8
+"""Cross-checks that may run at once: each holds a thread for as long as models think."""
 
 
 class SpoolSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +114,8 @@ class Control:
     preferences: Preferences
     heard: dict[str, Heard] = field(default_factory=dict)
     """By gateway; those of this machine, which report here."""
+    checking: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(CHECKS))
+    """Room for cross-checks."""
     policies: ServedPolicies = field(default_factory=ServedPolicies)
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ from meliora.errors import InvalidRequest, MelioraError, Overloaded
 from meliora.routing.crosscheck import CrossChecked, Seats, cross_check, unchecked
 from meliora.server.auth import CallCaller, HereControl
 from meliora.server.choice import Chooser, Question, chooser_of
+from meliora.server.context import CHECKS, Control
 from meliora.server.inputs import Body, Limit, Name
 from meliora.server.routers.decisions import Messages, Text, question_of
 from meliora.server.shapes import Answer, says
@@ -24,8 +24,6 @@ router = APIRouter(tags=["routing"])
 
 FEATURE = "crosscheck"
 """Feature under which the legs are recorded, so that `GET /api/v1/analytics/usage?by=feature` shows what checking costs."""
-_AT_ONCE = 8
-_room = threading.BoundedSemaphore(_AT_ONCE)
 
 
 class CheckFields(Body):
@@ -64,7 +62,7 @@ def crosscheck(asked: CheckFields, request: Request, caller: CallCaller, control
     if asked.max_tokens is not None:
         body["max_tokens"] = asked.max_tokens
     chooser, question = chooser_of(control, caller.tenant), question_of(caller, body)
-    with _one_of_few():
+    with _one_of_few(control):
         ask = control.context.ask(_secret(request), FEATURE, settings.timeout)
         if asked.stakes not in settings.stakes:
             model = asked.models[0] if asked.models is not None else chooser.choose(question).model
@@ -77,7 +75,10 @@ def crosscheck(asked: CheckFields, request: Request, caller: CallCaller, control
 
 
 def _seats(chooser: Chooser, question: Question, asked: CheckFields, reviewer: str, arbitrator: str) -> Seats:
-    """Choose who does what. Raises `InvalidRequest` where there are not three models for it."""
+    """Choose who does what. Raises `InvalidRequest` where there are not three models for it, `UnknownModel` for a name that is none."""
+    for name in (*(asked.models or ()), asked.reviewer or reviewer, asked.arbitrator or arbitrator):
+        if name:
+            chooser.choose(replace(question, body={**question.body, "model": name}))
     first = asked.models[0] if asked.models is not None else chooser.choose(question).model
     if asked.models is not None and asked.models[0] == asked.models[1]:
         raise InvalidRequest("One model cannot check itself.", hint="Name two.", field="models")
@@ -117,11 +118,11 @@ def _secret(request: Request) -> str:
 
 
 @contextmanager
-def _one_of_few() -> Iterator[None]:
-    """Let a few in at a time: each holds a thread for as long as models think."""
-    if not _room.acquire(blocking=False):
-        raise Overloaded(f"{_AT_ONCE} cross-checks are running.", retry_after=5)
+def _one_of_few(control: Control) -> Iterator[None]:
+    """Let a few in at a time. Raises `Overloaded` for one too many."""
+    if not control.checking.acquire(blocking=False):
+        raise Overloaded(f"{CHECKS} cross-checks are running.", retry_after=5)
     try:
         yield
     finally:
-        _room.release()
+        control.checking.release()

@@ -90,7 +90,7 @@ class MeasuredModels(msgspec.Struct, frozen=True):
 
 
 class RoutingMatrix(msgspec.Struct, frozen=True):
-    """For each task what is called at a short and at a long queue, before rules; and how long the queue is now."""
+    """For each task what is called at a short and at a long queue, and how long the queue is now."""
 
     queue: QueueSeen
     rows: tuple[MatrixRow, ...]
@@ -151,7 +151,10 @@ def measured_models(
 
 @router.get("/routing/matrix", **says(RoutingMatrix))
 def by_task(caller: CallCaller, control: HereControl) -> Answer:
-    """Show which models serve each task at a short and at a long queue; made of the models that are configured."""
+    """Show which models serve each task at a short and at a long queue, made of the models that are configured.
+
+    Rules and a learned policy look at the prompt; what they would change cannot stand here.
+    """
     settings, offers = control.context.settings, control.context.offers()
     key = caller.key
 
