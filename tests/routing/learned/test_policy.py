@@ -26,12 +26,12 @@ def policy() -> Policy:
 def test_a_hard_prompt_goes_to_the_strong_model_and_an_easy_one_does_not(policy):
     chosen = [choose(policy.predict(text), MODELS, Dial(quality_floor=0.97)).index for text in (HARD, EASY)]
     assert MODELS[chosen[0]] == "large"
-    assert MODELS[chosen[1]] == "small"
+    assert MODELS[chosen[1]] in {"small", "middle"}
 
 
 def test_the_reference_is_the_best_single_model_unless_declared(policy):
     assert policy.reference == "large"
-    assert fit(outcomes(), reference="middle").reference == "middle"
+    assert fit(outcomes(40), reference="middle").reference == "middle"
 
 
 @given(st.text(max_size=200))

@@ -16,6 +16,7 @@ import numpy as np
 from meliora.routing.learned.policy import Policy
 from meliora.routing.learned.snapshot import decode, encode
 from meliora.routing.learning.fit import Fitting, fit
+from meliora.routing.learning.trunk import Embedding
 from meliora.runtime.learning import learner, rewarder
 from meliora.settings.models import Settings
 from meliora.store import Store
@@ -34,7 +35,7 @@ HARD = "Please tell me of theorem and proof and lemma."
 @cache
 def fitted() -> Policy:
     """Give a policy fitted on planted outcomes."""
-    return fit(outcomes(120), fitting=Fitting(width=4, folds=3, shrinkage=(100.0,)))
+    return fit(outcomes(120), fitting=Fitting(embedding=Embedding(width=4), folds=3))
 
 
 @cache

@@ -1,27 +1,35 @@
 """A fit needs outcomes that hold together, and works with outcomes that are only partly seen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from meliora.errors import InvalidRequest
 from meliora.routing.learned.dial import Dial, choose
-from meliora.routing.learning.fit import fit
+from meliora.routing.learned.features import read
+from meliora.routing.learned.policy import ANYWHERE
+from meliora.routing.learning.fit import Fitting, fit
+from meliora.routing.learning.forest import Growing
 from meliora.routing.learning.table import Outcomes
-from meliora.routing.learning.trunk import fit_trunk, phis, read_all
+from meliora.routing.learning.trunk import Embedding, fit_trunk, phis, plant, read_all
 from tests.routing.learned.planted import MODELS, outcomes
+
+QUICK = Fitting(embedding=Embedding(width=8, growing=Growing(trees=10)), folds=3)
 
 
 def test_phi_of_many_is_phi_of_each():
     corpus = read_all(outcomes(60).prompts)
-    trunk = fit_trunk(corpus, 12)
-    from meliora.routing.learned.features import read
-
+    bare = fit_trunk(corpus, 12)
+    trunk, _ = plant(
+        bare, phis(replace(bare, reach=ANYWHERE), corpus), outcomes(60).rewards, Embedding(growing=Growing(trees=5))
+    )
     one_by_one = np.stack([trunk.phi(read(prompt)) for prompt in outcomes(60).prompts])
     assert phis(trunk, corpus) == pytest.approx(one_by_one, abs=1e-4)
 
 
 def test_the_same_outcomes_give_the_same_policy():
-    one, other = fit(outcomes(80)), fit(outcomes(80))
+    one, other = (fit(outcomes(80), fitting=QUICK) for _ in range(2))
     assert one.trunk == other.trunk
     assert (one.quality.mean == other.quality.mean).all()
 
@@ -30,7 +38,7 @@ def test_outcomes_seen_for_one_model_a_prompt_are_learned_from():
     table = outcomes(900)
     rng = np.random.default_rng(3)
     seen = rng.integers(0, 3, len(table))[:, None] == np.arange(3)
-    policy = fit(Outcomes(table.prompts, MODELS, np.where(seen, table.rewards, np.nan), table.costs))
+    policy = fit(Outcomes(table.prompts, MODELS, np.where(seen, table.rewards, np.nan), table.costs), fitting=QUICK)
     hard = policy.predict("Please tell me of lemma and theorem and proof.").quality
     easy = policy.predict("Please tell me of weather and colour and name.").quality
     assert hard[2] - hard[0] > easy[2] - easy[0] + 0.2
@@ -38,7 +46,7 @@ def test_outcomes_seen_for_one_model_a_prompt_are_learned_from():
 
 def test_without_any_cost_the_policy_still_predicts_quality():
     table = outcomes(100)
-    policy = fit(Outcomes(table.prompts, MODELS, table.rewards, np.full_like(table.costs, np.nan)))
+    policy = fit(Outcomes(table.prompts, MODELS, table.rewards, np.full_like(table.costs, np.nan)), fitting=QUICK)
     made = policy.predict("Please tell me of lemma.")
     assert np.isnan(made.cost).all()
     assert choose(made, MODELS, Dial()).index == made.quality.argmax()

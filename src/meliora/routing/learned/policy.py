@@ -5,6 +5,7 @@ Refuses to learn: a policy is made by `meliora.routing.learning` and swapped who
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -16,13 +17,40 @@ from meliora.routing.learned.features import NOTHING, Context, Features, read
 Floats = NDArray[np.floating]
 
 _Z = 1.959964
-_REACH = 4.0
+_ONE = np.ones(1, np.float32)
+
+REACH = 4.0
 """Standard deviations at which a hand feature is cut, so that a prompt unlike all others cannot throw a prediction far off."""
 
 
 @dataclass(frozen=True, slots=True)
+class Forest:
+    """Bagged trees that ask the same question at each node of a level, so that a leaf is found by one comparison a level."""
+
+    feature: NDArray[np.integer]
+    """[T, D] which element of the input each level of each tree asks about."""
+    threshold: Floats
+    """[T, D] above which the answer is yes."""
+    leaves: Floats
+    """[T, 2^D, m] what each leaf adds; already divided by the number of trees."""
+
+    def at(self, values: Floats) -> Floats:
+        """Give the m outputs for one input."""
+        trees, depth = self.feature.shape
+        answers = values[self.feature] > self.threshold
+        leaf = answers @ (1 << np.arange(depth)[::-1])
+        return self.leaves[np.arange(trees), leaf].sum(axis=0)
+
+
+NO_FOREST = Forest(np.zeros((0, 0), np.int32), np.zeros((0, 0), np.float32), np.zeros((0, 1, 0), np.float32))
+
+ANYWHERE = 1e30
+"""Reach of a trunk that nothing is too far for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Trunk:
-    """Features to `phi`: 1, the standardised hand features, and the prompt's place in a space of words."""
+    """Features to `phi`: 1, the standardised hand features, the prompt's place in a space of words, what a forest makes of both."""
 
     id: str
     """`phi` of another trunk cannot be compared with this one's."""
@@ -33,21 +61,30 @@ class Trunk:
     """[IDS] weight of each hashed n-gram; 0 where it was not seen."""
     table: Floats
     """[IDS, k] direction of each hashed n-gram, weighted."""
+    forest: Forest = NO_FOREST
+    reach: float = ANYWHERE
+    """Length of a usual `phi` (19 of 20 training prompts are shorter). A longer one is shortened, so that far from everything
+    that was seen predictions shrink to each model's mean."""
 
     @property
     def size(self) -> int:
         """Length of `phi`."""
-        return 1 + len(self.centre) + self.table.shape[1]
+        return 1 + len(self.centre) + self.table.shape[1] + self.forest.leaves.shape[2]
 
     def phi(self, features: Features) -> Floats:
         """Give `phi`, float32[size]; its first element is 1."""
-        hand = np.clip((features.hand - self.centre) * self.scale, -_REACH, _REACH)
+        hand = np.clip((features.hand - self.centre) * self.scale, -REACH, REACH)
         weighted = features.weights * self.idf[features.ids]
-        length = float(np.sqrt(weighted @ weighted))
+        length = math.sqrt(weighted @ weighted)
         space = features.weights @ self.table[features.ids]
         if length > 0:
             space /= length
-        return np.concatenate((np.ones(1, np.float32), hand, space))
+        place = np.concatenate((hand, space))
+        phi = np.concatenate((_ONE, place, self.forest.at(place)))
+        far = math.sqrt(place @ place)
+        if far > self.reach:
+            phi[1:] *= (self.reach / far) ** 2
+        return phi
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +150,8 @@ class Prediction:
     curve: Curve
     reference: int
     """Index of the reference model."""
+    handicap: float = 0.0
+    """See `Policy.handicap`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +168,9 @@ class Policy:
     curve: Curve
     notes: Mapping[str, str] = field(default_factory=dict)
     """What it was fitted on and how well it did out of fold, for people to read."""
+    handicap: float = 0.0
+    """By how much of quality another model has to be better than the reference before it is preferred: the guard of a policy that
+    is still learning. It holds no model back from being explored."""
 
     @property
     def trunk(self) -> str:
@@ -153,6 +195,7 @@ class Policy:
             phi=phi,
             curve=self.curve,
             reference=self.models.index(self.reference),
+            handicap=self.handicap,
         )
 
     def repriced(self, prices: Mapping[str, float | None]) -> Policy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import msgspec
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 
 from meliora.errors import MelioraError
 from meliora.routing.learned.features import FEATURES_VERSION, HAND, IDS
-from meliora.routing.learned.policy import Costs, Curve, Heads, Policy, Trunk
+from meliora.routing.learned.policy import Costs, Curve, Forest, Heads, Policy, Trunk
 
 MAGIC = b"MELPOL1\n"
 _CHECK = 32
 _MOST = 64 * 1024 * 1024
+_DEEPEST = 12
 
 
 class BadSnapshot(MelioraError):
@@ -38,6 +40,7 @@ class _Header(msgspec.Struct, frozen=True):
     trunk: str
     notes: dict[str, str]
     arrays: tuple[_Array, ...]
+    handicap: float = 0.0
 
 
 _MAY_BE_NAN = frozenset({"costs.price", "costs.ratio", "costs.mean"})
@@ -61,6 +64,7 @@ def encode(policy: Policy) -> bytes:
             policy.trunk,
             dict(policy.notes),
             tuple(arrays),
+            policy.handicap,
         )
     )
     body = MAGIC + len(header).to_bytes(4, "little") + header + b"".join(parts)
@@ -96,6 +100,10 @@ def _arrays(policy: Policy) -> dict[str, NDArray[np.floating]]:
         "trunk.scale": policy.embedding.scale,
         "trunk.idf": policy.embedding.idf,
         "trunk.table": policy.embedding.table,
+        "trunk.reach": np.array([policy.embedding.reach]),
+        "forest.feature": policy.embedding.forest.feature.astype(np.float32),
+        "forest.threshold": policy.embedding.forest.threshold,
+        "forest.leaves": policy.embedding.forest.leaves,
         "quality.mean": policy.quality.mean,
         "quality.factor": policy.quality.factor,
         "quality.noise": policy.quality.noise,
@@ -130,13 +138,18 @@ def _built(header: _Header, found: dict[str, NDArray[np.floating]]) -> Policy:
         return [found[f"{of}.{name}"] for name in names]
 
     try:
-        trunk = Trunk(header.trunk, *part("trunk", "centre", "scale", "idf", "table"))
+        forest = Forest(*part("forest", "feature", "threshold", "leaves"))
+        forest = replace(forest, feature=forest.feature.astype(np.int32))
+        centre, scale, idf, table = part("trunk", "centre", "scale", "idf", "table")
+        trunk = Trunk(header.trunk, centre, scale, idf, table, forest, float(found["trunk.reach"][0]))
         quality = Heads(*part("quality", "mean", "factor", "noise"))
         costs = Costs(*part("costs", "mean", "price", "ratio"))
         curve = Curve(*part("curve", "pay", "quality", "cost"))
-    except KeyError as missing:
+    except (KeyError, IndexError) as missing:
         raise BadSnapshot(f"the routing snapshot lacks {missing}") from missing
-    return Policy(header.number, header.models, header.reference, trunk, quality, costs, curve, header.notes)
+    return Policy(
+        header.number, header.models, header.reference, trunk, quality, costs, curve, header.notes, header.handicap
+    )
 
 
 def _check(policy: Policy) -> None:
@@ -146,6 +159,7 @@ def _check(policy: Policy) -> None:
         and policy.embedding.centre.shape == policy.embedding.scale.shape == (HAND,)
         and policy.embedding.idf.shape == (IDS,)
         and policy.embedding.table.shape[0] == IDS
+        and _grown(policy.embedding)
         and policy.quality.mean.shape == policy.costs.mean.shape == (count, size)
         and policy.quality.factor.shape in {(1, size, size), (count, size, size)}
         and policy.quality.noise.shape == policy.costs.price.shape == policy.costs.ratio.shape == (count,)
@@ -154,3 +168,16 @@ def _check(policy: Policy) -> None:
     )
     if not right:
         raise BadSnapshot("the parts of the routing snapshot do not fit together", hint="Fit the policy again.")
+
+
+def _grown(trunk: Trunk) -> bool:
+    forest, inputs = trunk.forest, HAND + trunk.table.shape[1]
+    trees, depth = forest.feature.shape if forest.feature.ndim == 2 else (0, -1)
+    return (
+        0 <= depth <= _DEEPEST
+        and forest.threshold.shape == (trees, depth)
+        and forest.leaves.ndim == 3
+        and forest.leaves.shape[:2] == (trees, 1 << depth)
+        and bool(((forest.feature >= 0) & (forest.feature < inputs)).all())
+        and trunk.reach > 0
+    )

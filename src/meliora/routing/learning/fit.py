@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meliora.errors import InvalidRequest
-from meliora.routing.learned.policy import Costs, Curve, Heads, Policy, Trunk
+from meliora.routing.learned.policy import ANYWHERE, Curve, Policy, Trunk
+from meliora.routing.learning.heads import fit_costs, fit_heads
 from meliora.routing.learning.table import Outcomes
-from meliora.routing.learning.trunk import Corpus, fit_trunk, phis, read_all
+from meliora.routing.learning.trunk import Corpus, Embedding, fit_trunk, grown, phis, plant, read_all, shortened
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 LEAST = 20
 """Prompts below which nothing is fitted."""
@@ -23,11 +24,12 @@ LEAST = 20
 class Fitting:
     """How a policy is fitted."""
 
-    width: int = 48
-    """Directions of the trunk."""
+    embedding: Embedding = field(default_factory=Embedding)
     folds: int = 5
-    shrinkage: tuple[float, ...] = (30.0, 100.0, 300.0, 1000.0, 3000.0)
-    """Ridge penalties to choose from, by the error on folds left out."""
+    shared: tuple[float, ...] = (30.0, 100.0, 300.0, 1000.0)
+    """Penalties of what all models find hard, to choose from by the error on folds left out."""
+    own: tuple[float, ...] = (300.0, 1000.0, 3000.0, 10000.0)
+    """Penalties of each model's deviation from that, chosen likewise."""
     seed: int = 7
 
 
@@ -48,13 +50,15 @@ def fit(
     prices: Mapping[str, float] | None = None,
     number: int = 0,
     fitting: Fitting | None = None,
+    corpus: Corpus | None = None,
 ) -> Policy:
     """Fit a policy. `reference` is the model that floors are a share of (default: the best one on average).
 
     `prices` are US$ per million tokens (three of input to one of output) at which the costs were paid, so that a changed price
-    can rescale them. Raises `InvalidRequest` where there are too few prompts, or the reference is no model of the table.
+    can rescale them. `corpus` are the prompts, where they were read already. Raises `InvalidRequest` where there are too few
+    prompts, or the reference is no model of the table.
     """
-    return fit_both(outcomes, reference=reference, prices=prices, number=number, fitting=fitting)[0]
+    return fit_both(outcomes, reference=reference, prices=prices, number=number, fitting=fitting, corpus=corpus)[0]
 
 
 def fit_both(
@@ -64,6 +68,7 @@ def fit_both(
     prices: Mapping[str, float] | None = None,
     number: int = 0,
     fitting: Fitting | None = None,
+    corpus: Corpus | None = None,
 ) -> tuple[Policy, OutOfFold]:
     """As `fit`; also the predictions out of fold that its dial was calibrated on."""
     how = fitting or Fitting()
@@ -75,62 +80,24 @@ def fit_both(
             hint=f"Name one of {', '.join(outcomes.models)}.",
         )
     held = outcomes.best() if reference is None else outcomes.models.index(reference)
-    corpus = read_all(outcomes.prompts, outcomes.contexts)
-    folds = np.random.default_rng(how.seed).permutation(len(outcomes)) % how.folds
-    penalty, unseen = _out_of_fold(corpus, outcomes, folds, how)
-    trunk = fit_trunk(corpus, how.width, how.seed)
-    phi = phis(trunk, corpus).astype(np.float64)
+    read = corpus or read_all(outcomes.prompts, outcomes.contexts)
+    bare = fit_trunk(read, how.embedding.width, how.seed)
+    placed = phis(replace(bare, reach=ANYWHERE), read)
+    shared, own, unseen = _out_of_fold(bare, placed, outcomes, how)
+    trunk, planted = plant(bare, placed, outcomes.rewards, how.embedding, how.seed)
+    phi = shortened(trunk, planted)
     paid = np.array([(prices or {}).get(model, np.nan) for model in outcomes.models], np.float32)
     policy = Policy(
         number=number,
         models=outcomes.models,
         reference=outcomes.models[held],
         embedding=trunk,
-        quality=fit_heads(phi, outcomes.rewards, penalty),
+        quality=fit_heads(phi, outcomes.rewards, shared, own),
         costs=replace(fit_costs(phi, outcomes.costs), price=paid),
         curve=calibrate(unseen, outcomes, held),
-        notes={"prompts": str(len(outcomes)), "penalty": f"{penalty:g}"},
+        notes={"prompts": str(len(outcomes)), "shared": f"{shared:g}", "own": f"{own:g}"},
     )
     return policy, unseen
-
-
-def fit_heads(phi: Array, rewards: Array, penalty: float) -> Heads:
-    """Ridge regression for each model, shrunk to the model's mean; with the posterior of its coefficients."""
-    size, count = phi.shape[1], rewards.shape[1]
-    seen = ~np.isnan(rewards)
-    full = bool(seen.all())
-    mean = np.zeros((count, size))
-    noise = np.full(count, 0.25)
-    factors = []
-    for model in range(count):
-        rows = seen[:, model]
-        here, target = phi[rows], rewards[rows, model]
-        if model == 0 or not full:
-            precision = here.T @ here + penalty * _shrunk(size)
-            factors.append(np.linalg.inv(np.linalg.cholesky(precision)).T)
-        mean[model] = factors[-1] @ (factors[-1].T @ (here.T @ target))
-        if len(target) > 1:
-            noise[model] = max(1e-4, float(((target - here @ mean[model]) ** 2).mean()))
-    return Heads(mean.astype(np.float32), np.stack(factors).astype(np.float32), noise.astype(np.float32))
-
-
-def fit_costs(phi: Array, costs: Array, penalty: float = 10.0) -> Costs:
-    """Ridge regression of the logarithm of each model's cost; the smearing factor (Duan, JASA 78, 1983) is in the intercept."""
-    size, count = phi.shape[1], costs.shape[1]
-    mean = np.full((count, size), np.nan)
-    for model in range(count):
-        rows = costs[:, model] > 0
-        if rows.sum() < 2:
-            if (costs[:, model] == 0).any():  # free of charge
-                mean[model] = 0.0
-                mean[model, 0] = -25.0
-            continue
-        here, target = phi[rows], np.log(costs[rows, model])
-        precision = here.T @ here + penalty * _shrunk(size)
-        mean[model] = np.linalg.solve(precision, here.T @ target)
-        mean[model, 0] += np.log(np.exp(target - here @ mean[model]).mean())
-    ones = np.ones(count, np.float32)
-    return Costs(mean.astype(np.float32), np.full(count, np.nan, np.float32), ones)
 
 
 def calibrate(unseen: OutOfFold, outcomes: Outcomes, reference: int, steps: int = 81) -> Curve:
@@ -158,28 +125,28 @@ def calibrate(unseen: OutOfFold, outcomes: Outcomes, reference: int, steps: int 
     return Curve(pays, np.array(shares), np.array(prices))
 
 
-def _out_of_fold(corpus: Corpus, outcomes: Outcomes, folds: NDArray[np.int64], how: Fitting) -> tuple[float, OutOfFold]:
-    tried = [np.full(outcomes.rewards.shape, np.nan) for _ in how.shrinkage]
+def _out_of_fold(bare: Trunk, placed: Array, outcomes: Outcomes, how: Fitting) -> tuple[float, float, OutOfFold]:
+    """Choose both penalties; predict each prompt by a forest and heads that did not see its outcomes."""
+    folds = np.random.default_rng(how.seed).permutation(len(outcomes)) % how.folds
+    middle = how.own[len(how.own) // 2]
+    parts = []
     costs = np.full(outcomes.costs.shape, np.nan)
     for fold in range(how.folds):
         inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        trunk = fit_trunk(corpus.take(inside), how.width, how.seed)
-        phi, there = _both(trunk, corpus, inside, outside)
-        for guess, penalty in zip(tried, how.shrinkage, strict=True):
-            guess[outside] = np.clip(there @ fit_heads(phi, outcomes.rewards[inside], penalty).mean.T, 0, 1)
+        trunk, planted = plant(bare, placed[inside], outcomes.rewards[inside], how.embedding, how.seed)
+        phi, there = shortened(trunk, planted), grown(trunk, placed[outside])
         costs[outside] = np.exp(there @ fit_costs(phi, outcomes.costs[inside]).mean.T)
-    errors = [float(np.nanmean((guess - outcomes.rewards) ** 2)) for guess in tried]
-    best = int(np.argmin(errors))
-    return how.shrinkage[best], OutOfFold(tried[best], costs)
+        parts.append((phi, outcomes.rewards[inside], there, outside))
 
+    def guessed(shared: float, own: float) -> Array:
+        guess = np.full(outcomes.rewards.shape, np.nan)
+        for phi, rewards, there, outside in parts:
+            guess[outside] = np.clip(there @ fit_heads(phi, rewards, shared, own).mean.T, 0, 1)
+        return guess
 
-def _both(trunk: Trunk, corpus: Corpus, inside: NDArray[np.int64], outside: NDArray[np.int64]) -> tuple[Array, Array]:
-    phi = phis(trunk, corpus).astype(np.float64)
-    return phi[inside], phi[outside]
+    def error(guess: Array) -> float:
+        return float(np.nanmean((guess - outcomes.rewards) ** 2))
 
-
-def _shrunk(size: int) -> Array:
-    """The identity, but for the intercept, which is all but free: what shrinks, shrinks to the model's mean."""
-    shrunk = np.eye(size)
-    shrunk[0, 0] = 1e-3
-    return shrunk
+    shared = min(how.shared, key=lambda penalty: error(guessed(penalty, middle)))
+    own = min(how.own, key=lambda penalty: error(guessed(shared, penalty)))
+    return shared, own, OutOfFold(guessed(shared, own), costs)

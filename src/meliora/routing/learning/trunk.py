@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meliora.routing.learned.features import FEATURES_VERSION, HAND, IDS, NOTHING, Context, read
-from meliora.routing.learned.policy import Trunk
+from meliora.routing.learned.policy import REACH, Forest, Trunk
+from meliora.routing.learning.forest import Growing, grow, outputs
 
+Floats = NDArray[np.floating]
+
+_USUAL = 0.95
 _WIDEST = 3000
 """Hashed n-grams that a trunk is fitted on: the most frequent ones."""
 
@@ -60,11 +64,28 @@ def read_all(prompts: Sequence[str], contexts: Sequence[Context] = ()) -> Corpus
     )
 
 
-def fit_trunk(corpus: Corpus, width: int = 48, seed: int = 7) -> Trunk:
-    """Fit a trunk of `width` directions: the greatest singular ones of the tf-idf matrix (latent semantic analysis)."""
+@dataclass(frozen=True)
+class Embedding:
+    """How a trunk is fitted."""
+
+    width: int = 40
+    """Directions of the space of words."""
+    most: int = 10
+    """Outputs of the forest; with more models than these their principal directions."""
+    stretch: float = 4.0
+    """Standard deviation of the forest's first output in `phi`: being a prediction already, it is to be shrunk less."""
+    growing: Growing = field(default_factory=Growing)
+
+
+def fit_trunk(corpus: Corpus, width: int = 40, seed: int = 7) -> Trunk:
+    """Fit a trunk without a forest, from prompts alone.
+
+    Its space of words are the greatest singular directions of the tf-idf matrix (latent semantic analysis), in their own
+    proportions, scaled together to a mean variance of 1.
+    """
     centre = corpus.hand.mean(axis=0)
     deviation = corpus.hand.std(axis=0)
-    scale = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0).astype(np.float32)
+    scale = np.where(deviation > 1e-3, 1 / np.maximum(deviation, 1e-3), 0).astype(np.float32)
     seen = np.bincount(corpus.ids, minlength=IDS)
     idf = np.where(seen > 0, np.log((1 + len(corpus)) / (1 + seen)), 0).astype(np.float32)
     order = np.argsort(-seen, kind="stable")
@@ -72,15 +93,42 @@ def fit_trunk(corpus: Corpus, width: int = 48, seed: int = 7) -> Trunk:
     wide = corpus.dense(columns, idf)
     directions = _singular(wide, min(width, *wide.shape), seed) if wide.size else np.zeros((len(columns), 0))
     table = np.zeros((IDS, width), np.float32)
-    placed = wide @ directions
-    spread = float(np.sqrt(placed.var(axis=0).mean())) if placed.size else 1.0
+    spread = float(np.sqrt((wide @ directions).var(axis=0).mean())) if directions.size else 1.0
     table[columns, : directions.shape[1]] = directions / max(spread, 1e-6) * idf[columns, None]
-    return Trunk(_named(centre, scale, table), centre, scale, idf, table)
+    trunk = Trunk("", centre, scale, idf, table)
+    far = np.sqrt((phis(trunk, corpus)[:, 1:] ** 2).sum(axis=1))
+    return replace(trunk, reach=float(np.quantile(far, _USUAL)), id=_named(centre, scale, table))
+
+
+def plant(trunk: Trunk, phi: Floats, rewards: Floats, how: Embedding, seed: int = 7) -> tuple[Trunk, Floats]:
+    """Grow a forest on a trunk without one; give the trunk, and `phi` of its training prompts with the outputs out of bag.
+
+    `phi` [n, size] is of the trunk without a forest. A reward that was not seen counts as the mean of those seen on the prompt,
+    less each model's mean: how hard it was for the others.
+    """
+    targets = centred(rewards)
+    if targets.shape[1] > how.most:
+        _, _, turned = np.linalg.svd(targets, full_matrices=False)
+        targets = targets @ turned[: how.most].T
+    forest, outside = grow(phi[:, 1:], targets, how.growing, np.random.default_rng(seed))
+    scale = how.stretch / max(float(outside.std(axis=0).max()), 1e-6)
+    grown = Forest(forest.feature, forest.threshold, (forest.leaves * scale).astype(np.float32))
+    name = _named(trunk.centre, trunk.scale, trunk.table, grown.threshold, grown.leaves)
+    return replace(trunk, forest=grown, id=name), np.concatenate((phi, outside * scale), axis=1)
+
+
+def centred(rewards: Floats) -> Floats:
+    """Give rewards less each model's mean; what was not seen is the mean of what was, on the same prompt."""
+    seen = ~np.isnan(rewards)
+    means = np.where(seen, rewards, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+    left = np.where(seen, rewards - means, 0)
+    shared = left.sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    return np.where(seen, left, shared[:, None])
 
 
 def phis(trunk: Trunk, corpus: Corpus) -> NDArray[np.float32]:
     """Give `phi` of every prompt, [n, trunk.size]: as `Trunk.phi` does, for many at once."""
-    hand = np.clip((corpus.hand - trunk.centre) * trunk.scale, -4, 4)
+    hand = np.clip((corpus.hand - trunk.centre) * trunk.scale, -REACH, REACH)
     rows = np.repeat(np.arange(len(corpus)), np.diff(corpus.starts))
     values = corpus.weights * trunk.idf[corpus.ids]
     length = np.sqrt(np.bincount(rows, values * values, len(corpus)))
@@ -89,14 +137,31 @@ def phis(trunk: Trunk, corpus: Corpus) -> NDArray[np.float32]:
         part = slice(corpus.starts[row], corpus.starts[row + 1])
         space[row] = corpus.weights[part] @ trunk.table[corpus.ids[part]]
     space /= np.where(length > 0, length, 1)[:, None]
-    return np.concatenate((np.ones((len(corpus), 1), np.float32), hand, space), axis=1).astype(np.float32)
+    return grown(trunk, np.concatenate((np.ones((len(corpus), 1)), hand, space), axis=1).astype(np.float32))
+
+
+def grown(trunk: Trunk, phi: Floats) -> NDArray[np.float32]:
+    """Add the forest's outputs to `phi` [n, ...] of the same trunk without it, and shorten what is far from everything."""
+    placed = phi[:, 1:]
+    full = np.concatenate((phi, outputs(trunk.forest, placed)), axis=1)
+    return shortened(trunk, full)
+
+
+def shortened(trunk: Trunk, phi: Floats) -> NDArray[np.float32]:
+    """Shorten each `phi` [n, size] that is longer than usual."""
+    inside = 1 + len(trunk.centre) + trunk.table.shape[1]
+    far = np.sqrt((phi[:, 1:inside] ** 2).sum(axis=1))
+    factor = np.where(far > trunk.reach, trunk.reach / np.maximum(far, 1e-9), 1.0) ** 2
+    short = phi * factor[:, None]
+    short[:, 0] = 1
+    return short.astype(np.float32)
 
 
 def _singular(wide: NDArray[np.float32], width: int, seed: int) -> NDArray[np.float32]:
     """Leading right singular vectors by randomised subspace iteration (Halko, Martinsson & Tropp, SIAM Review 53, 2011, 4.4)."""
     rng = np.random.default_rng(seed)
     basis = rng.standard_normal((wide.shape[1], min(width + 10, *wide.shape))).astype(np.float32)
-    for _ in range(4):
+    for _ in range(3):
         basis, _ = np.linalg.qr(wide.T @ (wide @ basis))
     _, _, turned = np.linalg.svd(wide @ basis, full_matrices=False)
     return (basis @ turned.T)[:, :width]
