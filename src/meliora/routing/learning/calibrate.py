@@ -60,7 +60,11 @@ class Journal:
             self._file.truncate(whole)
             self._file.seek(whole)
         except OSError as error:
+            self.__exit__()
             raise InvalidRequest(f"The journal {self.path} cannot be used: {error.strerror or error}.") from error
+        except InvalidRequest:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
