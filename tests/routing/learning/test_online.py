@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meliora.errors import InvalidRequest
+from meliora.routing.learned.dial import Dial, choose
+from meliora.routing.learned.explore import Exploration
 from meliora.routing.learned.policy import Costs, Curve, Heads, Policy, Trunk
 from meliora.routing.learning.guard import handicap
 from meliora.routing.learning.online import Learning, OnlineLearner, Seen
@@ -238,3 +240,15 @@ def test_a_cold_policy_with_a_guard_stays_with_the_reference_until_it_knows() ->
             policy = learner.policy(1)
     assert 0 not in choices[20:], "the cheap and bad one was never worth it"
     assert choices[-1] == 1, "the middle one is as good as the strong one and costs a fifth"
+
+
+def test_what_the_guard_holds_back_is_explored_all_the_same() -> None:
+    """A policy in doubt serves the reference, and tries the others as often as they may be better."""
+    learner = OnlineLearner(planted(quality=(0.7, 0.7, 0.7), doubt=0.3), Learning(pay=0.1))
+    phi = np.array([1, 0, 0, 0], np.float32)
+    learner.learn(Seen(phi=phi, model="strong", reward=1.0))
+    policy = learner.policy(2)
+    chosen = choose(policy.predicted(phi), MODELS, Dial(willingness_to_pay=0.1), Exploration(0.0, 0.2, loss=1.0), 0.99)
+    assert policy.handicap > 0
+    assert chosen.probabilities[2] == pytest.approx(0.8)
+    assert chosen.probabilities[:2].min() > 0.05

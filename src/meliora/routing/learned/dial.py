@@ -103,7 +103,7 @@ def choose(
         utility = quality  # no price is known: quality alone can decide
     spread = [errors[index] for index in here]
     reference = here.index(prediction.reference) if prediction.reference in here else None
-    best = preferred(utility, spread, reference, explore.caution)
+    best = preferred(utility, spread, reference, explore.caution, prediction.handicap)
     chances = propensities(utility, spread, best, explore).tolist()
     drawn = draw(chances, uniform)
     probabilities[here] = chances

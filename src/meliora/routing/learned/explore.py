@@ -47,9 +47,14 @@ OFF = Exploration(floor=0.0, cap=0.0)
 
 
 def preferred(
-    utility: Numbers | Sequence[float], spread: Numbers | Sequence[float], reference: int | None, caution: float
+    utility: Numbers | Sequence[float],
+    spread: Numbers | Sequence[float],
+    reference: int | None,
+    caution: float,
+    handicap: float = 0.0,
 ) -> int:
-    """Give the index of the greatest utility; one that is not the reference has to beat it by `caution` standard errors.
+    """Give the index of the greatest utility; one that is not the reference has to beat it by `caution` standard errors and by
+    `handicap` (a policy's guard, without a reference among the candidates of no effect).
 
     `spread` is the standard error of each utility, in the same unit. A utility of nan (nothing known) is never preferred.
     Without a reference among the candidates (None), caution takes each one's own standard error off. Raises `ValueError`
@@ -63,6 +68,8 @@ def preferred(
             value if index == reference else value - caution * math.hypot(error, beside)
             for index, (value, error) in enumerate(zip(values, errors, strict=True))
         ]
+    if handicap and reference is not None:
+        values = [value if index == reference else value - handicap for index, value in enumerate(values)]
     best, most = -1, -math.inf
     for index, value in enumerate(values):
         if value > most:

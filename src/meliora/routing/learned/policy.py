@@ -152,6 +152,8 @@ class Prediction:
     """Index of the reference model."""
     handicap: float = 0.0
     """See `Policy.handicap`."""
+    handicap: float = 0.0
+    """See `Policy.handicap`."""
 
 
 @dataclass(frozen=True, slots=True)

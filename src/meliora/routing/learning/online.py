@@ -47,7 +47,7 @@ class Learning:
     watch: Watch = field(default_factory=Watch)
     pay: float | None = None
     """US$ for quality 1 instead of 0 at which the guard holds; None: no guard."""
-    margin: float = 0.01
+    margin: float = 0.003
     """How much worse than the reference the policy may be expected to be, in utility (quality - cost / pay)."""
     recent: int = 256
     """Prompts over which the guard and the bound by key are checked."""
@@ -151,20 +151,18 @@ class OnlineLearner:
         cover = self._own + self._common
         lift = 1e-9 * np.trace(cover, axis1=1, axis2=2)[:, None, None] * np.eye(cover.shape[1])
         factor = np.linalg.cholesky(cover + lift) / np.sqrt(self._noise)[:, None, None]
-        mean = self._mean.copy()
         costs = self._costs()
         held = 0.0
         if self.learning.pay is not None and self._recent:
             held = self._handicap(costs, self.learning.pay)
-            others = np.arange(len(mean)) != self._index[self.anchor.reference]
-            mean[others, 0] -= held
-        notes = {**self.anchor.notes, "learned": str(self.outcomes), "handicap": f"{held:.4f}"}
+        notes = {**self.anchor.notes, "learned": str(self.outcomes)}
         return replace(
             self.anchor,
             number=number,
-            quality=Heads(mean.astype(np.float32), factor.astype(np.float32), self._noise.astype(np.float32)),
+            quality=Heads(self._mean.astype(np.float32), factor.astype(np.float32), self._noise.astype(np.float32)),
             costs=costs,
             notes=notes,
+            handicap=held,
         )
 
     def _checked(self, seen: Seen) -> tuple[int, Array]:
