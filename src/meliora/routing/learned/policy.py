@@ -152,8 +152,6 @@ class Prediction:
     """Index of the reference model."""
     handicap: float = 0.0
     """See `Policy.handicap`."""
-    handicap: float = 0.0
-    """See `Policy.handicap`."""
 
 
 @dataclass(frozen=True, slots=True)

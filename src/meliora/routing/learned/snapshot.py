@@ -41,7 +41,6 @@ class _Header(msgspec.Struct, frozen=True):
     notes: dict[str, str]
     arrays: tuple[_Array, ...]
     handicap: float = 0.0
-    handicap: float = 0.0
 
 
 _MAY_BE_NAN = frozenset({"costs.price", "costs.ratio", "costs.mean"})
