@@ -36,6 +36,12 @@ ALLOWED = {
     "build_gateway",
     # the improvement manager of the documents, for those who call it as a library
     "initialize_tables",
+    # the preference tracker of the documents, likewise
+    "track_feedback",
+    "get_preferred_model",
+    "get_preferred_settings",
+    "get_preferences",
+    "predict_next_activity",
     # called by uvicorn
     "shutdown",
     # tells whether a simulated answer was right, for those who try routing out on it
