@@ -50,12 +50,14 @@ class Admission:
         view = call.view
         assert view is not None
         estimate = Usage(input=max(1, view.input_chars // 4), output=view.max_output_tokens or ASSUMED_OUTPUT)
-        tokens = (estimate.input or 0) + (estimate.output or 0)
+        relay = decision.relay
+        asked = (decision.model,) if relay is None else (relay.first, relay.second, relay.strong)
+        tokens = ((estimate.input or 0) + (estimate.output or 0)) * len(asked)
         admitted = self.limiter.admit(call.key, tokens, self._clock.monotonic())
         if call.key.budget_day_micros is None and call.key.budget_month_micros is None:
             return Ticket(admitted, None)
         try:
-            reservation = await self._reserve(call, decision, snapshot, estimate)
+            reservation = await self._reserve(call, asked, snapshot, estimate)
         except BaseException:
             self.limiter.settle(admitted, 0)
             raise
@@ -82,11 +84,9 @@ class Admission:
             if ticket.reservation is not None:
                 self.ledger.settle(ticket.reservation, 0)
 
-    async def _reserve(self, call: Call, decision: Decision, snapshot: Snapshot, estimate: Usage) -> Reservation:
+    async def _reserve(self, call: Call, models: tuple[str, ...], snapshot: Snapshot, estimate: Usage) -> Reservation:
         key = call.key
-        entry = snapshot.catalog.find(decision.model)
-        costs = [cost_micros(estimate, endpoint.rates) for endpoint in entry.endpoints] if entry is not None else []
-        amount = max((cost for cost in costs if cost is not None), default=0)
+        amount = sum(_dearest(model, snapshot, estimate) for model in models)
         try:
             return self.ledger.reserve(key, amount, self._clock.now_us())
         except BudgetExhausted as error:
@@ -94,3 +94,10 @@ class Admission:
                 raise
             await self._lease()  # also where nothing came of it: another call's asking may have brought some
             return self.ledger.reserve(key, amount, self._clock.now_us())
+
+
+def _dearest(model: str, snapshot: Snapshot, estimate: Usage) -> int:
+    """Give the micro-dollars of a call at the model's dearest endpoint; 0 where no price is known."""
+    entry = snapshot.catalog.find(model)
+    costs = [cost_micros(estimate, endpoint.rates) for endpoint in entry.endpoints] if entry is not None else []
+    return max((cost for cost in costs if cost is not None), default=0)

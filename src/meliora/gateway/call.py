@@ -13,7 +13,7 @@ from meliora.gateway.inbound import Inbound
 from meliora.gateway.state import KeyState
 from meliora.gateway.tracing import Span
 from meliora.routing.decide import Decision
-from meliora.telemetry.records import Attempt, Dialect
+from meliora.telemetry.records import Attempt, Dialect, Leg
 
 MAX_TAGS = 16
 _MAX_TAG = 200
@@ -67,10 +67,12 @@ class Call:
         "inbound",
         "key",
         "labels",
+        "legs",
         "loss",
         "span",
         "started",
         "started_us",
+        "strong_started",
         "ttft_us",
         "upstream_seconds",
         "view",
@@ -94,6 +96,10 @@ class Call:
         self.entry: Entry | None = None
         self.endpoint: Endpoint | None = None
         self.attempts: list[Attempt] = []
+        self.legs: list[Leg] = []
+        """Models that were asked beside the one that answers, or before it."""
+        self.strong_started = 0.0
+        """Monotonic seconds when the strong model of a cascade was asked; 0 where it was not."""
         self.loss: tuple[str, ...] = ()
         self.ttft_us: int | None = None
         self.upstream_seconds = 0.0

@@ -11,10 +11,11 @@ import msgspec
 from meliora.clock import Clock
 from meliora.gateway.call import NOTHING, Asked, Call, Text
 from meliora.gateway.dialects.summary import Summary
+from meliora.gateway.legs import cost_of, summed
 from meliora.gateway.metrics import Metrics
 from meliora.gateway.prices import cost_micros
 from meliora.gateway.traces import after_failures
-from meliora.telemetry.records import CallBegun, CallFinished, Outcome, Usage, UsageSource
+from meliora.telemetry.records import CallBegun, CallFinished, Leg, Outcome, Usage, UsageSource
 from meliora.telemetry.redaction import Redactor
 from meliora.telemetry.spool import SpoolWriter
 
@@ -95,6 +96,7 @@ class Recorder:
         answer = result.response if result.response is not None else (summary.text if summary is not None else None)
         response = self._keep(answer, result.raw, content, limit) if answer is not None else NOTHING
         elapsed = int((ended - call.started) * 1e6)
+        legs = self._legs(call, result, usage, call.started_us + elapsed) if call.legs else ()
         record = CallFinished(
             id=call.id,
             tenant=call.key.tenant,
@@ -119,9 +121,9 @@ class Recorder:
             attempts=tuple(call.attempts),
             ttft_us=call.ttft_us,
             overhead_us=self._overhead(call, elapsed, result),
-            usage=usage,
-            usage_source=source,
-            cost_micros=0 if call.cached else self._cost(call, usage),
+            usage=summed(leg.usage for leg in legs) if legs else usage,
+            usage_source="estimated" if legs and source == "none" else source,
+            cost_micros=0 if call.cached else cost_of(legs) if legs else self._cost(call, usage),
             error_code=result.error_code or (summary.error_code if summary is not None else None),
             error_message=self._short(result.error_message or (summary.error_message if summary is not None else None)),
             finish_reason=summary.finish_reason if summary is not None else None,
@@ -147,6 +149,7 @@ class Recorder:
             response_text=response.text,
             truncated=asked.text.cut or response.cut,
             masked=asked.text.masked + response.masked,
+            legs=legs,
             routing=after_failures(decision.routing, call.model if served else None) if decision is not None else None,
         )
         self._spool.append(_encoder.encode(record))
@@ -186,6 +189,25 @@ class Recorder:
         if usage is None or call.endpoint is None:
             return None
         return cost_micros(usage, call.endpoint.rates)
+
+    def _legs(self, call: Call, result: Result, usage: Usage | None, ended_us: int) -> tuple[Leg, ...]:
+        """Give the legs of a cascade, the strong model's among them where it was asked."""
+        if not call.strong_started:
+            return tuple(call.legs)
+        began = call.started_us + int((call.strong_started - call.started) * 1e6)
+        last = call.attempts[-1] if call.attempts else None
+        strong = Leg(
+            model=call.model,
+            started_us=began,
+            ended_us=ended_us,
+            endpoint=call.endpoint.id if call.endpoint is not None else None,
+            status=last.status if last is not None else None,
+            error=None if result.outcome == "ok" else result.error_code or result.outcome,
+            usage=usage,
+            cost_micros=self._cost(call, usage) if usage is not None else 0 if result.outcome == "error" else None,
+            accepted=result.outcome == "ok",
+        )
+        return (*call.legs, strong)
 
     def _keep(self, value: Any, raw: bytes, content: str, limit: int) -> Text:
         """Give content as it is kept. `raw` is its encoded form, where there is one."""

@@ -16,6 +16,7 @@ from meliora.errors import MelioraError, UpstreamBroken
 from meliora.gateway.admission import Admission, Ticket
 from meliora.gateway.attempt import CHECK_OWN_KEY, OWN_KEY_REFUSED, AttemptFailed, Opened, Whole
 from meliora.gateway.call import Call, labels_of
+from meliora.gateway.cascade import Pair
 from meliora.gateway.catalog import Endpoint, Entry
 from meliora.gateway.dialects.errors import fault_as, render, status_for, stream_error_event, translate_error
 from meliora.gateway.dialects.inspect import check_duplicates, inspect_request
@@ -34,7 +35,7 @@ from meliora.gateway.tries import Means, Tries
 from meliora.gateway.upstream import Headers
 from meliora.gateway.watch import Watch
 from meliora.gateway.wishes import wanted_of
-from meliora.routing.decide import Decision, decide
+from meliora.routing.decide import Decision, decide, relayed
 from meliora.routing.escalation import Failures
 from meliora.telemetry.ids import CallIds
 from meliora.telemetry.records import Dialect
@@ -137,13 +138,12 @@ class Serving:
         try:
             self._ticket = await house.admission.enter(call, decision, snapshot)
             house.recorder.begun(call)
-            tries = Tries(call, snapshot, (decision.model, *decision.chain), house.means)
             assert call.view is not None
             if call.view.stream:
                 self._stream = Stream(self._dialect, self._send, call.inbound.push, asyncio.get_running_loop().time())
                 self._stream.copy = [] if found is not None else None
                 house.watch.stream(call, self._stream, answer_headers(call, None))
-            answer = await tries.run(self._prepare(call), call.view.stream)
+            answer = await self._answer_of(call, decision)
             call.endpoint = answer.endpoint
             if isinstance(answer, Opened):
                 await self._give_stream(call, answer)
@@ -152,6 +152,18 @@ class Serving:
         finally:
             if found is not None and found.claim is not None:
                 found.claim.fail()
+
+    async def _answer_of(self, call: Call, decision: Decision) -> Whole | Opened:
+        """Give the first answer that can go to the client: of a cascade's pair, where there is one and it agrees, or of the chain."""
+        means, snapshot, prepare = self._house.means, self._snapshot, self._prepare(call)
+        if decision.relay is not None:
+            agreed = await Pair(call, snapshot, means).ask(decision.relay, prepare)
+            call.decision = decision = relayed(decision, agreed=agreed is not None)
+            if agreed is not None:
+                return agreed
+            call.strong_started = means.clock.monotonic()
+        chain = (decision.model, *decision.chain)
+        return await Tries(call, snapshot, chain, means).run(prepare, self._stream is not None)
 
     def _prepare(self, call: Call) -> Any:
         view = call.view

@@ -41,12 +41,16 @@ class Means:
 class Tries:
     """Make the attempts of one call."""
 
-    def __init__(self, call: Call, snapshot: Snapshot, chain: tuple[str, ...], means: Means) -> None:
+    def __init__(
+        self, call: Call, snapshot: Snapshot, chain: tuple[str, ...], means: Means, attempts: int | None = None
+    ) -> None:
+        """Walk down `chain`; `attempts` stands in for the settings' number."""
         self._call = call
         self._catalog = snapshot.catalog
         self._settings = snapshot.settings.gateway
         self._means = means
         self._chain = chain
+        self._attempts = attempts or self._settings.retry.attempts
         self._failed: set[str] = set()
         self._barred: set[str] = set()
         """Providers whose quota is exhausted."""
@@ -56,10 +60,9 @@ class Tries:
 
     async def run(self, prepare: Prepare, stream: bool) -> Whole | Opened:
         """Give the first answer that can go to the client. Raises `AttemptFailed` with the last failure, or a `MelioraError`."""
-        retry = self._settings.retry
         limit = self._settings.limits.response_bytes
         self._means.budget.call(self._means.clock.monotonic())
-        for number in range(retry.attempts):
+        for number in range(self._attempts):
             found = self._next(prepare) if number == 0 or self._may_retry() else None
             if found is None:
                 break

@@ -25,7 +25,7 @@ from meliora.telemetry.records import RoutedCandidate
 if TYPE_CHECKING:
     from meliora.routing.choose import Learned
 
-__all__ = ["TIERS", "Decision", "Wanted", "decide"]
+__all__ = ["TIERS", "Decision", "Wanted", "decide", "relayed"]
 
 TIERS = ("fast", "balanced", "deep", "code")
 _UP = {
@@ -82,6 +82,19 @@ def decide(
     quiet = msgspec.structs.replace(wanted, explore=False)
     shadow = _Choice(quiet, catalogue, rules, guess, settings, learned)
     return _observed(decision, shadow.would_choose(name if is_auto else "auto"))
+
+
+def relayed(decision: Decision, *, agreed: bool) -> Decision:
+    """Give a decision once its pair was asked: their answer stands, or the strong model and the chain without them comes next."""
+    relay = decision.relay
+    if relay is None:
+        return decision
+    trace = decision.routing
+    trace = None if trace is None else msgspec.structs.replace(trace, decided_by="cascade")
+    chosen = relay.first if agreed else relay.strong
+    chain = tuple(name for name in (decision.model, *decision.chain) if name not in (relay.first, relay.second, chosen))
+    reason = f"{decision.reason};cascade:{'agreed' if agreed else 'strong'}"
+    return msgspec.structs.replace(decision, model=chosen, reason=reason, chain=chain, routing=trace)
 
 
 def _observed(decision: Decision, other: Decision | None) -> Decision:

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from meliora.routing.learned.features import HAND, IDS
-from meliora.routing.learned.policy import Costs, Curve, Heads, Policy, Trunk
+from meliora.routing.learned.policy import Costs, Curve, Forest, Heads, Policy, Trunk
+
+_NO_FOREST = Forest(np.zeros((1, 1), np.int32), np.zeros((1, 1), np.float32), np.zeros((1, 2, 0), np.float32))
 
 Known = tuple[float, float | None]
 """Quality in [0, 1], and US dollars a call (None: not known)."""
@@ -45,7 +47,9 @@ def planted(
         number=number,
         models=names,
         reference=reference or max(names, key=lambda name: models[name][0]),
-        embedding=Trunk("planted", centre, scale, np.zeros(IDS, np.float32), np.zeros((IDS, 1), np.float32)),
+        embedding=Trunk(
+            "planted", centre, scale, np.zeros(IDS, np.float32), np.zeros((IDS, 1), np.float32), _NO_FOREST, 1e9
+        ),
         quality=Heads(quality, factor, np.full(len(names), spread**2, np.float32)),
         costs=Costs(cost, np.full(len(names), np.nan, np.float32), np.ones(len(names), np.float32)),
         curve=Curve(np.array(pays), np.array(held), np.array(held)),
