@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from meliora.errors import InvalidRequest, NoEndpoint
 from meliora.gateway.state import RuleState
+from meliora.routing.learned.snapshot import encode
 from meliora.routing.pool import Candidate, Pool
 from meliora.routing.rules import RuleSet
 from meliora.server.choice import Chooser, Question
 from meliora.server.dispatch import Errand, QueueSeen, Routed, dispatch
 from meliora.settings.models import Settings
 from meliora.telemetry.records import Usage
+from meliora.testing.policies import planted
+from tests.server.house import control_house
 
 PRICES = {"tiny": 0.1, "mid": 1.0, "big": 10.0, "coder": 2.0}
 MODELS = [
@@ -121,3 +125,32 @@ def test_a_key_confined_to_models_is_routed_within_them() -> None:
     body = {"model": "auto", "messages": [{"role": "user", "content": HARD}]}
     question = replace(Question("t", body), allowed=("mid", "big"))
     assert dispatch(chooser(), Errand(question, priority="background"), SHORT).model == "mid"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"queue_depth": 9},
+        {"task_type": "chat"},
+        {"failures": 3},
+        {"budget": 0.002},
+        {"priority": "background"},
+        {"prefer_quality": True},
+        {"available_models": ["simulated-medium", "simulated-code"]},
+    ],
+)
+def test_with_a_learned_policy_the_words_lead_to_the_same_model(tmp_path: Path, fields: dict[str, Any]) -> None:
+    known = {"simulated-small": (0.7, 0.0002), "simulated-medium": (0.8, 0.002), "simulated-large": (0.95, 0.02)}
+    with control_house(tmp_path) as house:
+        kept = house.store.routing_snapshots
+        made = kept.add("default", lambda n: encode(planted(known, number=n)), kind="fit", made_by="test")
+        kept.promote("default", made.number)
+        client = house.client(house.key())
+        routed = client.post("/routing/route", json={"prompt": HARD, **fields})
+        assert routed.status_code == 200, routed.text
+        said = routed.json()
+        again = client.post("/route", json={"prompt": HARD, "model": said["call_with"]}).json()
+        assert again["model"] == said["model"]
+        if not fields:
+            assert (said["call_with"], said["reason"]) == ("auto", f"policy:{made.number}")
