@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from meliora.store.model_performances import Outcomes
@@ -69,7 +70,13 @@ class Sums:
         tally = self.daily.get(key)
         if tally is None:
             tally = self.daily[key] = [0] * len(USAGE)
-        add_usage(tally, r)
+        own = r
+        if r.legs:
+            own = own_part(r)
+            self._add_others(r, day)
+        add_usage(tally, own)
+        if r.cost_micros is None and own.cost_micros is not None:
+            tally[10] += 1  # some of the call's cost is not known, though what its answer cost is
         if r.user:
             person = (r.tenant, day, r.user)
             tally = self.users.get(person)
@@ -83,7 +90,21 @@ class Sums:
                 spent = self.gateways[spender] = [0]
             spent[0] += r.cost_micros
         self.windows.add((r.tenant, window_of(r.started_us)))
-        self._judge(r)
+        self._judge(own)
+
+    def _add_others(self, r: CallFinished, day: str) -> None:
+        """Add what the models took that were asked beside the one that answered, to their own rows; the call counts once."""
+        for leg in r.legs:
+            if leg.accepted:
+                continue
+            key = (r.tenant, day, leg.model, r.task or "", r.key_id, r.feature or "")
+            tally = self.daily.setdefault(key, [0] * len(USAGE))
+            if leg.usage is not None:
+                tally[4] += leg.usage.input or 0
+                tally[5] += leg.usage.output or 0
+                tally[6] += leg.usage.cached or 0
+                tally[7] += leg.usage.reasoning or 0
+            tally[9] += leg.cost_micros or 0
 
     def _judge(self, r: CallFinished) -> None:
         """Count for or against the model, where the call says anything about it."""
@@ -143,6 +164,13 @@ def add_usage(tally: list[int], r: CallFinished) -> None:
         tally[10] += 1
     else:
         tally[9] += r.cost_micros
+
+
+def own_part(r: CallFinished) -> CallFinished:
+    """Give a call of several legs with the usage and cost of the one that answered; none of either where none did."""
+    answered = next((leg for leg in r.legs if leg.accepted), None)
+    usage, cost = (answered.usage, answered.cost_micros) if answered is not None else (None, 0)
+    return msgspec.structs.replace(r, usage=usage, cost_micros=cost)
 
 
 def _add_rows(
