@@ -44,13 +44,13 @@ class Dial:
     def pay(self, curve: Curve) -> float:
         """Give the US$ to pay for quality 1 instead of 0.
 
-        For a floor it is the least that held the floor out of fold; where nothing held it, what reached the most.
+        For a floor it is the least that held the floor out of fold; infinite where no choice held it but the reference model.
         """
         if self.quality_floor is None and self.willingness_to_pay is not None:
             return self.willingness_to_pay
         floor = 0.98 if self.quality_floor is None else self.quality_floor
         held = np.flatnonzero(curve.quality >= floor)
-        pay = float(curve.pay[held[0] if len(held) else int(curve.quality.argmax())])
+        pay = float(curve.pay[held[0]]) if len(held) else math.inf
         return pay if self.willingness_to_pay is None else min(pay, self.willingness_to_pay)
 
 
@@ -63,7 +63,7 @@ class Choice:
     """[M] intended propensities; 0 for what was not allowed."""
     explored: bool
     why: str
-    """`best`, `explored`, or `only` where a single candidate was allowed."""
+    """`best`, `explored`, `reference` where nothing else holds the floor, `only` where a single candidate was allowed."""
     pay: float
     """US$ for quality 1 instead of 0 that decided."""
 

@@ -101,7 +101,11 @@ def fit_both(
 
 
 def calibrate(unseen: OutOfFold, outcomes: Outcomes, reference: int, steps: int = 81) -> Curve:
-    """Tell what each willingness to pay brings, on predictions out of fold: quality and cost as shares of the reference's."""
+    """Tell what each willingness to pay brings, on predictions out of fold: quality and cost as shares of the reference's.
+
+    Paying more cannot make it worse but by chance, so quality is smoothed to a rising curve (isotonic regression by pooling
+    adjacent violators: Barlow et al., Statistical Inference under Order Restrictions, 1972).
+    """
     rows = ~np.isnan(outcomes.rewards).any(axis=1)
     if rows.sum() < LEAST:
         rows = np.ones(len(outcomes), bool)
@@ -122,7 +126,17 @@ def calibrate(unseen: OutOfFold, outcomes: Outcomes, reference: int, steps: int 
         chosen = utility.argmax(axis=1)
         shares.append(float(rewards[index, chosen].mean()) / reached)
         prices.append(float(costs[index, chosen].mean()) / scale)
-    return Curve(pays, np.array(shares), np.array(prices))
+    return Curve(pays, _rising(shares), np.array(prices))
+
+
+def _rising(values: list[float]) -> NDArray[np.float64]:
+    blocks: list[tuple[float, int]] = []
+    for value in values:
+        blocks.append((value, 1))
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (one, few), (other, more) = blocks[-2:]
+            blocks[-2:] = [((one * few + other * more) / (few + more), few + more)]
+    return np.concatenate([np.full(size, mean) for mean, size in blocks])
 
 
 def _out_of_fold(bare: Trunk, placed: Array, outcomes: Outcomes, how: Fitting) -> tuple[float, float, OutOfFold]:

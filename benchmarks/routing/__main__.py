@@ -1,0 +1,73 @@
+"""Run the routing benchmark: print its figures as they come, then the table; `--json FILE` keeps them, plots go beside it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.report import ControlFailed, Report
+from benchmarks.routing.data import Split, load, pair, split
+from benchmarks.routing.offline import Offline, check_parts
+
+PARTS = ("offline", "leave-out")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measure; 1 where the benchmark's own control failed (what was found until then is printed and kept)."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.routing", description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder of outcomes, split here by a hash of the prompt")
+    parser.add_argument("--train", type=Path, help="folder of outcomes to learn from and to fix every setting on")
+    parser.add_argument("--test", type=Path, help="folder of outcomes to judge by")
+    parser.add_argument("--quick", action="store_true", help="within 50 seconds: fewer sources are left out")
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS, help="parts to run")
+    parser.add_argument("--sets", nargs="*", help="sets to run; default: all that are there")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--json", type=Path, help="file to write the figures to")
+    parser.add_argument("--plots", type=Path, help="folder for the plots; default: beside the JSON file")
+    asked = parser.parse_args(argv)
+    if (asked.data is None) == (asked.train is None) or (asked.train is None) != (asked.test is None):
+        parser.error("give --data DIR, or both --train DIR and --test DIR")
+    report = Report("routing", asked.seed)
+    start = time.monotonic()
+    failed = ""
+    try:
+        _measure(report, _parts(asked), asked)
+    except ControlFailed as error:
+        failed = str(error)
+    seconds = time.monotonic() - start
+    print(f"\n{report.table()}\n{seconds:.1f} s, {os.cpu_count()} cores")
+    if asked.json:
+        asked.json.write_text(report.as_json(seconds) + "\n")
+    if failed:
+        print(f"The benchmark's control failed, so do not use these figures: {failed}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _measure(report: Report, parts: Split, asked: argparse.Namespace) -> None:
+    check_parts(parts)
+    folder = asked.plots or (asked.json.parent if asked.json else None)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    offline = Offline(parts, report, asked.quick, folder)
+    offline.run(figures="offline" in asked.only, leave_out="leave-out" in asked.only)
+
+
+def _parts(asked: argparse.Namespace) -> Split:
+    parts = split(load(asked.data)) if asked.data else pair(load(asked.train), load(asked.test))
+    if asked.sets:
+        parts = Split(
+            {name: part for name, part in parts.train.items() if name in asked.sets},
+            {name: part for name, part in parts.test.items() if name in asked.sets},
+            parts.dropped,
+        )
+    if parts.dropped:
+        print(f"{parts.dropped} training rows are left out: their prompts are in the test part")
+    return parts
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
