@@ -35,7 +35,7 @@ def test_h06_a_batch_takes_the_cheapest_in_the_background_and_one_bad_request_to
         {"prompt": HARD, "task_type": "code"},
         {"prompt": HARD, "available_models": ["nobody"]},
     ]
-    said = post(meliora.gateway, "/routing/route/batch", {"requests": asked})
+    said = post(meliora.gateway, "/routing/route/batch", {"requests": asked, "priority": "normal"})
     assert said.status == 200, said.body
     background, code, bad = said.json["items"]
     assert (background["routed"]["model"], background["routed"]["reason"]) == ("simulated-small", "cheapest")
@@ -43,6 +43,9 @@ def test_h06_a_batch_takes_the_cheapest_in_the_background_and_one_bad_request_to
     assert bad["routed"] is None and bad["error"]["field"] == "available_models"
     costs = [background["routed"]["estimated_cost"], code["routed"]["estimated_cost"]]
     assert said.json["estimated_cost"] == pytest.approx(sum(costs))
+    quiet = {"requests": [{"prompt": HARD}, {"prompt": HARD, "priority": "interactive"}], "priority": "background"}
+    routed = [one["routed"]["model"] for one in post(meliora.gateway, "/routing/route/batch", quiet).json["items"]]
+    assert routed == ["simulated-small", "simulated-large"]
 
 
 def test_h06_the_matrix_is_made_of_the_models_that_are_configured(meliora: RunningMeliora) -> None:

@@ -5,6 +5,7 @@ Each answer is taken by what the gateway decides with, and says what to write as
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -86,6 +87,13 @@ class ErrandsFields(Body):
     """Several at once."""
 
     requests: Annotated[list[ErrandFields], Field(min_length=1, max_length=_BATCH)]
+    priority: Priority | None = Field(default=None, description="Of those that name none themselves.")
+
+    def each(self) -> Iterator[ErrandFields]:
+        """Give the requests with their priority."""
+        for one in self.requests:
+            named = self.priority is None or "priority" in one.model_fields_set
+            yield one if named else one.model_copy(update={"priority": self.priority})
 
 
 class Classified(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,7 +202,7 @@ def routed(asked: ErrandFields, caller: CallCaller, control: HereControl) -> Ans
 def routed_batch(asked: ErrandsFields, caller: CallCaller, control: HereControl) -> Answer:
     """Route up to a hundred at once; one that cannot be routed says why, and does not touch the others."""
     chooser, depth = chooser_of(control, caller.tenant), in_flight(control)
-    items = tuple(_item(one, caller, control, chooser, depth) for one in asked.requests)
+    items = tuple(_item(one, caller, control, chooser, depth) for one in asked.each())
     costs = [item.routed.estimated_cost for item in items if item.routed is not None]
     known = [cost for cost in costs if cost is not None]
     return Answer(RoutedBatch(items=items, estimated_cost=sum(known), unpriced=len(costs) - len(known)))
