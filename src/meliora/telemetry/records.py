@@ -131,7 +131,8 @@ class CallFinished(msgspec.Struct, frozen=True, omit_defaults=True, tag="finishe
     tier: str | None = None
     task: str | None = None
     reason: str = ""
-    """Why this model: `asked`, `alias:NAME`, `rule:ID`, `tier:NAME`, `classifier:TIER`, `policy:NUMBER`, `fallback:...`, `cache`."""
+    """Why this model: `asked`, `alias:NAME`, `rule:ID`, `tier:NAME`, `classifier:TIER`, `policy:NUMBER`, `escalated:TIER`, `fallback:...`,
+    `cache`."""
     rule_id: str | None = None
     observed_model: str | None = None
     """With `mode = observe`: what would have been chosen."""
