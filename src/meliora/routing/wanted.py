@@ -84,9 +84,9 @@ class Decision(msgspec.Struct, frozen=True):
     model: str
     tier: str | None
     reason: str
-    """`asked`, `alias:NAME`, `rule:ID`, `tier:NAME`, `policy:NUMBER`, `classifier:TIER`, `default:TIER`, or `escalated:TIER`
-    (a conversation that kept failing); then, each after a semicolon, what changed it: `policy:NUMBER` (within the tier), `explored`, `up:TIER` (none of the tier fits), `fallback:MODEL`
-    (that model is out of service), `emergency`."""
+    """`asked`, `alias:NAME`, `rule:ID`, `tier:NAME`, `policy:NUMBER`, `classifier:TIER`, `default:TIER`, or `escalated:TIER` (a
+    conversation that kept failing); then, each after a semicolon, what changed it: `policy:NUMBER` (within the tier), `explored`,
+    `up:TIER` (none of the tier fits), `fallback:MODEL` (that model is out of service), `emergency`."""
     rule_id: str | None
     confidence: float
     task: str
