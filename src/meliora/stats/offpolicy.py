@@ -73,7 +73,7 @@ def stabilising(spread: Array, warm: int = 20) -> Array:
 
     `spread` [n] says how much a row's score can vary given its propensities, up to a factor: for a policy's value the sum over
     actions of target^2 / served. Its mean over all rows before, the later ones counting more, is what is expected of the next; the
-    first `warm` rows count as an average row (the greatest and least of them are held to its hundredfold and hundredth part).
+    first `warm` rows weigh as the row after them, and no row over a hundred times more or less than they.
     """
     weights = np.ones(len(spread))
     if not len(spread):
@@ -86,8 +86,7 @@ def stabilising(spread: Array, warm: int = 20) -> Array:
         expected, seen = expected * keep + now, seen * keep + 1
     if len(spread) > warm:
         weights[:warm] = weights[warm]
-        typical = float(np.median(weights))
-        weights = np.clip(weights, typical / 100, typical * 100)
+        weights = np.clip(weights, weights[warm] / 100, weights[warm] * 100)
     return weights
 
 
