@@ -37,6 +37,8 @@ def plans(engine: sa.Engine, act) -> str:
     ("index", "look"),
     [
         ("ix_calls_tenant_user", lambda store: store.calls.list("default", CallFilter(user="ann"))),
+        ("ix_calls_tenant_user", lambda store: store.preferences.interactions("default", "ann")),
+        ("ix_calls_tenant_started", lambda store: store.preferences.interactions("default", None)),
         ("ix_calls_tenant_session", lambda store: store.calls.list("default", CallFilter(session="s"))),
         ("ix_calls_tenant_started", lambda store: store.calls.list("default")),
         ("ix_calls_tenant_seq", lambda store: store.calls.tail("default", 1)),

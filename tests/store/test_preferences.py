@@ -53,6 +53,7 @@ def test_a_call_and_what_is_said_of_it_are_one_interaction_and_the_last_word_sta
     call = feed.call(model="big", task="code")
     feed.call(model="small", outcome="error", status=500)
     (unrated,) = store.preferences.interactions("default", "ann")
+    assert store.preferences.interactions("default", "ann", rated=True) == ()
     assert (unrated.id, unrated.value, unrated.latency_ms, unrated.response_length) == (call.id, None, 100.0, 20)
     for kind in ("thumbs_up", "thumbs_up", "rating_2"):
         give(store, call.id, kind, metadata={"tone": "dry"}, response_length=500)
@@ -193,3 +194,14 @@ def test_times_are_kept_to_the_microsecond(store) -> None:
     at = datetime.fromtimestamp(START_US // 1_000_000, UTC) + timedelta(microseconds=123_457)
     store.preferences.keep("default", told(timestamp=at))
     assert store.preferences.interactions("default", "ann")[0].timestamp == at
+
+
+def test_of_a_busy_user_the_latest_are_read_across_the_slots(store, feed, clock, monkeypatch) -> None:
+    monkeypatch.setattr("meliora.store.preferences.SEEN", 5)
+    calls = []
+    for _ in range(7):
+        clock.now += 50 * 3_600_000_000
+        calls.append(feed.call().id)
+    assert [one.id for one in store.preferences.interactions("default", "ann")] == calls[2:]
+    clock.now += 82 * 86_400_000_000
+    assert [one.id for one in store.preferences.interactions("default", "ann")] == calls[3:], "ninety days back"

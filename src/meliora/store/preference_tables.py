@@ -54,7 +54,7 @@ class PreferenceTables:
                     query = sa.select(table.c.user_id).distinct()
                     query = query.where(table.c.tenant == tenant, time >= since, table.c.user_id.is_not(None))
                     found.update((tenant, user) for user in connection.execute(query).scalars())
-            pending = sa.and_(feedback.c.pending, feedback.c.updated_at > now - _PENDING_US)
+            pending = sa.and_(sa.text("pending"), feedback.c.updated_at > now - _PENDING_US)
             waiting = connection.execute(sa.select(sa.func.min(feedback.c.updated_at)).where(pending)).scalar()
         return sorted(found), now if waiting is None else min(now, waiting)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -46,14 +47,14 @@ class Preferences:
         self._clock_us = clock_us
         self._randbytes = randbytes
 
-    def interactions(self, tenant: str, user: str | None) -> Sequence[Interaction]:
-        """Give the latest interactions of a user, oldest first; of all users together for None.
+    def interactions(self, tenant: str, user: str | None, *, rated: bool = False) -> Sequence[Interaction]:
+        """Give the latest interactions of a user, oldest first; of all users together for None. With `rated` only those with a rating.
 
         A call with feedback is one interaction. What was said or done before a user was forgotten is left out.
         """
         with reading(self._engine) as connection:
-            found = {one.id: one for one in self._calls(connection, tenant, user)}
-            said = list(_said(connection, tenant, user))
+            found = {} if rated else {one.id: one for one in self._calls(connection, tenant, user)}
+            said = _said(connection, tenant, user)
             told = {one.id: one for one in _told(connection, tenant, user)}
             resets = _resets(connection, tenant)
         for one, message_id in said:
@@ -66,6 +67,8 @@ class Preferences:
                 found.pop(one.id, None)
         found.update(told)
         ordered = sorted(found.values(), key=lambda one: (one.timestamp, one.id))
+        if rated:
+            ordered = [one for one in ordered if one.value is not None]
         if resets:
             ordered = [one for one in ordered if not self._forgotten(resets, tenant, one)]
         return tuple(ordered[-SEEN:])
@@ -178,11 +181,18 @@ class Preferences:
 
     def _calls(self, connection: sa.Connection, tenant: str, user: str | None) -> list[Interaction]:
         since = self._clock_us() - CALL_DAYS * _DAY_US
-        query = _CALLS.where(_C.tenant == tenant, _C.outcome == "ok", _C.model.is_not(None), _C.started_us >= since)
-        if user is not None:
-            query = query.where(_C.slot.in_(slots_of(connection, tenant, since)), _C.user_id == user)
-        rows = connection.execute(query.order_by(_C.started_us.desc()).limit(SEEN))
-        return [_of_call(row) for row in rows]
+        query = _CALLS.where(_C.tenant == tenant, _C.outcome == "ok", _C.model.is_not(None))
+        if user is None:
+            rows = connection.execute(query.where(_C.started_us >= since).order_by(_C.started_us.desc()).limit(SEEN))
+            return [_of_call(row) for row in rows]
+        # + 0: or the planner would walk through everybody's calls. Slot by slot, since one user may have made most of them.
+        query = query.where(_C.user_id == user).order_by((_C.started_us + 0).desc())
+        slots, found = slots_of(connection, tenant, since), []
+        for first, last in pairwise((0, 4, 32, len(slots))):
+            if first < last and len(found) < SEEN:
+                part = query.where(_C.slot.in_(slots[first:last])).limit(SEEN - len(found))
+                found += [_of_call(row) for row in connection.execute(part)]
+        return found
 
     def _forgotten(self, resets: dict[str, int], tenant: str, one: Interaction) -> bool:
         if one.user_id is None:
@@ -205,30 +215,36 @@ def forget_user(connection: sa.Connection, tenant: str, user: str, subject: str,
 
 def _said(connection: sa.Connection, tenant: str, user: str | None) -> list[tuple[Interaction, str | None]]:
     """Give calls that feedback was given on, each with the application's message id."""
+    latest = sa.select(feedback).where(_F.tenant == tenant)
+    if user is None:
+        latest = latest.order_by(_F.updated_at.desc())
+    else:
+        latest = latest.where(_F.user_id == user).order_by((_F.updated_at + 0).desc())  # + 0: as in `_calls`
+    word = latest.limit(SEEN).subquery()
+    w = word.c
+    model = sa.func.coalesce(w.model_used, _C.model)
     query = (
         sa.select(
-            _F.call_id.label("id"),
-            sa.func.coalesce(_C.started_us, _F.created_at).label("started_us"),
+            w.call_id.label("id"),
+            sa.func.coalesce(_C.started_us, w.created_at).label("started_us"),
             _C.ended_us,
-            sa.func.coalesce(_F.model_used, _C.model).label("model"),
-            _F.user_id,
-            sa.func.coalesce(_F.task_type, _C.task).label("task"),
+            model.label("model"),
+            w.user_id,
+            sa.func.coalesce(w.task_type, _C.task).label("task"),
             _C.prompt_hash,
             _C.tokens_out,
-            _F.response_length,
-            _F.feedback_type,
-            _F.value,
-            _F.updated_at,
-            _F.metadata,
-            _F.message_id,
+            w.response_length,
+            w.feedback_type,
+            w.value,
+            w.updated_at,
+            w.metadata,
+            w.message_id,
         )
-        .select_from(feedback.outerjoin(calls, sa.and_(_C.id == _F.call_id, _C.tenant == _F.tenant)))
-        .where(_F.tenant == tenant, sa.or_(_F.model_used.is_not(None), _C.model.is_not(None)))
+        .select_from(word.outerjoin(calls, sa.and_(_C.id == w.call_id, _C.tenant == w.tenant)))
+        .where(model.is_not(None))
     )
-    if user is not None:
-        query = query.where(_F.user_id == user)
     found = []
-    for row in connection.execute(query.order_by(_F.updated_at.desc()).limit(SEEN)):
+    for row in connection.execute(query):
         told = {"feedback": row.feedback_type, "value": row.value, "metadata": row.metadata}
         if row.response_length is not None:
             told["response_length"] = row.response_length

@@ -22,8 +22,10 @@ class InMemory:
 
     kept: dict[tuple[str, str], Interaction] = field(default_factory=dict)
 
-    def interactions(self, tenant: str, user: str | None) -> Sequence[Interaction]:
+    def interactions(self, tenant: str, user: str | None, *, rated: bool = False) -> Sequence[Interaction]:
         mine = [one for (owner, _), one in self.kept.items() if owner == tenant and user in (None, one.user_id)]
+        if rated:
+            mine = [one for one in mine if one.value is not None]
         return sorted(mine, key=lambda one: one.timestamp)
 
     def marks(self, tenant: str) -> dict[tuple[str, str], Mark]:

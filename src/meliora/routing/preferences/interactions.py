@@ -54,8 +54,8 @@ class Mark(msgspec.Struct, frozen=True):
 class Evidence(Protocol):
     """Keeps interactions: those told to it, and the recorded calls with their feedback."""
 
-    def interactions(self, tenant: str, user: str | None) -> Sequence[Interaction]:
-        """Give the latest interactions of a user, oldest first; of all users together for None."""
+    def interactions(self, tenant: str, user: str | None, *, rated: bool = False) -> Sequence[Interaction]:
+        """Give the latest interactions of a user, oldest first; of all users together for None. With `rated` only those with a rating."""
         ...
 
     def marks(self, tenant: str) -> Mapping[tuple[str, str], Mark]:

@@ -7,9 +7,12 @@ from typing import Protocol
 
 from meliora.routing.preferences.interactions import Evidence
 from meliora.routing.preferences.offsets import Offsets, offsets
+from meliora.routing.preferences.profile import Marks
 
 BATCH = 50
 """Users of one step: a fraction of a second, so that ingest gets its turn."""
+MARKS_US = 300_000_000
+"""How old the look at what all users say may be: it reads the feedback of three months."""
 
 
 class Tables(Protocol):
@@ -41,6 +44,7 @@ class Refresh:
         self._largest = largest
         self._waiting: list[tuple[str, str]] = []
         self._until_us: int | None = None
+        self._marks: dict[str, tuple[int, Marks]] = {}
 
     def step(self) -> bool:
         """Compute the offsets of some users; say whether more are waiting."""
@@ -52,9 +56,11 @@ class Refresh:
         for tenant, user in batch:
             by_tenant.setdefault(tenant, []).append(user)
         for tenant, users in by_tenant.items():
-            marks = self._evidence.marks(tenant)
+            marks = self._said(tenant, read_us)
             given = {
-                user: offsets(self._evidence.interactions(tenant, user), marks, rate=self._rate, largest=self._largest)
+                user: offsets(
+                    self._evidence.interactions(tenant, user, rated=True), marks, rate=self._rate, largest=self._largest
+                )
                 for user in users
             }
             self._tables.put(tenant, given, read_us)
@@ -62,3 +68,9 @@ class Refresh:
             self._tables.looked(self._until_us)
             self._until_us = None
         return bool(self._waiting)
+
+    def _said(self, tenant: str, now_us: int) -> Marks:
+        held = self._marks.get(tenant)
+        if held is None or not 0 <= now_us - held[0] < MARKS_US:
+            held = self._marks[tenant] = (now_us, self._evidence.marks(tenant))
+        return held[1]

@@ -111,11 +111,11 @@ class Preferences:
 
     def preferred(self, tenant: str, user: str | None, task: str) -> PreferredModel | None:
         """Give the model a user likes best at a task; None where nothing speaks for any."""
-        return preferred(self._evidence.interactions(tenant, user), self._said(tenant), task, self._rate)
+        return preferred(self._evidence.interactions(tenant, user, rated=True), self._said(tenant), task, self._rate)
 
     def settings(self, tenant: str, user: str | None) -> PreferredSettings:
         """Give how a user likes answers written."""
-        seen = self._evidence.interactions(tenant, user)
+        seen = self._evidence.interactions(tenant, user, rated=True)
         found = profile(user, seen, {}, rate=self._rate, now=self._now())
         style = styles(seen, self._rate)
         return PreferredSettings(**style, length=found.length)
@@ -144,7 +144,7 @@ class Preferences:
         """
         named = task or task_of(prompt or "")
         wanted = same_task(named)
-        seen = self._evidence.interactions(tenant, user)
+        seen = self._evidence.interactions(tenant, user, rated=True)
         own = ratings_at(seen, wanted)
         among = list(dict.fromkeys(models or (() if own else offered))) or None
         believed = standings(seen, self._said(tenant), wanted, self._rate, among)
@@ -179,7 +179,7 @@ class Preferences:
 
     def offsets(self, tenant: str, user: str, largest: float) -> Offsets:
         """Give what a user's liking adds to each model at each task, as the gateways will have it within seconds."""
-        seen = self._evidence.interactions(tenant, user)
+        seen = self._evidence.interactions(tenant, user, rated=True)
         return offsets(seen, self._said(tenant), rate=self._rate, largest=largest)
 
     def stats(self, tenant: str, user: str | None) -> PreferenceStats:
