@@ -38,7 +38,11 @@ class Saturation:
 
 def saturated(target: Target, child: Child, seconds: float, seed: int, *, masked: bool = False) -> Saturation:
     """Keep a gateway fully busy with calls. Raises `ControlFailed` where calls fail."""
-    requests = canned.requests(target, canned.CHAT, seed, masked=masked)
+    return saturated_by(canned.requests(target, canned.CHAT, seed, masked=masked), target, child, seconds)
+
+
+def saturated_by(requests: Sequence[bytes], target: Target, child: Child, seconds: float) -> Saturation:
+    """Keep a gateway fully busy with these requests in turn. Raises `ControlFailed` where calls fail."""
     closed_loop(target, requests, CONNECTIONS, Stop(seconds=_WARM_SECONDS))
     probe = Probe(child.cpu_seconds, seconds=_SLICE)
     seen = closed_loop(target, requests, CONNECTIONS, Stop(seconds=seconds), probe=probe)

@@ -48,13 +48,16 @@ class Target:
     headers: tuple[tuple[str, str], ...] = (("authorization", "Bearer sk-benchmark"),)
 
 
-def requests(target: Target, model: str, seed: int, *, stream: bool = False, masked: bool = False) -> list[bytes]:
-    """Make a rotation of whole HTTP requests, each with a body of `REQUEST_BYTES`.
+def requests(
+    target: Target, model: str, seed: int, *, stream: bool = False, masked: bool = False, size: int = REQUEST_BYTES
+) -> list[bytes]:
+    """Make a rotation of whole HTTP requests, each with a body of `size` bytes.
 
     With `masked`, each prompt holds an e-mail address, a card number, a phone number and an API key (all invented).
     """
     rng = random.Random(f"{seed}/{model}/{stream}/{masked}")
-    return [_http(target, _body(target.prefix + model, rng, stream=stream, masked=masked)) for _ in range(ROTATION)]
+    name = target.prefix + model
+    return [_http(target, _body(name, rng, stream=stream, masked=masked, size=size)) for _ in range(ROTATION)]
 
 
 def _http(target: Target, body: bytes) -> bytes:
@@ -69,7 +72,7 @@ def _http(target: Target, body: bytes) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def _body(model: str, rng: random.Random, *, stream: bool, masked: bool) -> bytes:
+def _body(model: str, rng: random.Random, *, stream: bool, masked: bool, size: int) -> bytes:
     asked: dict[str, object] = {
         "model": model,
         "messages": [
@@ -82,13 +85,14 @@ def _body(model: str, rng: random.Random, *, stream: bool, masked: bool) -> byte
     if stream:
         asked["stream"] = True
     bare = json.dumps(asked, separators=(",", ":"))
-    text = _prose(rng, REQUEST_BYTES - len(bare))
+    text = prose(rng, size - len(bare))
     # The user message comes last, so the prose goes in before the list's end.
     before, after = bare.rsplit('"}]', 1)
     return f'{before}{text}"}}]{after}'.encode()
 
 
-def _prose(rng: random.Random, size: int) -> str:
+def prose(rng: random.Random, size: int) -> str:
+    """Give `size` characters of a shop's correspondence."""
     words: list[str] = []
     length = 0
     while length <= size:
@@ -122,7 +126,7 @@ def answer_parts() -> tuple[bytes, bytes]:
         b'{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":'
         b'{"prompt_tokens":212,"completion_tokens":38,"total_tokens":250}}'
     )
-    text = _prose(random.Random(0), ANSWER_BYTES - len(before) - 12 - len(after)).encode()
+    text = prose(random.Random(0), ANSWER_BYTES - len(before) - 12 - len(after)).encode()
     body = after.replace(b'"content":""', b'"content":"' + text + b'"')
     head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {ANSWER_BYTES}\r\n\r\n".encode()
     return head + before, body

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meliora.errors import InvalidRequest
+from meliora.routing.dialled import Dialled
 from meliora.routing.learned.cascade import Beliefs, plan
 from meliora.routing.learned.dial import Choice, Dial, choose
 from meliora.routing.learned.explore import Exploration
@@ -43,13 +44,16 @@ class Learned:
     """A policy with the settings that it serves by."""
 
     policy: Policy
-    known: frozenset[str]
+    known: Mapping[str, int]
+    """Its models, each with its place in a prediction."""
     exploration: Exploration
     still: Exploration
     """The same, for calls that may not be used to learn."""
     never: tuple[str, ...]
     """Names or globs of models that are never taken in order to learn."""
     beliefs: Beliefs
+    prices: dict[tuple[float | None, float | None], tuple[float, str]] = field(default_factory=dict)
+    """What the dials of settings and keys come to, remembered: US$ for quality, and how the dial reads."""
 
     def weigh(self, asked: Asked, able: Sequence[Candidate], others: Sequence[str]) -> Weighed | None:
         """Choose among `able`, the candidates that can serve this call; None where the policy knows none of them.
@@ -59,7 +63,7 @@ class Learned:
         `InvalidRequest` where the request's floor cannot be held at the request's price.
         """
         names = [one.name for one in able]
-        if self.known.isdisjoint(names):
+        if not any(name in self.known for name in names):
             return None
         wanted = asked.wanted
         context = Context(asked.task, wanted.hour, wanted.input_tokens or 0, wanted.needs)
@@ -82,7 +86,12 @@ class Learned:
         """Give the US$ to pay for quality 1 in place of 0, what the day's pace leaves of it."""
         dial, curve = asked.dial, prediction.curve
         floor, most = dial.quality_floor, dial.willingness_to_pay
-        if dial.source == "request" and floor is not None and most is not None:
+        if dial.source != "request":
+            found = self.prices.get((floor, most))
+            if found is None:
+                found = self.prices[floor, most] = (Dial(floor, most).pay(curve), str(Dialled(floor, most)))
+            return found[0] * dial.pace
+        if floor is not None and most is not None:
             within = curve.quality[curve.pay <= most]
             reached = float(within.max()) if len(within) else 0.0
             if reached < floor <= float(curve.quality.max()):
@@ -156,25 +165,23 @@ class Learned:
         able, others = names
         intended, served = chances
         chosen, explored = taken
-        index = {name: place for place, name in enumerate(prediction.models)}
+        index = self.known
         quality, cost = prediction.quality.tolist(), prediction.cost.tolist()
         candidates, worth = [], {}
         for name in (*able, *others):
             at = index.get(name)
-            spent = None if at is None or math.isnan(cost[at]) else cost[at]
-            good = None if at is None else quality[at]
-            likely = served.get(name, 0.0)
-            candidates.append(
-                RoutedCandidate(
-                    name,
-                    round(intended.get(name, 0.0), 7),
-                    round(likely, 7),
-                    None if good is None else round(good, 4),
-                    None if spent is None else max(1, round(spent * 1e6)),
-                )
-            )
-            worth[name] = _worth(good, spent, pay)
-        order = (chosen, *sorted((name for name in able if name != chosen), key=lambda name: -worth[name]))
+            likely = round(served.get(name, 0.0), 7)
+            wished = likely if intended is served else round(intended.get(name, 0.0), 7)
+            if at is None:
+                candidates.append(RoutedCandidate(name, wished, likely, None, None))
+                worth[name] = -math.inf
+                continue
+            good, spent = quality[at], cost[at]
+            is_priced = spent == spent
+            micros = (int(spent * 1e6 + 0.5) or 1) if is_priced else None
+            candidates.append(RoutedCandidate(name, wished, likely, round(good, 4), micros))
+            worth[name] = _worth(good, spent if is_priced else None, pay)
+        order = (chosen, *sorted((name for name in able if name != chosen), key=worth.__getitem__, reverse=True))
         trace = RoutingTrace(
             snapshot=self.policy.number,
             trunk=self.policy.trunk,
@@ -182,7 +189,7 @@ class Learned:
             candidates=tuple(candidates),
             chosen=chosen,
             explored=explored,
-            dial=str(asked.dial),
+            dial=self._reads(asked.dial),
         )
         foreseen = tuple(self._foreseen(one, prediction) for one in candidates) if asked.wanted.explain else ()
         relay = None
@@ -192,10 +199,14 @@ class Learned:
                 relay = Relay(*(prediction.models[at] for at in (made.first, made.second, made.strong)))
         return Weighed(order, trace, foreseen, relay)
 
+    def _reads(self, dial: Dialled) -> str:
+        found = self.prices.get((dial.quality_floor, dial.willingness_to_pay)) if dial.pace == 1.0 else None
+        return found[1] if found is not None else str(dial)
+
     def _foreseen(self, one: RoutedCandidate, prediction: Prediction) -> Foreseen:
         if one.model not in self.known:
             return Foreseen(one.model, None, None, None, None, one.served)
-        at = prediction.models.index(one.model)
+        at = self.known[one.model]
         quality, low, high, cost = (
             float(part[at]) for part in (prediction.quality, prediction.low, prediction.high, prediction.cost)
         )
@@ -224,7 +235,9 @@ def learned(policy: Policy, settings: Settings, candidates: Collection[Candidate
         rule = Exploration(min(wished.floor, cap), cap, wished.caution)
     priced = policy.repriced({one.name: _blended(one) for one in candidates if one.name in policy.models})
     beliefs = Beliefs(routing.cascade.alternatives, routing.cascade.correlation)
-    return Learned(priced, frozenset(policy.models), rule, still, tuple(wished.never), beliefs)
+    return Learned(
+        priced, {name: place for place, name in enumerate(policy.models)}, rule, still, tuple(wished.never), beliefs
+    )
 
 
 def _blended(model: Candidate) -> float | None:
@@ -234,10 +247,8 @@ def _blended(model: Candidate) -> float | None:
     return (3 * model.input_price + model.output_price) / 4
 
 
-def _worth(quality: float | None, cost: float | None, pay: float) -> float:
-    """Quality less what it costs; what is not known comes last."""
-    if quality is None:
-        return -math.inf
+def _worth(quality: float, cost: float | None, pay: float) -> float:
+    """Quality less what it costs; a cost that is not known comes last."""
     if cost is None:
         return -1e9 + quality
     return quality - cost / pay if pay > 0 else -cost
