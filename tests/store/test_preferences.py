@@ -182,12 +182,12 @@ def test_the_worker_finds_who_spoke_also_when_their_call_comes_late(store, feed,
         clock.now += 600_000_000
     assert set(next(iter(store.preference_tables.table("default").users.values()))["code"]) == {"small"}
     feed.take(early)
-    refresh.step()
+    refresh.step()  # no word is newer than at the last step
     (offsets,) = store.preference_tables.table("default").users.values()
     assert offsets["code"]["big"] > 0 > offsets["code"]["small"]
     clock.now += 600_000_000
     refresh.step()
-    assert store.preference_tables.touched()[0] == []
+    assert store.preference_tables.touched()[0] == {}
 
 
 def test_times_are_kept_to_the_microsecond(store) -> None:

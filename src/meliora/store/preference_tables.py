@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from meliora.errors import NotFound
 from meliora.routing.preferences.offsets import Offsets, OffsetTable, decode, encode
+from meliora.routing.preferences.refresh import Touched
 from meliora.store.engine import reading, writing
 from meliora.store.rows import hold, insert_into
 from meliora.store.tables import (
@@ -37,26 +38,27 @@ class PreferenceTables:
         self._secret = secret
         self._clock_us = clock_us
 
-    def touched(self) -> tuple[list[tuple[str, str]], int]:
-        """Give tenant and name of the users of whom something new was heard, and the time to note by `looked` once it is dealt with.
+    def touched(self) -> tuple[Touched, int]:
+        """Give the users of whom something was heard lately, and the time to note by `looked` once it is dealt with.
 
         Feedback whose call is not ingested yet is met again until it is.
         """
         now = self._clock_us()
-        found: set[tuple[str, str]] = set()
+        found: dict[tuple[str, str], tuple[int, ...]] = {}
         with reading(self._engine) as connection:
             since = _cursor(connection) - _SLACK_US
-            for table, time in (
-                (feedback, feedback.c.updated_at),
-                (preference_interactions, preference_interactions.c.kept_us),
+            for table, time, known in (
+                (feedback, feedback.c.updated_at, feedback.c.model_used),
+                (preference_interactions, preference_interactions.c.kept_us, preference_interactions.c.model),
             ):
                 for tenant in _tenants(connection, table):
-                    query = sa.select(table.c.user_id).distinct()
+                    query = sa.select(table.c.user_id, sa.func.max(time), sa.func.count(known))
                     query = query.where(table.c.tenant == tenant, time >= since, table.c.user_id.is_not(None))
-                    found.update((tenant, user) for user in connection.execute(query).scalars())
+                    for user, last, count in connection.execute(query.group_by(table.c.user_id)):
+                        found[tenant, user] = (*found.get((tenant, user), ()), last, count)
             pending = sa.and_(sa.text("pending"), feedback.c.updated_at > now - _PENDING_US)
             waiting = connection.execute(sa.select(sa.func.min(feedback.c.updated_at)).where(pending)).scalar()
-        return sorted(found), now if waiting is None else min(now, waiting)
+        return found, now if waiting is None else min(now, waiting)
 
     def looked(self, at_us: int) -> None:
         """Note that everything heard up to then is dealt with."""

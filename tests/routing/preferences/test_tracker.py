@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from meliora.errors import Conflict, InvalidRequest, NotFound
+from meliora.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from meliora.routing.preferences import FeedbackType, PreferenceTracker
 from meliora.routing.preferences.refresh import BATCH, Refresh
 from meliora.routing.preferences.tracker import Preferences
@@ -131,13 +131,13 @@ def test_another_users_interaction_cannot_be_replaced_and_an_unknown_one_not_be_
 class Tables:
     """Remembers what it was given."""
 
-    def __init__(self, users: list[tuple[str, str]]) -> None:
+    def __init__(self, users: dict[tuple[str, str], tuple[int, ...]]) -> None:
         self.users = users
         self.given: dict[tuple[str, str], object] = {}
         self.noted: list[int] = []
 
-    def touched(self) -> tuple[list[tuple[str, str]], int]:
-        return list(self.users), 77
+    def touched(self) -> tuple[dict[tuple[str, str], tuple[int, ...]], int]:
+        return dict(self.users), 77
 
     def looked(self, at_us: int) -> None:
         self.noted.append(at_us)
@@ -150,7 +150,7 @@ def test_offsets_are_computed_for_those_who_spoke_and_noted_only_when_all_are_do
     evidence = InMemory()
     for place in range(9):
         evidence.keep("t", said("ab"[place % 2], float(place % 2), minutes=place))
-    tables = Tables([("t", "ann"), *(("t", f"u{place}") for place in range(BATCH))])
+    tables = Tables({("t", name): (1,) for name in ("ann", *(f"u{place}" for place in range(BATCH)))})
     refresh = Refresh(evidence, tables, lambda: 5, rate=0.1, largest=0.1)
     assert refresh.step()
     assert tables.noted == []
@@ -160,6 +160,28 @@ def test_offsets_are_computed_for_those_who_spoke_and_noted_only_when_all_are_do
     assert isinstance(liked, dict)
     assert liked["code"]["b"] > 0 > liked["code"]["a"]
     assert tables.given["t", "u0"] == {}
+    tables.given.clear()
+    tables.users["t", "u1"] = (2,)
+    refresh.step()
+    assert list(tables.given) == [("t", "u1")], "the others said nothing new"
+
+
+def test_what_could_not_be_kept_is_tried_again() -> None:
+    class Away(Tables):
+        def put(self, tenant, given, read_us) -> None:
+            if not self.given:
+                self.given = {("tried", ""): 1}
+                raise StoreUnavailable("It is away.")
+            super().put(tenant, given, read_us)
+
+    tables = Away({("t", "ann"): (1,)})
+    refresh = Refresh(InMemory(), tables, lambda: 5, rate=0.1, largest=0.1)
+    with pytest.raises(StoreUnavailable):
+        refresh.step()
+    assert tables.noted == []
+    refresh.step()
+    assert ("t", "ann") in tables.given
+    assert tables.noted == [77]
 
 
 def test_the_word_of_others_is_looked_at_again_after_five_minutes() -> None:

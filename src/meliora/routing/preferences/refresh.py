@@ -15,11 +15,15 @@ MARKS_US = 300_000_000
 """How old the look at what all users say may be: it reads the feedback of three months."""
 
 
+Touched = Mapping[tuple[str, str], tuple[int, ...]]
+"""Users by tenant and name, each with numbers that differ whenever something new was heard."""
+
+
 class Tables(Protocol):
     """Keeps each tenant's table of offsets."""
 
-    def touched(self) -> tuple[list[tuple[str, str]], int]:
-        """Give tenant and name of users of whom something was heard, and the time to note once that is dealt with."""
+    def touched(self) -> tuple[Touched, int]:
+        """Give the users of whom something was heard lately, and the time to note once that is dealt with."""
         ...
 
     def looked(self, at_us: int) -> None:
@@ -43,14 +47,17 @@ class Refresh:
         self._rate = rate
         self._largest = largest
         self._waiting: list[tuple[str, str]] = []
+        self._met: Touched = {}
         self._until_us: int | None = None
         self._marks: dict[str, tuple[int, Marks]] = {}
 
     def step(self) -> bool:
         """Compute the offsets of some users; say whether more are waiting."""
         if not self._waiting:
-            self._waiting, self._until_us = self._tables.touched()
-        batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            touched, self._until_us = self._tables.touched()
+            self._waiting = sorted(one for one, heard in touched.items() if self._met.get(one) != heard)
+            self._met = touched
+        batch = self._waiting[:BATCH]
         read_us = self._now_us()
         by_tenant: dict[str, list[str]] = {}
         for tenant, user in batch:
@@ -64,6 +71,7 @@ class Refresh:
                 for user in users
             }
             self._tables.put(tenant, given, read_us)
+        self._waiting = self._waiting[BATCH:]  # now, and not before: what failed is tried again
         if not self._waiting and self._until_us is not None:
             self._tables.looked(self._until_us)
             self._until_us = None
