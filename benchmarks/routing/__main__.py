@@ -12,8 +12,11 @@ from pathlib import Path
 from benchmarks.report import ControlFailed, Report
 from benchmarks.routing.data import Split, load, pair, split
 from benchmarks.routing.offline import Offline, check_parts
+from benchmarks.routing.preferences import measure as measure_preferences
 
-PARTS = ("offline", "leave-out")
+PARTS = ("offline", "leave-out", "preferences")
+USERS, USERS_QUICK = 1000, 100
+"""Planted users at each gap of their preferences."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -54,6 +57,10 @@ def _measure(report: Report, parts: Split, asked: argparse.Namespace) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     offline = Offline(parts, report, asked.quick, folder)
     offline.run(figures="offline" in asked.only, leave_out="leave-out" in asked.only)
+    if "preferences" in asked.only:
+        figures, _ = measure_preferences(USERS_QUICK if asked.quick else USERS, asked.seed)
+        for found in figures:
+            report.add(found)
 
 
 def _parts(asked: argparse.Namespace) -> Split:
