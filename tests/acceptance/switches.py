@@ -48,7 +48,8 @@ def _no_decisions(patch: MonkeyPatch) -> None:
 
 
 def _no_tiers(patch: MonkeyPatch) -> None:
-    """Switch off what raises a tier, what a budget allows, and the order within a tier."""
+    """Switch off what raises a tier, what a budget allows, the order within a tier, and the third model's verdict."""
+    without("meliora.routing.crosscheck._read", _nothing)(patch)
     without("meliora.server.dispatch.raised", _nothing)(patch)
     without("meliora.server.dispatch._cheapest", _nothing)(patch)
     without("meliora.gateway.offers.candidate", _without_priority)(patch)
@@ -61,8 +62,9 @@ def _without_priority(entry: Any) -> Any:
 
 
 def _no_care(patch: MonkeyPatch) -> None:
-    """Switch off the security words and the cross-check."""
+    """Switch off the security words, escalation and the cross-check."""
     without("meliora.gateway.snapshot.security_rule", _nothing)(patch)
+    without("meliora.gateway.escalation.raised", _nothing)(patch)
     without_routes("crosscheck")(patch)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from meliora.settings.models import Server, Settings
 from meliora.testing.stack import RunningMeliora
+from tests.acceptance.three import three_models
 from tests.gateway.asking import get, post
+from tests.gateway.learned import answered
+from tests.gateway.raw_upstream import RawUpstream, Step
 from tests.server.house import control_house
 
 FACT = "What is the capital of France?"
@@ -66,3 +70,24 @@ def test_g12_a_conversation_that_failed_more_than_twice_goes_a_tier_up(tmp_path:
             assert routed() == (expected if number < 6 else ("deep", "escalated:deep"))
         house.clock.advance(601)
         assert routed()[0] == "fast"
+
+
+AGREE = json.dumps({"agree": True, "better": "b", "conflicts": [], "confidence": 0.9})
+
+
+def test_g12_two_answers_in_other_words_agree_by_the_verdict_of_a_third_and_not_by_their_letters(
+    tmp_path: Path, switched: None
+) -> None:
+    """What the original searched for in the text ("not", "wrong") is in both answers; the verdict has a shape and is read by it."""
+
+    def speak(_head: bytes, body: bytes) -> list[Step]:
+        said = {"one": "It is not wrong to say Kyiv.", "two": "Kyiv, and not Lviv.", "judge": AGREE}
+        return answered(said[json.loads(body)["model"]])
+
+    with RawUpstream(speak) as provider, RunningMeliora(three_models(tmp_path, provider)) as meliora:
+        answer = post(meliora.gateway, "/routing/crosscheck", {"prompt": FACT, "stakes": "critical"})
+    assert answer.status == 200, answer.body
+    said = answer.json
+    assert (said["verdict"], said["answer"], said["took"]) == ("agree", "Kyiv, and not Lviv.", "b")
+    assert [leg["role"] for leg in said["legs"]] == ["a", "b", "reviewer"]
+    assert (said["escalated"], said["confidence"]) == (False, 0.9)

@@ -10,8 +10,9 @@ import pytest
 
 from meliora.settings.models import Server, Settings
 from meliora.testing.stack import RunningMeliora
-from tests.gateway.asking import QUICK, get, post
-from tests.gateway.learned import answered
+from tests.acceptance.three import three_models
+from tests.gateway.asking import get, post
+from tests.gateway.learned import answered, failing
 from tests.gateway.raw_upstream import RawUpstream, Step
 
 SECURITY = "Is this login form a security problem?"
@@ -45,22 +46,6 @@ def test_g13_the_words_can_be_changed_and_switched_off(tmp_path: Path, switched:
             assert post(meliora.gateway, "/v1/chat/completions", body).headers["x-meliora-model"] == model
 
 
-def _three_models(tmp_path: Path, provider: RawUpstream) -> Settings:
-    endpoint = [{"provider": "p"}]
-    return Settings.model_validate(
-        {
-            "server": Server(state_dir=tmp_path / "state"),
-            "gateway": QUICK,
-            "providers": {"p": {"base_url": provider.base_url_openai}},
-            "models": {
-                "one": {"tier": "fast", "endpoints": endpoint, "price": {"input": 1.0, "output": 1.0}},
-                "two": {"tier": "fast", "endpoints": endpoint, "price": {"input": 2.0, "output": 2.0}},
-                "judge": {"tier": "deep", "endpoints": endpoint, "price": {"input": 9.0, "output": 9.0}},
-            },
-        }
-    )
-
-
 def _speak(_head: bytes, body: bytes) -> list[Step]:
     """Two models that contradict each other, and a third that says so and then settles it."""
     asked = json.loads(body)
@@ -78,7 +63,7 @@ def test_g13_two_answers_are_checked_by_a_third_for_high_stakes_only(
     tmp_path: Path, switched: None, stakes: str
 ) -> None:
     """Different models, a structured verdict, each leg a recorded and charged call; below the stakes one model answers."""
-    with RawUpstream(_speak) as provider, RunningMeliora(_three_models(tmp_path, provider)) as meliora:
+    with RawUpstream(_speak) as provider, RunningMeliora(three_models(tmp_path, provider)) as meliora:
         asked = {"prompt": "What is the capital of Ukraine?", "stakes": stakes}
         answer = post(meliora.gateway, "/routing/crosscheck", asked)
         assert answer.status == 200, answer.body
@@ -95,3 +80,22 @@ def test_g13_two_answers_are_checked_by_a_third_for_high_stakes_only(
     assert roles == [("a", "one"), ("b", "two"), ("reviewer", "judge"), ("arbitrator", "judge")]
     assert (said["verdict"], said["escalated"], said["conflicts"]) == ("conflict", True, ["Kyiv or Lviv"])
     assert (said["answer"], said["took"], said["model"]) == ("Kyiv.", "a", "one")
+
+
+def test_g13_a_conversation_that_failed_more_than_twice_is_answered_by_a_stronger_model(
+    tmp_path: Path, switched: None
+) -> None:
+    """In the gateway, by itself; a conversation that did not fail stays where it was."""
+
+    def fail(_head: bytes, body: bytes) -> list[Step]:
+        return answered("Kyiv.") if json.loads(body)["model"] == "judge" else failing()
+
+    body = {"model": "auto", "messages": [{"role": "user", "content": "What is the capital of Ukraine?"}]}
+    with RawUpstream(fail) as provider, RunningMeliora(three_models(tmp_path, provider)) as meliora:
+        path = "/v1/chat/completions"
+        for _ in range(3):
+            assert post(meliora.gateway, path, body, x_meliora_session="s").status >= 500
+        answer = post(meliora.gateway, path, body, x_meliora_session="s")
+        assert (answer.status, answer.headers["x-meliora-model"]) == (200, "judge")
+        assert answer.headers["x-meliora-reason"].startswith("escalated:")
+        assert post(meliora.gateway, path, body, x_meliora_session="other").status >= 500
