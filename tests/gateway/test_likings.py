@@ -15,7 +15,7 @@ from meliora.telemetry.ids import subject_of
 
 SECRET = "ab" * 32
 ANN = subject_of(SECRET, "t", "ann")
-TABLE = OffsetTable({ANN: {"code": {"big": 0.1}}})
+TABLE = OffsetTable().changed({ANN: {"code": {"big": 0.1}}})
 
 
 def test_a_call_has_the_offsets_of_its_user_in_its_tenant() -> None:

@@ -12,6 +12,7 @@ from meliora.routing.preferences.interactions import Interaction, Mark
 from meliora.routing.preferences.offsets import decode
 from meliora.routing.preferences.refresh import Refresh
 from meliora.store.feedbacks import FeedbackGiven
+from meliora.telemetry.ids import subject_of
 from tests.store.conftest import START_US
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
@@ -180,10 +181,11 @@ def test_the_worker_finds_who_spoke_also_when_their_call_comes_late(store, feed,
     for _ in range(3):
         refresh.step()
         clock.now += 600_000_000
-    assert set(next(iter(store.preference_tables.table("default").users.values()))["code"]) == {"small"}
+    ann = subject_of(store.secret, "default", "ann")
+    assert set(store.preference_tables.table("default").of(ann)["code"]) == {"small"}
     feed.take(early)
     refresh.step()  # no word is newer than at the last step
-    (offsets,) = store.preference_tables.table("default").users.values()
+    offsets = store.preference_tables.table("default").of(ann)
     assert offsets["code"]["big"] > 0 > offsets["code"]["small"]
     clock.now += 600_000_000
     refresh.step()

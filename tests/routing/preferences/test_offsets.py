@@ -67,9 +67,12 @@ NAMES = st.text(max_size=2)
 )
 @settings(max_examples=15, deadline=None)
 def test_a_table_comes_back_as_it_was_and_its_bytes_depend_on_nothing_else(users: dict) -> None:
-    table = OffsetTable(users)
+    table = OffsetTable().changed(users)
     assert decode(encode(table)) == table
-    assert encode(OffsetTable(dict(reversed(users.items())))) == encode(table)
+    assert {subject: decode(encode(table)).of(subject) for subject in users} == {
+        subject: given or None for subject, given in users.items()
+    }
+    assert encode(OffsetTable().changed(dict(reversed(users.items())))) == encode(table)
 
 
 def test_unrated_interactions_give_no_offset() -> None:

@@ -23,6 +23,9 @@ _LEAST = 0.005
 Offsets = dict[str, dict[str, float]]
 """By task, as `words.same_task` spells it, and model."""
 
+_read = msgspec.msgpack.Decoder(Offsets).decode
+_write = msgspec.msgpack.Encoder(order="sorted").encode
+
 
 def offsets(seen: Sequence[Interaction], marks: Marks, *, rate: float, largest: float = LARGEST) -> Offsets:
     """Give how much more or less this user likes each model than others do, at each task, as points of quality.
@@ -43,27 +46,34 @@ def offsets(seen: Sequence[Interaction], marks: Marks, *, rate: float, largest: 
 
 
 class OffsetTable(msgspec.Struct, frozen=True):
-    """The offsets of a tenant's users, by the keyed hash of each. Immutable."""
+    """The offsets of a tenant's users, by the keyed hash of each. Immutable.
 
-    users: dict[str, Offsets] = {}
+    A user's are kept encoded, so that a gateway takes a table of thousands in a few milliseconds and reads only whom it serves.
+    """
+
+    users: dict[str, bytes] = {}
     format: int = _FORMAT
 
-    def of(self, subject: str) -> Mapping[str, Mapping[str, float]] | None:
+    def of(self, subject: str) -> Offsets | None:
         """Give a user's offsets by task and model; None where nothing is known."""
-        return self.users.get(subject)
+        found = self.users.get(subject)
+        return None if found is None else _read(found)
 
     def changed(self, changes: Mapping[str, Offsets]) -> OffsetTable:
         """Give a table in which these users have these offsets; without any a user is out. At most `USERS` stay."""
-        users = {subject: given for subject, given in (self.users | dict(changes)).items() if given}
+        users = {subject: kept for subject, kept in self.users.items() if subject not in changes}
+        users |= {subject: _write(given) for subject, given in changes.items() if given}
         if len(users) > USERS:
-            kept = sorted(users, key=lambda subject: -_largest(users[subject]))[:USERS]
+            # A twentieth goes at once, so that this is not done at each change of a full table.
+            strongest = sorted(users, key=lambda subject: -_largest(_read(users[subject])))
+            kept = strongest[: USERS - USERS // 20]
             users = {subject: users[subject] for subject in kept}
         return OffsetTable(users)
 
 
 def encode(table: OffsetTable) -> bytes:
     """Give a table as bytes; the same table gives the same bytes."""
-    return msgspec.msgpack.encode(table, order="sorted")
+    return _write(table)
 
 
 def decode(body: bytes) -> OffsetTable:
