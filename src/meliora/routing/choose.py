@@ -128,7 +128,7 @@ class Learned:
         rest = 1.0 - each * len(unknown)
         if unknown:
             cap = max(0.0, rule.cap - each * len(unknown)) / rest
-            rule = Exploration(min(rule.floor / rest, cap), cap, rule.caution)
+            rule = Exploration(min(rule.floor / rest, cap), cap, rule.caution, rule.loss)
         # The unknown ones have the upper end of the interval; what is drawn below it is stretched to the whole again.
         uniform = min((asked.wanted.uniform or 0.0) / rest, 1.0 - 2**-53)
         offsets = self._offsets(asked)
@@ -232,7 +232,7 @@ def learned(policy: Policy, settings: Settings, candidates: Collection[Candidate
     cap = min(wished.cap, settings.learning.exploration)
     rule = still = Exploration(0.0, 0.0, wished.caution)
     if wished.enabled and settings.learning.enabled and cap > 0:
-        rule = Exploration(min(wished.floor, cap), cap, wished.caution)
+        rule = Exploration(min(wished.floor, cap), cap, wished.caution, wished.loss)
     priced = policy.repriced({one.name: _blended(one) for one in candidates if one.name in policy.models})
     beliefs = Beliefs(routing.cascade.alternatives, routing.cascade.correlation)
     return Learned(

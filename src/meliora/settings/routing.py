@@ -49,6 +49,11 @@ class Exploration(Section):
         ge=0,
         description="Standard errors by which a model has to look better than the reference before it is preferred to it.",
     )
+    loss: float = Field(
+        default=0.002,
+        ge=0,
+        description="Most expected quality (less its price) that exploring may give up a call, on the average.",
+    )
     never: list[Name] = Field(default=[], description="Models that are never chosen in order to learn: names or globs.")
 
     @model_validator(mode="after")
