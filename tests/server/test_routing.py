@@ -94,7 +94,7 @@ def test_a_candidate_of_the_same_trunk_is_held_against_logged_traffic(house: Hou
 def rewarded(house: House) -> None:
     from meliora.runtime.learning import rewarder
 
-    while rewarder(house.context.settings, house.store, house.clock).step():
+    while rewarder(house.context.settings, house.store).step():
         pass
 
 

@@ -30,9 +30,8 @@ def trace(**over: Any) -> RoutingTrace:
     return RoutingTrace(**values | over)
 
 
-def settle(store: Store, now_us: int) -> int:
-    waiting = store.outcomes.waiting(now_us, RULE.retry_us)
-    return store.outcomes.settle([RULE.settle(signals, now_us) for signals in waiting])
+def settle(store: Store) -> int:
+    return store.outcomes.settle([RULE.settle(signals) for signals in store.outcomes.waiting()])
 
 
 def thumb(store: Store, call_id: str, kind: str = "thumbs_up") -> None:
@@ -43,7 +42,7 @@ def test_a_call_without_a_policy_leaves_no_outcome(store, feed) -> None:
     call = feed.call()
     with pytest.raises(NotFound):
         store.outcomes.get("default", call.id)
-    assert store.outcomes.waiting(call.ended_us, 0) == ()
+    assert store.outcomes.waiting() == ()
 
 
 def test_a_decision_is_kept_whole_and_its_phi_apart_from_the_call(store, feed) -> None:
@@ -64,18 +63,18 @@ def test_what_the_policy_did_not_serve_has_no_propensity(store, feed, how: str) 
 
 def test_success_alone_is_no_information(store, feed, clock) -> None:
     feed.call(routing=trace())
-    assert settle(store, clock.now) == 0
+    assert settle(store) == 0
     assert store.outcomes.rewarded("default", "t1") == ()
     assert store.outcomes.counts("default") == {"none": 1}
-    assert store.outcomes.waiting(clock.now, RULE.retry_us) == (), "and it is not looked at again before its time"
+    assert store.outcomes.waiting() == (), "and it is not looked at again"
 
 
 def test_late_feedback_is_rewarded_once(store, feed, clock) -> None:
     calls = [feed.call(routing=trace()) for _ in range(3)]
-    settle(store, clock.now)
+    settle(store)
     thumb(store, calls[1].id)
-    assert settle(store, clock.now) == 1
-    assert settle(store, clock.now) == 0
+    assert settle(store) == 1
+    assert settle(store) == 0
     (kept,) = store.outcomes.rewarded("default", "t1")
     assert (kept.call_id, kept.reward, kept.source, kept.seq, kept.changed) == (calls[1].id, 1.0, "feedback", 1, 1)
 
@@ -84,9 +83,9 @@ def test_a_changed_mind_replaces_the_reward_and_keeps_its_place(store, feed, clo
     first, second = feed.call(routing=trace()), feed.call(routing=trace())
     for call in (first, second):
         thumb(store, call.id)
-        settle(store, clock.now)
+        settle(store)
     thumb(store, first.id, "rating_2")
-    assert settle(store, clock.now) == 1
+    assert settle(store) == 1
     rewarded = store.outcomes.rewarded("default", "t1")
     assert [(one.call_id, one.reward, one.seq) for one in rewarded] == [(first.id, 0.4, 1), (second.id, 1.0, 2)]
     assert [one.call_id for one in store.outcomes.changes("default", "t1", 2)] == [first.id]
@@ -95,25 +94,25 @@ def test_a_changed_mind_replaces_the_reward_and_keeps_its_place(store, feed, clo
 def test_the_same_word_again_changes_nothing(store, feed, clock) -> None:
     call = feed.call(routing=trace())
     thumb(store, call.id)
-    settle(store, clock.now)
+    settle(store)
     thumb(store, call.id)
-    assert settle(store, clock.now) == 0
+    assert settle(store) == 0
 
 
 def test_feedback_before_its_call_is_ingested_counts_as_well(store, feed, clock) -> None:
     call = feed.finished(routing=trace())
     thumb(store, call.id, "thumbs_down")
     feed.take(call)
-    assert settle(store, clock.now) == 1
+    assert settle(store) == 1
     assert store.outcomes.get("default", call.id).reward == 0.0
 
 
 def test_a_signal_that_arrives_while_a_reward_is_made_is_not_lost(store, feed, clock) -> None:
     call = feed.call(routing=trace())
-    waiting = store.outcomes.waiting(clock.now, 0)
+    waiting = store.outcomes.waiting()
     thumb(store, call.id)
-    assert store.outcomes.settle([RULE.settle(signals, clock.now) for signals in waiting]) == 0
-    assert settle(store, clock.now) == 1
+    assert store.outcomes.settle([RULE.settle(signals) for signals in waiting]) == 0
+    assert settle(store) == 1
 
 
 def test_another_tenants_word_moves_nothing(store, feed, clock) -> None:
@@ -122,7 +121,7 @@ def test_another_tenants_word_moves_nothing(store, feed, clock) -> None:
         store.feedbacks.give("other", FeedbackGiven(feedback_type="thumbs_down", call_id=call.id))
     with pytest.raises(NotFound):
         store.outcomes.score("other", call.id, "s", 0.0)
-    assert settle(store, clock.now) == 0
+    assert settle(store) == 0
 
 
 @pytest.mark.parametrize(
@@ -136,20 +135,27 @@ def test_another_tenants_word_moves_nothing(store, feed, clock) -> None:
         ({"user": "ann", "tenant": "other"}, 1, False),
     ],
 )
-def test_a_prompt_sent_again_in_time_counts_against_its_answer(store, feed, clock, again, minutes, seen) -> None:
+def test_a_prompt_sent_again_in_time_counts_against_its_answer(store, feed, again, minutes, seen) -> None:
     call = feed.call(routing=trace(), prompt_hash="p", session="s")
-    settle(store, clock.now)
+    settle(store)
     feed.call(started_us=call.started_us + minutes * MINUTE_US, **{"prompt_hash": "p"} | again)
-    assert settle(store, call.started_us + 4 * MINUTE_US) == 0, "not before its time is over"
-    assert settle(store, call.started_us + 5 * MINUTE_US) == int(seen)
+    assert settle(store) == int(seen)
     assert store.outcomes.get("default", call.id).source == ("retry" if seen else None)
-    assert store.outcomes.waiting(call.started_us + 10 * MINUTE_US, RULE.retry_us) == ()
+    assert store.outcomes.waiting() == ()
+
+
+def test_repetitions_within_one_batch_and_across_a_slot_are_seen(store, feed) -> None:
+    start = 6 * 3_600_000_000 * 90_000 - 1000
+    calls = [feed.finished(routing=trace(), prompt_hash="p", started_us=start + 600 * number) for number in range(3)]
+    feed.take(*calls)
+    settle(store)
+    assert [store.outcomes.get("default", call.id).source for call in calls] == ["retry", "retry", None]
 
 
 def test_the_answer_to_the_repetition_is_not_held_against_itself(store, feed, clock) -> None:
     first = feed.call(routing=trace(), prompt_hash="p")
     second = feed.call(routing=trace(), prompt_hash="p")
-    settle(store, clock.now + 6 * MINUTE_US)
+    settle(store)
     assert store.outcomes.get("default", first.id).source == "retry"
     assert store.outcomes.get("default", second.id).source is None
 
@@ -167,7 +173,7 @@ def test_a_failure_counts_against_the_model_unless_the_call_was_at_fault(store, 
     call = feed.call(routing=trace(), outcome="error", model=None, **how)
     kept = store.outcomes.get("default", call.id)
     assert (kept.outcome, kept.model) == (ending, "small")
-    assert settle(store, clock.now) == int(ending == "failed")
+    assert settle(store) == int(ending == "failed")
 
 
 def test_scores_count_until_a_person_speaks(store, feed, clock) -> None:
@@ -176,7 +182,7 @@ def test_scores_count_until_a_person_speaks(store, feed, clock) -> None:
     store.outcomes.score("default", call.id, "a", 0.25)
     store.outcomes.score("default", call.id, "unlisted", 1.0)
     for expected in ((0.25, "scorer:a"), (1.0, "feedback")):
-        store.outcomes.settle([rule.settle(one, clock.now) for one in store.outcomes.waiting(clock.now, 0)])
+        store.outcomes.settle([rule.settle(one) for one in store.outcomes.waiting()])
         kept = store.outcomes.get("default", call.id)
         assert (kept.reward, kept.source) == expected
         thumb(store, call.id)
@@ -185,13 +191,13 @@ def test_scores_count_until_a_person_speaks(store, feed, clock) -> None:
 def test_a_scorer_that_could_not_say_says_nothing(store, feed, clock) -> None:
     call = feed.call(routing=trace())
     store.outcomes.score("default", call.id, "a", None, "no JSON came back")
-    assert store.outcomes.waiting(clock.now, 0)[0].scores == {}
+    assert store.outcomes.waiting()[0].scores == {}
 
 
 def test_outcomes_of_another_trunk_or_behind_the_window_are_left_out(store, feed, clock) -> None:
     for number in range(4):
         thumb(store, feed.call(routing=trace(trunk="t2" if number == 0 else "t1")).id)
-        settle(store, clock.now)
+        settle(store)
     rewarded = store.outcomes.rewarded("default", "t1", after=2, limit=5)
     assert [one.seq for one in rewarded] == [3, 4]
     assert [one.seq for one in store.outcomes.rewarded("default", "t1", limit=1)] == [4]
@@ -199,14 +205,14 @@ def test_outcomes_of_another_trunk_or_behind_the_window_are_left_out(store, feed
 
 
 def test_a_reward_for_a_call_that_is_gone_is_left_out(store) -> None:
-    assert store.outcomes.settle([Settled("call_x", "default", 1, Reward(1, 1, "feedback"), None)]) == 0
+    assert store.outcomes.settle([Settled("call_x", "default", 1, Reward(1, 1, "feedback"))]) == 0
 
 
 def test_an_erased_person_leaves_nothing_to_learn_from(store, feed, clock) -> None:
     call = feed.call(routing=trace())
     late = feed.finished(routing=trace())
     thumb(store, call.id)
-    settle(store, clock.now)
+    settle(store)
     store.housekeeping.erase("default", "ann")
     feed.take(late)
     for gone in (call, late):

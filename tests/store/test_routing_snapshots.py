@@ -86,7 +86,7 @@ def test_a_rollback_to_a_number_does_not_learn_again_what_came_in_until_now(stor
     online = learn(store, 1, seq=0).number
     call = feed.call(routing=trace())
     store.feedbacks.give("default", FeedbackGiven(feedback_type="thumbs_down", call_id=call.id))
-    settle(store, clock.now)
+    settle(store)
     learn(store, online, seq=1)
     found = store.routing_snapshots.rollback("default", online, evidence={"why": "a flood"})
     assert (found.number, found.anchor, found.learned_seq, found.evidence) == (online, online, 1, {"why": "a flood"})

@@ -88,7 +88,7 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     for number in (1, 2):
         store.routing_snapshots.add("acme", lambda _: b"policy", kind="fit", made_by="cli")
         store.routing_snapshots.promote("acme", number)
-    settle(store, clock.now)
+    settle(store)
     scored = feed.call(tenant="acme", routing=trace())
     store.outcomes.score("acme", scored.id, "scorer", 0.5)
     store.feedbacks.give("acme", FeedbackGiven(feedback_type="thumbs_up", call_id=scored.id))

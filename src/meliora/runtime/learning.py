@@ -41,9 +41,9 @@ def reward_rule(settings: Settings) -> RewardRule:
     )
 
 
-def rewarder(settings: Settings, store: Store, clock: Clock) -> Rewarder:
+def rewarder(settings: Settings, store: Store) -> Rewarder:
     """Give what makes rewards."""
-    return Rewarder(store.outcomes, reward_rule(settings), clock.now_us)
+    return Rewarder(store.outcomes, reward_rule(settings))
 
 
 def learner(settings: Settings, store: Store, clock: Clock) -> Learner:

@@ -202,7 +202,7 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
         Task("retention", lambda: pruner.step().more, RETENTION_SECONDS),
     ]
     every = settings.routing.learning.interval
-    makes = rewarder(settings, store, clock)
+    makes = rewarder(settings, store)
     tasks.append(Task("rewards", makes.step, every))
     if settings.routing.scorers:
         tasks.append(Task("scorers", Aside(scoring(settings, store, clock).step).step, every))

@@ -6,7 +6,8 @@ which arrives while a reward is made is never lost, and a reward that changes ge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -65,31 +66,15 @@ class Outcomes:
         with reading(self._engine) as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
-    def waiting(self, now_us: int, retry_us: int, limit: int = _BATCH) -> tuple[Signals, ...]:
-        """Give answers of all tenants about which something new is known, or whose prompt may have been sent again by now."""
-        told = _WAITING.where(_T.touched > _T.settled).order_by(_T.started_us).limit(limit)
-        due = _WAITING.where(_T.due_us <= now_us).order_by(_T.due_us).limit(limit)
+    def waiting(self, limit: int = _BATCH) -> tuple[Signals, ...]:
+        """Give answers of all tenants about which something new is known."""
+        query = sa.select(*[_T[name] for name in _TOLD]).where(_T.touched > _T.settled)
         with reading(self._engine) as connection:
-            found = {row.call_id: row for query in (told, due) for row in connection.execute(query)}
-            rows = list(found.values())[:limit]
-            said = _said(connection, list(found)[:limit])
-            scores = _scores(connection, list(found)[:limit])
-            over = [row for row in rows if retry_us and row.started_us + retry_us <= now_us and row.prompt_hash]
-            repeated = _repeated(connection, over, retry_us)
+            rows = connection.execute(query.order_by(_T.started_us).limit(limit)).all()
+            ids = [row.call_id for row in rows]
+            said, scores = _said(connection, ids), _scores(connection, ids)
         return tuple(
-            Signals(
-                call_id=row.call_id,
-                tenant=row.tenant,
-                outcome=row.outcome,
-                started_us=row.started_us,
-                touched=row.touched,
-                feedback=said.get(row.call_id),
-                scores=scores.get(row.call_id, {}),
-                repeated=row.call_id in repeated,
-                cost_micros=row.cost_micros,
-                latency_us=row.latency_us,
-            )
-            for row in rows
+            Signals(**row._mapping, feedback=said.get(row.call_id), scores=scores.get(row.call_id, {})) for row in rows
         )
 
     def settle(self, settled: Sequence[Settled]) -> int:
@@ -104,7 +89,7 @@ class Outcomes:
                 ).one_or_none()
                 if row is None:
                     continue
-                values: dict[str, Any] = {"settled": one.touched, "due_us": one.due_us}
+                values: dict[str, Any] = {"settled": one.touched}
                 reward = one.reward
                 new = (None, None, None) if reward is None else (reward.value, reward.weight, reward.source)
                 if new != (row.reward, row.weight, row.source):
@@ -168,26 +153,54 @@ _S = routing_scores.c
 _SEQUENCE = "routing_seq"
 _SELECT = sa.select(*[_T[name] for name in Outcome.__struct_fields__])
 _KEPT = sa.select(_T.reward, _T.weight, _T.source, _T.seq)
-_WAITING = sa.select(
-    _T.call_id,
-    _T.tenant,
-    _T.key_id,
-    _T.user_id,
-    _T.session_id,
-    _T.prompt_hash,
-    _T.started_us,
-    _T.outcome,
-    _T.cost_micros,
-    _T.latency_us,
-    _T.touched,
-)
+_TOLD = [name for name in Signals.__struct_fields__ if name not in ("feedback", "scores")]
 
 
-def keep_outcomes(connection: sa.Connection, finished: Iterable[CallFinished]) -> None:
-    """Keep the outcomes of the calls that a learned policy looked at; within the transaction that ingests them."""
+def keep_outcomes(connection: sa.Connection, finished: Sequence[CallFinished]) -> None:
+    """Keep the outcomes of the calls that a learned policy looked at; within the transaction that ingests them.
+
+    A call whose prompt was asked before, by the same user or in the same session, is noted at the answer that it repeats. One
+    that is ingested before the call it repeats, which takes two gateways, is not.
+    """
     rows = [_row(record) for record in finished if record.routing is not None and not record.cached]
     for at in range(0, len(rows), _BATCH):
         connection.execute(sa.insert(routing_outcomes), rows[at : at + _BATCH])
+    if rows and connection.execute(sa.select(feedback.c.id).where(feedback.c.pending).limit(1)).first() is not None:
+        told = sa.select(feedback.c.call_id).where(feedback.c.pending)
+        connection.execute(sa.update(routing_outcomes).where(_T.call_id.in_(told)).values(touched=_T.touched + 1))
+    if not rows and connection.execute(sa.select(_T.call_id).limit(1)).first() is None:
+        return
+    by_tenant: dict[str, list[CallFinished]] = {}
+    for record in finished:
+        if record.prompt_hash and (record.user or record.session):
+            by_tenant.setdefault(record.tenant, []).append(record)
+    for tenant, asked in by_tenant.items():
+        for at in range(0, len(asked), _BATCH):
+            _note_repetitions(connection, tenant, asked[at : at + _BATCH])
+
+
+def _note_repetitions(connection: sa.Connection, tenant: str, asked: Sequence[CallFinished]) -> None:
+    """Note at each outcome that was not repeated before when its prompt was first sent again."""
+    times: dict[tuple[str, str, str | None], list[int]] = {}
+    for record in asked:
+        for kind, who in (("user", record.user), ("session", record.session)):
+            if who:
+                times.setdefault((record.prompt_hash or "", kind, who), []).append(record.started_us)
+    for starts in times.values():
+        starts.sort()
+    slots = {slot_of(record.started_us) - back for record in asked for back in (0, 1)}
+    hashes = {record.prompt_hash for record in asked}
+    query = sa.select(_T.call_id, _T.prompt_hash, _T.user_id, _T.session_id, _T.started_us).where(
+        _T.tenant == tenant, _T.slot.in_(slots), _T.prompt_hash.in_(hashes), _T.again_us.is_(None)
+    )
+    for row in connection.execute(query).all():
+        later = []
+        for kind, who in (("user", row.user_id), ("session", row.session_id)):
+            starts = times.get((row.prompt_hash, kind, who), [])
+            later += starts[bisect_right(starts, row.started_us) :][:1]
+        if later:
+            again = sa.update(routing_outcomes).where(_T.call_id == row.call_id)
+            connection.execute(again.values(again_us=min(later), touched=_T.touched + 1))
 
 
 def touch(connection: sa.Connection, tenant: str, call_id: str) -> bool:
@@ -212,6 +225,7 @@ def forget_outcomes(connection: sa.Connection, call_ids: Any) -> None:
 def _row(record: CallFinished) -> dict[str, Any]:
     trace = record.routing
     assert trace is not None
+    ending = _ending(record)
     return {
         "call_id": record.id,
         "tenant": record.tenant,
@@ -220,9 +234,11 @@ def _row(record: CallFinished) -> dict[str, Any]:
         "session_id": record.session,
         "prompt_hash": record.prompt_hash,
         "started_us": record.started_us,
+        "slot": slot_of(record.started_us),
         "task": record.task,
         "model": record.model or trace.chosen,
-        "outcome": _ending(record),
+        "outcome": ending,
+        "touched": int(ending == "failed"),  # of another ending nothing is known yet
         "cost_micros": record.cost_micros,
         "latency_us": max(0, record.ended_us - record.started_us),
         "snapshot": trace.snapshot,
@@ -269,27 +285,4 @@ def _scores(connection: sa.Connection, call_ids: Sequence[str]) -> dict[str, dic
     found: dict[str, dict[str, float]] = {}
     for call_id, scorer, value in connection.execute(query):
         found.setdefault(call_id, {})[scorer] = value
-    return found
-
-
-def _repeated(connection: sa.Connection, rows: Sequence[AnyRow], retry_us: int) -> set[str]:
-    """Give the calls whose prompt the same user, or the same session, sent again within `retry_us`."""
-    if not rows:
-        return set()
-    again = calls.alias("again")
-    slots = {slot for row in rows for slot in range(slot_of(row.started_us), slot_of(row.started_us + retry_us) + 1)}
-    found: set[str] = set()
-    for who in ("user_id", "session_id"):
-        ids = [row.call_id for row in rows if getattr(row, who)]
-        same = sa.and_(
-            again.c.tenant == _T.tenant,
-            again.c.slot.in_(slots),
-            again.c[who] == _T[who],
-            again.c.prompt_hash == _T.prompt_hash,
-            again.c.started_us > _T.started_us,
-            again.c.started_us <= _T.started_us + retry_us,
-            again.c.id != _T.call_id,
-        )
-        query = sa.select(_T.call_id).distinct().join_from(routing_outcomes, again, same).where(_T.call_id.in_(ids))
-        found |= set(connection.execute(query).scalars())
     return found

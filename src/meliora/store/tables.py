@@ -306,9 +306,10 @@ routing_outcomes = sa.Table(
     _text("source", null=True),  # feedback, scorer:NAME, retry, failure
     _number("seq"),  # order in which outcomes were first rewarded
     _number("changed"),  # number of the reward's last change
-    sa.Column("touched", sa.BigInteger, nullable=False, server_default=sa.text("1")),
+    _count("touched"),
     _count("settled"),  # of `touched`, what the reward has seen
-    _time("due_us", null=True),  # when to look whether the prompt was sent again
+    sa.Column("slot", sa.Integer, nullable=False),  # see `slots`
+    _time("again_us", null=True),  # when the same user or session sent the same prompt again
     sa.Index("ix_routing_outcomes_tenant_changed", "tenant", "changed"),
     sa.Index("ix_routing_outcomes_tenant_started", "tenant", "started_us"),
 )
@@ -319,8 +320,15 @@ sa.Index(
     sqlite_where=_unsettled,
     postgresql_where=_unsettled,
 )
-_due = sa.text("due_us IS NOT NULL")
-sa.Index("ix_routing_outcomes_due", routing_outcomes.c.due_us, sqlite_where=_due, postgresql_where=_due)
+_once = sa.text("prompt_hash IS NOT NULL AND again_us IS NULL")
+sa.Index(
+    "ix_routing_outcomes_prompt",
+    routing_outcomes.c.tenant,
+    routing_outcomes.c.slot,
+    routing_outcomes.c.prompt_hash,
+    sqlite_where=_once,
+    postgresql_where=_once,
+)
 
 routing_scores = sa.Table(
     "routing_scores",

@@ -71,7 +71,7 @@ class School:
 
     def restart(self) -> None:
         """Begin with a worker that knows nothing."""
-        self.rewarder = rewarder(self.settings, self.store, self.clock)
+        self.rewarder = rewarder(self.settings, self.store)
         self.learner = learner(self.settings, self.store, self.clock)
 
     def decided(self, prompt: str = EASY, model: str = "small", **over: Any) -> str:

@@ -30,7 +30,7 @@ def test_the_first_that_is_known_decides() -> None:
     rule = RewardRule(Declared(), {"s": 1.0})
     known: dict[str, Any] = {"outcome": "failed"}
     assert rule.reward(signals(**known)) == Reward(0.0, 1.0, "failure")
-    known["repeated"] = True
+    known["again_us"] = 1000
     assert rule.reward(signals(**known)) == Reward(0.2, 0.25, "retry")
     known["scores"] = {"s": 0.9}
     assert rule.reward(signals(**known)) == Reward(0.9, 0.5, "scorer:s")
@@ -81,15 +81,15 @@ def test_the_documented_formula_stays_in_range_and_grows_with_the_value(value: f
 )
 def test_every_reward_is_in_range_and_counts_for_something(outcome, feedback, scores, repeated) -> None:
     rule = RewardRule(Declared(), {"a": 0.3, "b": 1.0})
-    found = rule.reward(signals(outcome=outcome, feedback=feedback, scores=scores, repeated=repeated))
+    found = rule.reward(signals(outcome=outcome, feedback=feedback, scores=scores, again_us=1 if repeated else None))
     if found is None:
         assert outcome != "failed" and feedback is None and not repeated and scores.keys() <= {"c"}
     else:
         assert 0 <= found.value <= 1 and 0 < found.weight <= 1 and found.source
 
 
-def test_a_retry_is_looked_for_once_when_its_time_is_over() -> None:
+def test_a_prompt_sent_again_later_than_declared_is_no_retry() -> None:
     rule = RewardRule(Declared(retry_minutes=1))
-    assert rule.settle(signals(), 59_999_999).due_us == 60_000_000
-    assert rule.settle(signals(), 60_000_000).due_us is None
-    assert RewardRule(Declared(retry_minutes=0)).settle(signals(), 0).due_us is None
+    assert rule.reward(signals(again_us=60_000_000)) == Reward(0.2, 0.25, "retry")
+    assert rule.reward(signals(again_us=60_000_001)) is None
+    assert RewardRule(Declared(retry_minutes=0)).reward(signals(again_us=1)) is None

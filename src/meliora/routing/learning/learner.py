@@ -33,14 +33,12 @@ class Rewarder:
 
     outcomes: OutcomeLog
     rule: RewardRule
-    now_us: Callable[[], int]
 
     def step(self) -> bool:
         """Reward what waits; tell whether there is more."""
-        now = self.now_us()
-        waiting = self.outcomes.waiting(now, self.rule.retry_us, BATCH)
+        waiting = self.outcomes.waiting(BATCH)
         if waiting:
-            self.outcomes.settle([self.rule.settle(signals, now) for signals in waiting])
+            self.outcomes.settle([self.rule.settle(signals) for signals in waiting])
         return len(waiting) == BATCH
 
 

@@ -33,8 +33,8 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
     """What a person said, in [0, 1]; the last word stands."""
     scores: Mapping[str, float] = {}
     """By scorer, in [0, 1]."""
-    repeated: bool = False
-    """The same user or session sent the same prompt again within the declared time."""
+    again_us: int | None = None
+    """When the same user or session first sent the same prompt again."""
     cost_micros: int | None = None
     latency_us: int | None = None
 
@@ -48,13 +48,12 @@ class Reward(msgspec.Struct, frozen=True):
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """A reward to keep. `due_us`: when to look whether the prompt was sent again; None for never again."""
+    """A reward to keep, or that there is none, made of the signals as they were when `touched` was that."""
 
     call_id: str
     tenant: str
     touched: int
     reward: Reward | None
-    due_us: int | None
 
 
 class Unscored(msgspec.Struct, frozen=True):
@@ -133,7 +132,7 @@ Encode = Callable[[int], bytes]
 class OutcomeLog(Protocol):
     """The outcomes as the store keeps them. All methods raise `StoreError`."""
 
-    def waiting(self, now_us: int, retry_us: int, limit: int) -> Sequence[Signals]:
+    def waiting(self, limit: int) -> Sequence[Signals]:
         """Give answers about which something new is known, of all tenants."""
         ...
 

@@ -47,11 +47,9 @@ class RewardRule:
         value = documented(found.value, signals.cost_micros, signals.latency_us)
         return Reward(value, found.weight, found.source)
 
-    def settle(self, signals: Signals, now_us: int) -> Settled:
-        """Give the reward to keep, and when to look for a retry: once, when its time is over."""
-        over = signals.started_us + self.retry_us
-        due = over if self.retry_us and now_us < over else None
-        return Settled(signals.call_id, signals.tenant, signals.touched, self.reward(signals), due)
+    def settle(self, signals: Signals) -> Settled:
+        """Give the reward to keep. Raises as `reward`."""
+        return Settled(signals.call_id, signals.tenant, signals.touched, self.reward(signals))
 
     def _found(self, signals: Signals) -> Reward | None:
         chosen = self.settings
@@ -60,7 +58,7 @@ class RewardRule:
         scored = self._scored(signals.tenant, signals.scores)
         if scored is not None:
             return scored
-        if signals.repeated:
+        if signals.again_us is not None and signals.again_us - signals.started_us <= self.retry_us:
             return Reward(chosen.retry_value, chosen.retry_weight, "retry")
         if signals.outcome == "failed":
             return Reward(chosen.failure_value, chosen.failure_weight, "failure")

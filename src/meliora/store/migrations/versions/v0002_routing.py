@@ -83,18 +83,30 @@ def _outcomes() -> None:
         sa.Column("source", sa.Text(), nullable=True),
         sa.Column("seq", sa.BigInteger(), nullable=True),
         sa.Column("changed", sa.BigInteger(), nullable=True),
-        sa.Column("touched", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
+        sa.Column("touched", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("settled", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
-        sa.Column("due_us", sa.BigInteger(), nullable=True),
+        sa.Column("slot", sa.Integer(), nullable=False),
+        sa.Column("again_us", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("call_id", name="pk_routing_outcomes"),
     )
     op.create_index("ix_routing_outcomes_tenant_changed", "routing_outcomes", ["tenant", "changed"])
     op.create_index("ix_routing_outcomes_tenant_started", "routing_outcomes", ["tenant", "started_us"])
-    for name, column, condition in (
-        ("ix_routing_outcomes_unsettled", "started_us", sa.text("touched > settled")),
-        ("ix_routing_outcomes_due", "due_us", sa.text("due_us IS NOT NULL")),
-    ):
-        op.create_index(name, "routing_outcomes", [column], sqlite_where=condition, postgresql_where=condition)
+    unsettled = sa.text("touched > settled")
+    op.create_index(
+        "ix_routing_outcomes_unsettled",
+        "routing_outcomes",
+        ["started_us"],
+        sqlite_where=unsettled,
+        postgresql_where=unsettled,
+    )
+    once = sa.text("prompt_hash IS NOT NULL AND again_us IS NULL")
+    op.create_index(
+        "ix_routing_outcomes_prompt",
+        "routing_outcomes",
+        ["tenant", "slot", "prompt_hash"],
+        sqlite_where=once,
+        postgresql_where=once,
+    )
 
 
 def _scores() -> None:
