@@ -62,7 +62,9 @@ class Following(Generic[T]):
     def want(self, refs: Mapping[str, PolicyRef]) -> None:
         """Take the references of a new state. A tenant that is not named any more loses its own at once."""
         self._wanted = refs
-        self.troubles = {tenant: why for tenant, why in self.troubles.items() if tenant in refs}
+        # What serves already is no trouble any more: a rollback names the one that never left.
+        missing = {tenant for tenant, ref in refs.items() if self._have.get(tenant) != ref}
+        self.troubles = {tenant: why for tenant, why in self.troubles.items() if tenant in missing}
         gone = [tenant for tenant in self._have if tenant not in refs]
         for tenant in gone:
             del self._have[tenant]
