@@ -105,7 +105,9 @@ def posterior(policy: Policy, settings: Settings) -> OnlineLearner:
     """Give the moving posterior of a policy, guarded at the dial of the settings."""
     from meliora.routing.learning.online import Learning, OnlineLearner
 
-    return OnlineLearner(policy, Learning(pay=pay_of(policy, settings) or None))
+    chosen = settings.routing.learning
+    pay = pay_of(policy, settings) or None
+    return OnlineLearner(policy, Learning(pay=pay, margin=chosen.margin, influence=chosen.influence))
 
 
 def pay_of(policy: Policy, settings: Settings) -> float:

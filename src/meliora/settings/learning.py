@@ -44,6 +44,16 @@ class RoutingLearning(Section):
     publish_seconds: Seconds = Field(
         default=30, description="Least seconds between two snapshots of a tenant; none is made while nothing changes."
     )
+    margin: Share = Field(
+        default=0.01,
+        description="How much worse than the best single model the policy may be expected to be, in quality less cost at the dial.",
+    )
+    influence: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="The most by which one key may move any prediction of quality, while others are heard too.",
+    )
     window: int = Field(
         default=10_000, ge=10, le=1_000_000, description="Outcomes that the posterior is made of, the latest."
     )

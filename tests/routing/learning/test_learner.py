@@ -196,6 +196,18 @@ def test_a_snapshot_that_does_not_load_stops_neither_the_worker_nor_other_tenant
     assert here.policy().number == 2
 
 
+def test_what_cannot_be_made_into_a_policy_stops_nothing(here: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    from meliora.routing.learning.online import OnlineLearner
+
+    here.say(here.decided(), "thumbs_down")
+    with monkeypatch.context() as broken:
+        broken.setattr(OnlineLearner, "policy", lambda *_: np.linalg.cholesky(-np.eye(2)))
+        here.work()
+        assert numbers(here) == [1]
+    here.work()
+    assert numbers(here) == [1, 2]
+
+
 def test_a_flood_from_one_key_moves_a_prediction_by_a_bounded_amount_at_most() -> None:
     with school() as here:
         for place in range(20):

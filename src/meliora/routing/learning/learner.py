@@ -8,7 +8,7 @@ workers make the same, and a reward that changed is learned in place of the old 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -178,7 +178,7 @@ class Learner:
             return
         try:
             pupil.learner.learn(seen_of(outcome))
-        except MelioraError as error:
+        except (MelioraError, ValueError, ArithmeticError) as error:
             pupil.skipped += 1
             log.warning("an outcome could not be learned from", call=outcome.call_id, error=str(error))
             return
@@ -193,18 +193,24 @@ class Learner:
     def _publish(self, tenant: str, pupil: _Pupil) -> None:
         from meliora.routing.learned.snapshot import encode
 
+        self._published[tenant] = self._monotonic()
         if pupil.stale or len(pupil.learned) > 2 * self._pace.window:
             self._replay(tenant, pupil)
-        learner = pupil.learner
+        try:
+            policy = pupil.learner.policy(0)
+        except (ValueError, ArithmeticError) as error:
+            log.error(
+                "no policy could be made of what was learned; the old one serves on", tenant=tenant, error=str(error)
+            )
+            return
         made = self._shelf.publish(
             tenant,
             pupil.serving,
-            lambda number: encode(learner.policy(number)),
+            lambda number: encode(replace(policy, number=number)),
             learned_seq=max(pupil.seq, pupil.anchor.learned_seq),
-            evidence=_evidence(pupil),
+            evidence=_evidence(pupil, policy),
             keep=self._pace.keep,
         )
-        self._published[tenant] = self._monotonic()
         if made is None:
             log.info("another policy serves by now; learning sets out from it", tenant=tenant)
             return
@@ -230,11 +236,12 @@ def seen_of(outcome: Outcome) -> Any:
     )
 
 
-def _evidence(pupil: _Pupil) -> dict[str, Any]:
+def _evidence(pupil: _Pupil, policy: Policy) -> dict[str, Any]:
     learner = pupil.learner
     return {
         "outcomes": len(pupil.learned),
         "skipped": pupil.skipped,
+        "handicap": float(policy.notes.get("handicap", 0)),
         "alarms": [
             {"model": alarm.model, "task": alarm.task, "shift": round(alarm.shift, 3), "outcomes": alarm.outcomes}
             for alarm in learner.alarms[-20:]
