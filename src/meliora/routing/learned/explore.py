@@ -29,7 +29,7 @@ class Exploration:
     floor: float = 0.002
     cap: float = 0.05
     caution: float = 0.0
-    loss: float = 0.002
+    loss: float = 0.0005
 
     def __post_init__(self) -> None:
         if not 0 <= self.floor <= self.cap < 1:
@@ -103,7 +103,7 @@ def propensities(
         if index != best and behind == behind:
             hopes[index] = hope = _chance(-behind, math.hypot(errors[index], beside))
             given_up += hope * max(behind, 0.0)
-    room = rule.cap - floor * (count - 1)
+    room = max(0.0, rule.cap - floor * (count - 1))
     total = sum(hopes)
     part = min(room / total if total > room else 1.0, rule.loss / given_up if given_up > rule.loss else 1.0)
     found = [hope * part + floor for hope in hopes]

@@ -40,7 +40,9 @@ class Log:
     phi: NDArray[np.float32]
     """[n, d]"""
     served: Array
-    """[n, M] probability with which each model was served; 0 for one that was not allowed."""
+    """[n, M] probability with which each model was served."""
+    allowed: NDArray[np.bool_]
+    """[n, M] models that the call could have gone to."""
     action: NDArray[np.int64]
     """[n] index of the model that answered."""
     reward: Array
@@ -50,10 +52,12 @@ class Log:
 
     def __post_init__(self) -> None:
         n, count = len(self.phi), len(self.models)
-        if self.served.shape != (n, count) or any(len(column) != n for column in (self.action, self.reward, self.cost)):
+        if {self.served.shape, self.allowed.shape} != {(n, count)} or any(
+            len(column) != n for column in (self.action, self.reward, self.cost)
+        ):
             raise InvalidRequest(
-                f"a log of {n} prompts and {count} models has {self.served.shape} propensities, {len(self.action)} actions,"
-                f" {len(self.reward)} rewards and {len(self.cost)} costs",
+                f"a log of {n} prompts and {count} models has {self.served.shape} propensities, {self.allowed.shape} marks of"
+                f" what was allowed, {len(self.action)} actions, {len(self.reward)} rewards and {len(self.cost)} costs",
                 hint="Give one row a decision.",
             )
         if n and (self.served[np.arange(n), self.action] <= 0).any():
@@ -72,6 +76,7 @@ class Log:
             self.models,
             self.phi[rows],
             self.served[rows],
+            self.allowed[rows],
             self.action[rows],
             self.reward[rows],
             self.cost[rows],
@@ -118,20 +123,27 @@ class Evaluation:
 
 
 def log_of(outcomes: Sequence[Outcome], trunk: str) -> Log:
-    """Make a log of recorded outcomes: those of this trunk that a policy decided, whose reward and propensity are known."""
+    """Make a log of recorded outcomes: those of this trunk that a policy decided, whose reward and propensity are known.
+
+    A candidate that was intended but not served had been ruled out. One that was neither may have been; it is taken as allowed, so
+    that a policy which wants it finds no support there rather than an answer to another question.
+    """
     kept = [one for one in outcomes if one.trunk == trunk and one.reward is not None and one.propensity is not None]
     models = tuple(sorted({candidate.model for one in kept for candidate in one.candidates}))
     place = {model: index for index, model in enumerate(models)}
     served = np.zeros((len(kept), len(models)))
+    allowed = np.zeros(served.shape, bool)
     for row, one in enumerate(kept):
         for candidate in one.candidates:
             served[row, place[candidate.model]] = candidate.served
+            allowed[row, place[candidate.model]] = candidate.served > 0 or candidate.intended == 0
     phi = [np.frombuffer(one.phi, "<f2").astype(np.float32) for one in kept]
     return Log(
         trunk,
         models,
         np.stack(phi) if phi else np.zeros((0, 0), np.float32),
         served,
+        allowed,
         np.array([place[one.model] for one in kept], np.int64),
         np.array([one.reward for one in kept], np.float64),
         np.array([np.nan if one.cost_micros is None else one.cost_micros / 1e6 for one in kept], np.float64),
@@ -196,15 +208,17 @@ def compare(log: Log, utility: Array, wanted: Array, now: Array) -> tuple[Estima
 def served_by(policy: Policy, log: Log, dial: Dial, explore: Exploration = OFF) -> Array:
     """Give the probability of each of the log's models, [n, M], had the policy decided among those that were allowed.
 
-    All nought in a row in which the policy knows none of the allowed models.
+    What the policy would give to a model that the log does not know is missing from the sum of its row. A row in which it knows no
+    allowed model is all nought.
     """
     place = {model: index for index, model in enumerate(log.models)}
     columns = [(index, place[model]) for index, model in enumerate(policy.models) if model in place]
+    new = {model for model in policy.models if model not in place}
     found = np.zeros_like(log.served)
     for row in range(len(log)):
-        allowed = {policy.models[mine] for mine, theirs in columns if log.served[row, theirs] > 0}
-        if allowed:
-            chances = choose(policy.predicted(log.phi[row]), allowed, dial, explore).probabilities
+        names = new | {policy.models[mine] for mine, theirs in columns if log.allowed[row, theirs]}
+        if names:
+            chances = choose(policy.predicted(log.phi[row]), names, dial, explore).probabilities
             for mine, theirs in columns:
                 found[row, theirs] = chances[mine]
     return found

@@ -33,7 +33,7 @@ CAUTION = 20
 class Learning:
     """How fast the posterior moves, and what holds it."""
 
-    shared: float = 0.5
+    shared: float = 0.8
     """Part of the prior variance that all models have in common."""
     forget: float = 0.9995
     """The posterior variance grows by its inverse with each outcome of a model, up to twice what it was at first: recursive
@@ -47,7 +47,7 @@ class Learning:
     watch: Watch = field(default_factory=Watch)
     pay: float | None = None
     """US$ for quality 1 instead of 0 at which the guard holds; None: no guard."""
-    margin: float = 0.003
+    margin: float = 0.002
     """How much worse than the reference the policy may be expected to be, in utility (quality - cost / pay)."""
     recent: int = 256
     """Prompts over which the guard and the bound by key are checked."""
