@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meliora.routing.escalation import SECURITY_RULE, Failures, is_failure, raised, security_rule
@@ -13,8 +13,8 @@ from meliora.settings.escalation import Escalation
 USUAL = Escalation()
 
 
-def found(text: str, settings: Escalation = USUAL) -> bool:
-    made = security_rule(settings)
+def found(text: str, chosen: Escalation = USUAL) -> bool:
+    made = security_rule(chosen)
     assert made is not None
     return RuleSet([made]).match("anyone", text, "auto") is not None
 
@@ -31,15 +31,16 @@ def test_a_part_of_another_word_is_not_the_word(text: str) -> None:
     assert not found(text)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.text(min_size=1, max_size=20).filter(lambda word: word.strip() and word.isprintable()))
 def test_any_word_that_is_set_is_found_as_it_stands(word: str) -> None:
     assert found(f"so, {word} it is", Escalation(security_words=[word]))
 
 
 def test_words_of_another_script_are_whole_words_too() -> None:
-    settings = Escalation(security_words=["безпека"])
-    assert found("Тут важлива Безпека.", settings)
-    assert not found("небезпека", settings)
+    chosen = Escalation(security_words=["безпека"])
+    assert found("Тут важлива Безпека.", chosen)
+    assert not found("небезпека", chosen)
 
 
 def test_no_words_make_no_rule_and_the_rule_has_the_priority_set() -> None:
