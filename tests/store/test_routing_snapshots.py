@@ -126,3 +126,15 @@ def test_what_serves_is_not_promoted_again_and_what_is_unknown_not_at_all(store)
 def test_evidence_is_added_by_name(store) -> None:
     add(store)
     assert store.routing_snapshots.note("default", 1, {"low": 0.01}).evidence == {"prompts": 300, "low": 0.01}
+
+
+def test_the_bytes_survive_a_dump_of_the_tables(store, engine, tmp_path) -> None:
+    if engine.dialect.name == "sqlite":
+        pytest.skip("a SQLite database is backed up as a file")
+    from meliora.store.dump import dump_tables, load_tables
+
+    binary = bytes(range(256))
+    store.routing_snapshots.add("default", lambda _: binary, kind="fit", made_by="cli")
+    dump_tables(engine, tmp_path / "tables")
+    load_tables(engine, tmp_path / "tables")
+    assert store.routing_snapshots.blob("default", 1) == binary
