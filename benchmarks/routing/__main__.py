@@ -9,12 +9,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # before numpy is loaded: small matrices, threads only get in each other's way
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from benchmarks.report import ControlFailed, Report
 from benchmarks.routing.data import Split, load, pair, split
+from benchmarks.routing.decision import measure as measure_decision
 from benchmarks.routing.offline import Offline, check_parts
 from benchmarks.routing.preferences import measure as measure_preferences
 
-PARTS = ("offline", "leave-out", "preferences")
+PARTS = ("offline", "leave-out", "preferences", "decision")
 USERS, USERS_QUICK = 1000, 100
 """Planted users at each gap of their preferences."""
 
@@ -61,6 +67,8 @@ def _measure(report: Report, parts: Split, asked: argparse.Namespace) -> None:
         figures, _ = measure_preferences(USERS_QUICK if asked.quick else USERS, asked.seed)
         for found in figures:
             report.add(found)
+    if "decision" in asked.only:
+        measure_decision(report, asked.seed, quick=asked.quick)
 
 
 def _parts(asked: argparse.Namespace) -> Split:

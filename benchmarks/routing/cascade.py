@@ -21,11 +21,12 @@ from meliora.routing.learned.dial import Dial
 from meliora.routing.learning.fit import fit_both
 from meliora.routing.learning.table import Outcomes
 from meliora.routing.learning.trunk import Corpus
+from meliora.stats.hull import hull
 
 Array = NDArray[np.float64]
 
-MOST = 6
-"""Cascades that are given to the policy: those that bring the most on the training part over a range of prices."""
+MOST = 8
+"""Cascades that are given to the policy."""
 
 
 @dataclass(frozen=True)
@@ -100,23 +101,28 @@ def outcome(part: Set, legs: Legs) -> tuple[Array, Array]:
 
 
 def worth_having(train: Set) -> list[Legs]:
-    """Give the cascades of the greatest mean utility over a range of prices for quality, on the training part."""
-    means = np.nanmean(train.outcomes.costs, axis=0)
+    """Give the cascades on, or next to, the hull of cost and quality on the training part that cost less than the best model."""
+    prices = np.nanmean(train.outcomes.costs, axis=0)
     quality = np.nanmean(train.outcomes.rewards, axis=0)
-    models = [model for model in train.outcomes.models if model in train.answers]
-    order = sorted(models, key=lambda model: means[train.outcomes.models.index(model)])
-    strongest = sorted(models, key=lambda model: -quality[train.outcomes.models.index(model)])[:2]
-    found = {}
+    place = {model: index for index, model in enumerate(train.outcomes.models) if model in train.answers}
+    order = sorted(place, key=lambda model: prices[place[model]])
+    strongest = sorted(place, key=lambda model: -quality[place[model]])[:2]
+    most = prices[place[strongest[0]]]
+    found: dict[Legs, tuple[float, float]] = {}
     for strong in strongest:
-        cheaper = order[: order.index(strong)]
-        for one, other in combinations(cheaper, 2):
+        for one, other in combinations(order[: order.index(strong)], 2):
             rewards, costs = outcome(train, Legs(one, other, strong))
-            found[Legs(one, other, strong)] = (float(np.nanmean(rewards)), float(np.nanmean(costs)))
-    scale = means[train.outcomes.models.index(strongest[0])]
-    best: dict[Legs, None] = {}
-    for pay in scale * np.geomspace(0.5, 100, 40)[::-1]:
-        best.setdefault(max(found, key=lambda legs: found[legs][0] - found[legs][1] / pay))
-    return list(best)[:MOST]
+            if np.nanmean(costs) < most:
+                found[Legs(one, other, strong)] = (float(np.nanmean(costs)), float(np.nanmean(rewards)))
+    best: list[Legs] = []
+    while found and len(best) < MOST:
+        left = list(found)
+        chain = hull([found[legs][0] for legs in left], [found[legs][1] for legs in left])
+        layer = sorted((left[index] for index in chain), key=lambda legs: -found[legs][1])
+        best += layer[: MOST - len(best)]
+        for legs in layer:
+            del found[legs]
+    return best
 
 
 def _fixed(train: Set, test: Set, legs: Sequence[Legs], here: Judged, floor: float) -> tuple[float, float]:

@@ -133,3 +133,8 @@ def test_a_dial_out_of_range_says_so(wrong):
 def test_a_higher_floor_never_pays_less(policy):
     pays = [Dial(quality_floor=floor).pay(policy.curve) for floor in np.linspace(0.5, 1.1, 25)]
     assert pays == sorted(pays)
+
+
+def test_where_nothing_else_holds_the_floor_the_reference_is_chosen(policy):
+    choice = choose(policy.predict(EASY), MODELS, Dial(quality_floor=1.4))
+    assert (MODELS[choice.index], choice.why) == ("large", "reference")

@@ -103,9 +103,11 @@ def choose(
         utility = quality  # no price is known: quality alone can decide
     spread = [errors[index] for index in here]
     reference = here.index(prediction.reference) if prediction.reference in here else None
-    best = preferred(utility, spread, reference, explore.caution, prediction.handicap)
+    held = reference if math.isinf(pay) else None
+    best = preferred(utility, spread, reference, explore.caution, prediction.handicap) if held is None else held
     chances = propensities(utility, spread, best, explore).tolist()
     drawn = draw(chances, uniform)
     probabilities[here] = chances
     explored = drawn != best
-    return Choice(here[drawn], probabilities, explored, "explored" if explored else "best", pay)
+    why = "explored" if explored else "best" if held is None else "reference"
+    return Choice(here[drawn], probabilities, explored, why, pay)

@@ -18,6 +18,11 @@ Floats = NDArray[np.floating]
 
 _Z = 1.959964
 _ONE = np.ones(1, np.float32)
+DEEPEST = 12
+"""Levels of a tree at most."""
+MOST_TREES = 1024
+_POWERS = (1 << np.arange(DEEPEST)[::-1]).astype(np.int32)
+_TREES = np.arange(MOST_TREES)
 
 REACH = 4.0
 """Standard deviations at which a hand feature is cut, so that a prompt unlike all others cannot throw a prediction far off."""
@@ -37,9 +42,8 @@ class Forest:
     def at(self, values: Floats) -> Floats:
         """Give the m outputs for one input."""
         trees, depth = self.feature.shape
-        answers = values[self.feature] > self.threshold
-        leaf = answers @ (1 << np.arange(depth)[::-1])
-        return self.leaves[np.arange(trees), leaf].sum(axis=0)
+        leaf = (values[self.feature] > self.threshold) @ _POWERS[-depth or len(_POWERS) :]
+        return self.leaves[_TREES[:trees], leaf].sum(axis=0)
 
 
 NO_FOREST = Forest(np.zeros((0, 0), np.int32), np.zeros((0, 0), np.float32), np.zeros((0, 1, 0), np.float32))
@@ -73,10 +77,10 @@ class Trunk:
 
     def phi(self, features: Features) -> Floats:
         """Give `phi`, float32[size]; its first element is 1."""
-        hand = np.clip((features.hand - self.centre) * self.scale, -REACH, REACH)
-        weighted = features.weights * self.idf[features.ids]
+        hand = np.minimum(np.maximum((features.hand - self.centre) * self.scale, -REACH), REACH)
+        weighted = features.weights * self.idf.take(features.ids)
         length = math.sqrt(weighted @ weighted)
-        space = features.weights @ self.table[features.ids]
+        space = features.weights @ self.table.take(features.ids, axis=0)
         if length > 0:
             space /= length
         place = np.concatenate((hand, space))
@@ -100,8 +104,11 @@ class Heads:
 
     def at(self, phi: Floats) -> tuple[Floats, Floats]:
         """Give each candidate's expected value, and the standard error of that expectation."""
-        spread = np.einsum("fij,i->fj", self.factor, phi)
-        return self.mean @ phi, np.sqrt(self.noise * (spread * spread).sum(axis=1))
+        if len(self.factor) == 1:
+            spread = phi @ self.factor[0]
+            return self.mean @ phi, np.sqrt(self.noise * (spread @ spread))
+        spreads = phi @ self.factor
+        return self.mean @ phi, np.sqrt(self.noise * (spreads * spreads).sum(axis=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +124,7 @@ class Costs:
 
     def at(self, phi: Floats) -> Floats:
         """Give US$ a call, nan where it is not known."""
-        return np.exp(np.clip(self.mean @ phi, -25, 10)) * self.ratio
+        return np.exp(_cut(self.mean @ phi, -25.0, 10.0)) * self.ratio
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +194,10 @@ class Policy:
         reach = _Z * spread
         return Prediction(
             models=self.models,
-            quality=np.clip(expected, 0, 1),
+            quality=_cut(expected),
             spread=spread,
-            low=np.clip(expected - reach, 0, 1),
-            high=np.clip(expected + reach, 0, 1),
+            low=_cut(expected - reach),
+            high=_cut(expected + reach),
             cost=self.costs.at(phi),
             phi=phi,
             curve=self.curve,
@@ -211,3 +218,7 @@ class Policy:
             today, then = prices[model], float(self.costs.price[index])
             ratio[index] = np.nan if today is None else today / then if then > 0 else 1.0
         return replace(self, costs=replace(self.costs, ratio=ratio))
+
+
+def _cut(values: Floats, low: float = 0.0, high: float = 1.0) -> Floats:
+    return np.minimum(np.maximum(values, low), high)

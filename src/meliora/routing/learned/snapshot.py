@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from meliora.errors import MelioraError
 from meliora.routing.learned.features import FEATURES_VERSION, HAND, IDS
-from meliora.routing.learned.policy import Costs, Curve, Forest, Heads, Policy, Trunk
+from meliora.routing.learned.policy import DEEPEST, MOST_TREES, Costs, Curve, Forest, Heads, Policy, Trunk
 
 MAGIC = b"MELPOL1\n"
 _CHECK = 32
 _MOST = 64 * 1024 * 1024
-_DEEPEST = 12
 
 
 class BadSnapshot(MelioraError):
@@ -174,7 +173,8 @@ def _grown(trunk: Trunk) -> bool:
     forest, inputs = trunk.forest, HAND + trunk.table.shape[1]
     trees, depth = forest.feature.shape if forest.feature.ndim == 2 else (0, -1)
     return (
-        0 <= depth <= _DEEPEST
+        0 <= depth <= DEEPEST
+        and trees <= MOST_TREES
         and forest.threshold.shape == (trees, depth)
         and forest.leaves.ndim == 3
         and forest.leaves.shape[:2] == (trees, 1 << depth)
