@@ -23,7 +23,13 @@ def wanted_of(call: Call, snapshot: Snapshot, admission: Admission, means: Means
     """Put together what the decision takes. Raises `InvalidRequest` for a dial that makes no sense."""
     view, key, headers = call.view, call.key, call.inbound.headers
     assert view is not None
-    wanted = Wanted(
+    settings = snapshot.settings.routing.dial
+    floor, pay = headers.get(FLOOR_HEADER), headers.get(PAY_HEADER)
+    is_learned = key.tenant in snapshot.learned
+    dial = None
+    if is_learned or floor is not None or pay is not None:  # without a policy: only to refuse what makes no sense
+        dial = _paced(dialled(floor, pay, key, settings), settings, call, admission)
+    return Wanted(
         tenant=key.tenant,
         model=view.model,
         text=view.prompt_text,
@@ -32,21 +38,12 @@ def wanted_of(call: Call, snapshot: Snapshot, admission: Admission, means: Means
         max_output=view.max_output_tokens,
         regions=key.regions,
         allowed=key.models,
-    )
-    settings = snapshot.settings.routing.dial
-    floor, pay = headers.get(FLOOR_HEADER), headers.get(PAY_HEADER)
-    if key.tenant not in snapshot.learned:
-        if floor is not None or pay is not None:
-            dialled(floor, pay, key, settings)  # refuses what makes no sense
-        return _within(wanted, call, admission)
-    wanted = _within(wanted, call, admission)
-    return msgspec.structs.replace(
-        wanted,
-        dial=_paced(dialled(floor, pay, key, settings), settings, call, admission),
+        dial=dial,
+        left_micros=_left(call, admission),
         hour=call.started_us % (24 * _HOUR_US) / _HOUR_US,
         explore=key.explore,
-        uniform=means.random.random() if key.explore else None,
-        offsets=_offsets(call, snapshot),
+        uniform=means.random.random() if is_learned and key.explore else None,
+        offsets=_offsets(call, snapshot) if is_learned else None,
         whole=not view.stream and call.dialect != "embeddings",
     )
 
@@ -58,18 +55,18 @@ def _offsets(call: Call, snapshot: Snapshot) -> Mapping[str, Mapping[str, float]
     return offsets_of(snapshot.likings, snapshot.state.secret, call.key.tenant, call.labels.user)
 
 
-def _within(wanted: Wanted, call: Call, admission: Admission) -> Wanted:
-    """Add what is left of the key's budgets, as far as it is known."""
+def _left(call: Call, admission: Admission) -> int | None:
+    """Give what is left of the key's budgets, as far as it is known."""
     key = call.key
     if key.budget_day_micros is None and key.budget_month_micros is None:
-        return wanted
+        return None
     spent = admission.ledger.spent(key, call.started_us)
     left = [
         budget - gone
         for budget, gone in zip((key.budget_day_micros, key.budget_month_micros), spent, strict=True)
         if budget is not None and gone is not None
     ]
-    return msgspec.structs.replace(wanted, left_micros=min(left)) if left else wanted
+    return min(left, default=None)
 
 
 def _paced(dial: Dialled, settings: Dial, call: Call, admission: Admission) -> Dialled:

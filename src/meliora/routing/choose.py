@@ -35,6 +35,8 @@ class Weighed(msgspec.Struct, frozen=True):
     order: tuple[str, ...]
     """The chosen model, then the others as the policy would have them, then those that it does not know."""
     trace: RoutingTrace
+    chance: float
+    """Probability with which the chosen model was taken."""
     foreseen: tuple[Foreseen, ...] = ()
     relay: Relay | None = None
 
@@ -197,7 +199,7 @@ class Learned:
             made = plan(quality, cost, [index[name] for name in able if name in index], 1 / pay, self.beliefs)
             if made is not None:
                 relay = Relay(*(prediction.models[at] for at in (made.first, made.second, made.strong)))
-        return Weighed(order, trace, foreseen, relay)
+        return Weighed(order, trace, round(served[chosen], 7), foreseen, relay)
 
     def _reads(self, dial: Dialled) -> str:
         found = self.prices.get((dial.quality_floor, dial.willingness_to_pay)) if dial.pace == 1.0 else None

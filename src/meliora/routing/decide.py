@@ -23,7 +23,7 @@ from meliora.settings.models import Settings
 from meliora.telemetry.records import RoutedCandidate
 
 if TYPE_CHECKING:
-    from meliora.routing.choose import Learned
+    from meliora.routing.choose import Learned, Weighed
 
 __all__ = ["TIERS", "Decision", "Wanted", "decide", "relayed"]
 
@@ -187,8 +187,8 @@ class _Choice:
             return self._by_tier(asked_tier, f"tier:{asked_tier}", 1.0)
         if self._learned is not None:
             known = self._learned.known
-            scope = [m for m in self._catalogue.all() if m.name in known or m.tier is not None]
-            decided = self._by_policy(scope, [m for m in scope if self._fits(m)], "", None)
+            scope = (m for m in self._catalogue.all() if m.tier is not None or m.name in known)
+            decided = self._by_policy(scope, "", None)
             if decided is not None:
                 return decided
         return self._by_tier(self._guess.tier, self._guess.reason, self._guess.confidence)
@@ -215,7 +215,7 @@ class _Choice:
             if not fitting:
                 continue
             said = f"{reason};up:{level}" if step else reason
-            decided = self._by_policy(scope, fitting, f"{said};", rule)
+            decided = self._by_policy(scope, f"{said};", rule)
             if decided is not None:
                 return decided
             fitting, dear = affordable(fitting, self._wanted)
@@ -225,31 +225,34 @@ class _Choice:
             return self._settle(first, order, said, confidence, rule)
         return self._emergency(reason, rule)
 
-    def _by_policy(
-        self, scope: Sequence[Candidate], fitting: Sequence[Candidate], before: str, rule: RuleState | None
-    ) -> Decision | None:
+    def _by_policy(self, scope: Iterable[Candidate], before: str, rule: RuleState | None) -> Decision | None:
         """Let the learned policy choose among those that fit and are in service; None where it knows none of them."""
         learned = self._learned
         if learned is None:
             return None
-        able = [model for model in fitting if self._catalogue.health(model.name) > 0.0]
+        health = self._catalogue.health
+        able: Sequence[Candidate] = []
+        out, others = [], []
+        for model in scope:
+            if not self._fits(model):
+                if not only_embeddings(model):
+                    others.append(model.name)
+            elif health(model.name) > 0.0:
+                able.append(model)
+            else:
+                out.append(model.name)
         able, dear = affordable(able, self._wanted)
-        names = {model.name for model in able}
-        others = [model.name for model in scope if model.name not in names and not only_embeddings(model)]
-        weighed = learned.weigh(self._asked(tuple(dear)), able, others) if able else None
+        weighed = learned.weigh(self._asked(tuple(dear)), able, (*others, *out, *dear)) if able else None
         if weighed is None:
             return None
         self._rejected.update(dear)
-        for model in fitting:
-            if model.name not in names:
-                self._rejected.setdefault(model.name, "out of service")
+        self._rejected.update(dict.fromkeys(out, "out of service"))
         by_name = {model.name: model for model in able}
         chosen, *rest = (by_name[name] for name in weighed.order)
         trace = weighed.trace
         reason = f"{before}policy:{trace.snapshot}{';explored' if trace.explored else ''}"
-        likely = next(one.served for one in trace.candidates if one.model == chosen.name)
-        decided = self._decision(chosen, reason, likely, (*rest, *self._fallbacks(chosen)), rule)
-        return msgspec.structs.replace(decided, routing=trace, foreseen=weighed.foreseen, relay=weighed.relay)
+        chain = (*rest, *self._fallbacks(chosen)) if chosen.fallbacks else rest
+        return self._decision(chosen, reason, weighed.chance, chain, rule, weighed)
 
     def _asked(self, dear: tuple[str, ...]) -> Asked:
         wanted, settings = self._wanted, self._settings.routing
@@ -326,6 +329,7 @@ class _Choice:
         confidence: float,
         chain: Iterable[Candidate],
         rule: RuleState | None = None,
+        weighed: Weighed | None = None,
     ) -> Decision:
         names = dict.fromkeys(other.name for other in chain)
         names.pop(model.name, None)
@@ -340,6 +344,9 @@ class _Choice:
             guess.complexity,
             tuple(names)[:_CHAIN],
             tuple(self._rejected.items()),
+            routing=weighed.trace if weighed is not None else None,
+            foreseen=weighed.foreseen if weighed is not None else (),
+            relay=weighed.relay if weighed is not None else None,
         )
 
     def _unknown(self, name: str) -> UnknownModel:
