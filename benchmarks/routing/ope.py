@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.report import ControlFailed, Figure
 from benchmarks.routing.data import Set
-from benchmarks.routing.online import PAY, chances, utilities, whole
+from benchmarks.routing.online import chances, utilities, whole
 from meliora.routing.learned.explore import Exploration
 from meliora.routing.learned.policy import Policy
 from meliora.routing.learning.cold import cold
@@ -28,6 +28,8 @@ from meliora.stats.offpolicy import Estimate, doubly_robust
 
 Array = NDArray[np.float64]
 
+PAY = 10.0
+"""Mean costs of the reference that quality 1 instead of 0 is worth."""
 DECISIONS = 1000
 LENGTH = 8
 """Of phi."""
@@ -51,7 +53,7 @@ class World:
 
     @classmethod
     def of(cls, table: Set) -> World:
-        """Read a set's prompts; the dial and the reference are those of the online runs."""
+        """Read a set's prompts; the reference is the best single model."""
         outcomes = whole(table.outcomes)
         corpus = read_all(outcomes.prompts)
         trunk = fit_trunk(corpus, 1)
