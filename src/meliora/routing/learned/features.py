@@ -210,6 +210,5 @@ def _powers(base: int) -> NDArray[np.uint32]:
 
 
 _WEIGHTS = (1 + np.log(np.maximum(1, np.arange(2 * CUT + 8)))).astype(np.float32)
-_LOGS = np.log1p(np.arange(CUT + 1))
 _POWERS = _powers(16777619)
 _INVERSES = _powers(pow(16777619, -1, 2**32))
