@@ -57,8 +57,6 @@ log = structlog.get_logger(__name__)
 GC_THRESHOLDS = (20_000, 20, 50)
 """A call makes a few hundred containers and nearly no cycles: at Python's 700 the collector would run on every call."""
 STATE_FILE = "state.json"
-BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""Read by numpy when the first policy brings it in: a decision's vectors are too short for threads, which would wait on each other."""
 RETIRED_SECONDS = 120.0
 """How long a provider's connections of before a reload are looked after at least: a call between two tries has none open."""
 
@@ -320,8 +318,6 @@ def run(settings: Settings, config: Path | None = None) -> None:
     import uvicorn
 
     start_logging(settings, "gateway")
-    for name in BLAS_THREADS:
-        os.environ.setdefault(name, "1")
     allow_connections()
     gateway = build(settings)
     ServerProtocol.head_limit = settings.gateway.limits.header_bytes

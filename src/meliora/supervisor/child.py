@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,9 @@ def run(name: str, config: str | None) -> None:
     if name == "gateway":
         # structlog would load rich and pygments for the tracebacks of people's terminals: three megabytes nobody looks at.
         sys.modules.setdefault("rich", None)  # pyright: ignore[reportArgumentType] - what the import system asks for
+        # numpy reads these when the first policy brings it in: a decision's vectors are too short for threads.
+        for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(threads, "1")
     settings = load(config)
     from meliora import runtime
 
