@@ -18,9 +18,11 @@ from benchmarks.report import ControlFailed, Report
 from benchmarks.routing.data import Split, load, pair, split
 from benchmarks.routing.decision import measure as measure_decision
 from benchmarks.routing.offline import Offline, check_parts
+from benchmarks.routing.online import measure as measure_online
+from benchmarks.routing.ope import measure as measure_ope
 from benchmarks.routing.preferences import measure as measure_preferences
 
-PARTS = ("offline", "leave-out", "preferences", "decision")
+PARTS = ("offline", "leave-out", "preferences", "decision", "online", "ope")
 USERS, USERS_QUICK = 1000, 100
 """Planted users at each gap of their preferences."""
 
@@ -69,6 +71,10 @@ def _measure(report: Report, parts: Split, asked: argparse.Namespace) -> None:
             report.add(found)
     if "decision" in asked.only:
         measure_decision(report, asked.seed, quick=asked.quick)
+    if "online" in asked.only:
+        measure_online(report, parts, quick=asked.quick, folder=folder)
+    if "ope" in asked.only:
+        measure_ope(report, parts, quick=asked.quick, seed=asked.seed)
 
 
 def _parts(asked: argparse.Namespace) -> Split:

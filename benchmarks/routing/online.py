@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.intervals import mean, ratio_of_sums
-from benchmarks.report import Figure
-from benchmarks.routing.data import Set
+from benchmarks.report import Figure, Report
+from benchmarks.routing.data import Set, Split
+from benchmarks.routing.plots import lines
 from meliora.routing.learned.dial import Dial
 from meliora.routing.learned.explore import Exploration, draw, preferred, propensities
 from meliora.routing.learned.policy import Policy
@@ -33,6 +35,8 @@ FLOOR = 0.95
 STRICT = 0.98
 """Another dial, at which there is less to gain and the best single model is harder to beat; shown beside the first."""
 SAMPLE = 300
+SETS = ("routerbench", "zeroeval", "mmlupro")
+SEEDS = 20
 REFRESH = 20
 JUDGED = 1000
 """Test prompts on which a policy is judged, drawn anew in each run where there are more."""
@@ -152,6 +156,28 @@ class Run:
                 each(step)
 
 
+def measure(report: Report, parts: Split, *, quick: bool, folder: Path | None) -> None:
+    """Add the figures of every set that has prices, and draw the series into `folder`; `quick` does the warm start of one run."""
+    for name in SETS:
+        if name not in parts.train or name not in parts.test:
+            continue
+        where = Field.of(parts.train[name], parts.test[name])
+        for suffix, run in {"warm_gain_100": warm_gain, "cold_loss_200": cold_loss, "recovery_steps": recovery}.items():
+            if quick and run is not warm_gain:
+                report.miss(f"{name}.{suffix}", "takes minutes; run without --quick")
+                continue
+            figure, series = run(where, 2 if quick else SEEDS)
+            report.add(figure)
+            if folder is not None:
+                drawn = {"learning": list(zip(map(float, series.steps), series.values, strict=True))}
+                ends = (float(series.steps[0]), float(series.steps[-1]))
+                drawn |= {level: [(ends[0], value), (ends[1], value)] for level, value in series.levels.items()}
+                up = "regret a call" if run is recovery else "gain over the best single model"
+                title = f"{name}: {suffix.partition('_')[0]}"
+                drawing = lines(title, "outcomes", up, drawn, logarithmic=False)
+                (folder / f"routing-{series.name}.svg").write_text(drawing, encoding="utf-8")
+
+
 def warm_gain(where: Field, seeds: int, steps: int = SAMPLE) -> tuple[Figure, Series]:
     """Fit on 300 prompts with all outcomes, go on with partial ones: the share of the offline policy's gain over the reference."""
     starts = [_start(where, seed) for seed in range(seeds)]
@@ -170,8 +196,8 @@ def warm_gain(where: Field, seeds: int, steps: int = SAMPLE) -> tuple[Figure, Se
     }
     note = f"dial {FLOOR:.0%} of the reference, {where.pay:.3g} US$ for quality 1; interval over seeds"
     figure = Figure(f"{where.name}.warm_gain_100", found.value, "share", found.low, found.high, seeds, beside, note)
-    lines = {"offline policy": gain, "best single model": 0.0}
-    return figure, Series(f"{where.name}.warm", at.tolist(), table.mean(axis=0).tolist(), lines)
+    still = {"offline policy": gain, "best single model": 0.0}
+    return figure, Series(f"{where.name}.warm", at.tolist(), table.mean(axis=0).tolist(), still)
 
 
 def cold_loss(where: Field, seeds: int, steps: int = CHANGE) -> tuple[Figure, Series]:
@@ -200,8 +226,8 @@ def cold_loss(where: Field, seeds: int, steps: int = CHANGE) -> tuple[Figure, Se
     beside = {"worst_seed": float(losses.max()), "last_gain": float(table[:, -1].mean()), "offline_gain": gain}
     note = "below 0: better than the reference"
     figure = Figure(f"{where.name}.cold_loss_200", found.value, "share", found.low, found.high, seeds, beside, note)
-    lines = {"offline policy": gain, "best single model": 0.0}
-    return figure, Series(f"{where.name}.cold", at.tolist(), table.mean(axis=0).tolist(), lines)
+    still = {"offline policy": gain, "best single model": 0.0}
+    return figure, Series(f"{where.name}.cold", at.tolist(), table.mean(axis=0).tolist(), still)
 
 
 def recovery(where: Field, seeds: int, before: int = CHANGE, after: int = 600) -> tuple[Figure, Series]:

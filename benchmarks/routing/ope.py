@@ -8,15 +8,15 @@ that hundreds can be made; candidates are fixed before.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.report import ControlFailed, Figure
-from benchmarks.routing.data import Set
-from benchmarks.routing.online import chances, utilities, whole
+from benchmarks.report import ControlFailed, Figure, Report
+from benchmarks.routing.data import Split
+from benchmarks.routing.online import SETS, chances, utilities, whole
 from meliora.routing.learned.explore import Exploration
 from meliora.routing.learned.policy import Policy
 from meliora.routing.learning.cold import cold
@@ -31,11 +31,15 @@ Array = NDArray[np.float64]
 PAY = 10.0
 """Mean costs of the reference that quality 1 instead of 0 is worth."""
 DECISIONS = 1000
+LOGS, LOGS_QUICK = 200, 8
+"""A table."""
 LENGTH = 8
 """Of phi."""
 TAUGHT = 60
 """Prompts with all outcomes that a candidate is made of; the log's own policy begins with a third."""
 REFRESH = 50
+ENOUGH = 50
+"""Logs from which on the control is believed."""
 POLICIES = 12
 """Candidates a table."""
 RULE = Exploration(floor=0.005, cap=0.1, loss=0.01)
@@ -52,9 +56,9 @@ class World:
     pay: float
 
     @classmethod
-    def of(cls, table: Set) -> World:
+    def of(cls, table: Outcomes) -> World:
         """Read a set's prompts; the reference is the best single model."""
-        outcomes = whole(table.outcomes)
+        outcomes = whole(table)
         corpus = read_all(outcomes.prompts)
         trunk = fit_trunk(corpus, 1)
         hand = corpus.hand - corpus.hand.mean(axis=0)
@@ -112,7 +116,20 @@ class World:
         return made, reward - cost / self.pay
 
 
-def coverage(tables: Sequence[Set], logs: int, seed: int = 7) -> list[Figure]:
+def measure(report: Report, parts: Split, *, quick: bool, seed: int) -> None:
+    """Add the coverage over the sets that have prices, training and test part together: nothing is fitted to be judged here."""
+    tables = {
+        name: _both(parts.train[name].outcomes, parts.test[name].outcomes)
+        for name in SETS
+        if name in parts.train and name in parts.test
+    }
+    if not tables:
+        report.miss("ope.coverage", "no set with prices")
+        return
+    report.add(coverage(tables, LOGS_QUICK if quick else LOGS, seed))
+
+
+def coverage(tables: Mapping[str, Outcomes], logs: int, seed: int = 7) -> Figure:
     """Give the share of 95% intervals that hold the truth, over `logs` logs of each table.
 
     The difference of two policies and SNIPS are beside it, and as a control the plain mean of inverse-propensity scores without the
@@ -122,7 +139,7 @@ def coverage(tables: Sequence[Set], logs: int, seed: int = 7) -> list[Figure]:
     widths: list[float] = []
     errors: list[float] = []
     by_table: dict[str, float] = {}
-    for index, table in enumerate(tables):
+    for index, (name, table) in enumerate(tables.items()):
         world = World.of(table)
         before = len(held["candidate"])
         first = np.random.default_rng([seed, index])
@@ -141,8 +158,8 @@ def coverage(tables: Sequence[Set], logs: int, seed: int = 7) -> list[Figure]:
             held["plain_ips"].append(_holds(_plain(log, utility, wanted), true))
             widths.append(found.high - found.low)
             errors.append(abs(found.value - true))
-        by_table[table.name] = float(np.mean(held["candidate"][before:]))
-    if np.median(widths) > 12 * np.median(errors):
+        by_table[name] = float(np.mean(held["candidate"][before:]))
+    if len(widths) >= ENOUGH and np.median(widths) > 12 * np.median(errors):
         raise ControlFailed(
             f"off-policy intervals are {np.median(widths):.3f} wide at errors of {np.median(errors):.3f}: they prove nothing"
         )
@@ -150,18 +167,17 @@ def coverage(tables: Sequence[Set], logs: int, seed: int = 7) -> list[Figure]:
     low, high = _wilson(sum(held["candidate"]), len(held["candidate"]))
     beside = {name: share for name, share in shares.items() if name != "candidate"} | by_table
     beside["half_width"] = float(np.median(widths)) / 2
-    return [
-        Figure(
-            "ope.coverage",
-            shares["candidate"],
-            "share",
-            low,
-            high,
-            len(held["candidate"]),
-            beside,
-            note=f"{DECISIONS} decisions a log; doubly robust, adaptive weights",
-        )
-    ]
+    note = f"{DECISIONS} decisions a log; doubly robust, adaptive weights"
+    return Figure("ope.coverage", shares["candidate"], "share", low, high, len(held["candidate"]), beside, note)
+
+
+def _both(one: Outcomes, other: Outcomes) -> Outcomes:
+    return Outcomes(
+        one.prompts + other.prompts,
+        one.models,
+        np.concatenate((one.rewards, other.rewards)),
+        np.concatenate((one.costs, other.costs)),
+    )
 
 
 def _plain(log: Log, utility: Array, wanted: Array) -> Estimate:
