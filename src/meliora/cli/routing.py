@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from meliora.routing.learning.calibrate import ModelPrice, Quote, Run
     from meliora.routing.learning.promotion import Proof
     from meliora.routing.learning.records import Snapshot
+    from meliora.routing.learning.scoring import ScorerStatus
     from meliora.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Routing that learns: calibrate a policy, prove it, put it in service.")
@@ -202,12 +203,16 @@ def snapshots(
 @app.command()
 def status(tenant: Tenant = "default", json: Json = False) -> None:
     """Say what serves, what was learned, and from what."""
+    from meliora.routing.learning.scoring import standing
+
+    chosen = settings()
     with store() as opened:
         serving = opened.routing_snapshots.serving(tenant)
         counts = opened.outcomes.counts(tenant)
-    learning = settings().learning.enabled
+        scorers = standing(opened.outcomes, tenant, chosen.routing.scorers)
+    learning = chosen.learning.enabled
     if json:
-        show({"tenant": tenant, "serving": serving, "outcomes": counts, "learning": learning})
+        show({"tenant": tenant, "serving": serving, "outcomes": counts, "learning": learning, "scorers": scorers})
         return
     if serving is None:
         say(f"No learned policy serves {tenant}; the classifier chooses. `meliora routing calibrate` makes one.")
@@ -216,6 +221,20 @@ def status(tenant: Tenant = "default", json: Json = False) -> None:
         say(f"  {_known(serving)}")
     say("Learning is on." if learning else "Learning is frozen (learning.enabled = false).")
     table([[source, count(number)] for source, number in counts.items()], ("outcomes from", "count"))
+    if scorers:
+        say()
+        table(
+            [[one.name, one.kind, str(one.labels), _believed(one)] for one in scorers],
+            ("scorer", "kind", "labels", "is"),
+        )
+
+
+def _believed(one: ScorerStatus) -> str:
+    if one.calibrated is None:
+        return "taken at its word"
+    if not one.calibrated:
+        return f"uncalibrated: {one.needed} labels are needed"
+    return f"calibrated: squared error {one.error_before} before, {one.error_after} after"
 
 
 def _parent(one: Snapshot) -> str:

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
+import structlog
 
 from meliora.clock import Clock
-from meliora.errors import MelioraError
+from meliora.errors import MelioraError, SettingsError
 from meliora.gateway.dialects.inspect import inspect_request
 from meliora.gateway.dialects.summary import summarise_body
 from meliora.routing.learning.learner import Learner, Pace, Rewarder
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from meliora.routing.learned.policy import Policy
     from meliora.routing.learning.online import OnlineLearner
     from meliora.routing.learning.promotion import Bench
+
+log = structlog.get_logger(__name__)
 
 FEATURE = "routing"
 """Feature that Meliora's own calls for routing are accounted under."""
@@ -60,9 +63,14 @@ def learner(settings: Settings, store: Store, clock: Clock) -> Learner:
 
 
 def scoring(settings: Settings, store: Store, clock: Clock) -> Scoring:
-    """Give the scorers at work. Raises `SettingsError` for one that cannot be used."""
+    """Give the scorers at work. One that cannot be used is left out, loudly: the others go on."""
     ask = judge_by(OwnGateway(gateway_url(settings)))
-    made = [(scorer, build(scorer, ask)) for scorer in settings.routing.scorers]
+    made = []
+    for scorer in settings.routing.scorers:
+        try:
+            made.append((scorer, build(scorer, ask)))
+        except SettingsError as error:
+            log.error("a scorer is left out", scorer=scorer.name, error=str(error))
     return Scoring(store.outcomes, store.routing_snapshots.tenants, made, read_answer, clock.now_us)
 
 

@@ -47,6 +47,7 @@ def complaints(settings: Settings, environ: Mapping[str, str]) -> Iterator[Compl
     yield from _names(settings)
     yield from _fallbacks(settings)
     yield from _rules(settings)
+    yield from _scorers(settings, environ)
 
 
 def _server(settings: Settings) -> Iterator[Complaint]:
@@ -232,20 +233,41 @@ def _circle(start: str, settings: Settings) -> list[str]:
     return []
 
 
-def _rules(settings: Settings) -> Iterator[Complaint]:
-    known = _known(settings)
+def _pattern(path: Path, pattern: str) -> Iterator[Complaint]:
     options = re2.Options()
     options.log_errors = False
     options.max_mem = MAX_PATTERN_MEMORY
+    try:
+        re2.compile(pattern, options)
+    except re2.error as error:
+        reason = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
+        write = "RE2 has no lookaround and no backreferences; write the pattern without them."
+        yield Complaint(path, f"is refused by RE2: {reason}.", write)
+
+
+def _scorers(settings: Settings, environ: Mapping[str, str]) -> Iterator[Complaint]:
+    known = _known(settings)
+    names: set[str] = set()
+    for number, scorer in enumerate(settings.routing.scorers):
+        path: Path = ("routing", "scorers", number)
+        if scorer.name in names or scorer.name == "expected":
+            yield Complaint((*path, "name"), f"{scorer.name!r} is taken.", "Give each scorer its own name.")
+        names.add(scorer.name)
+        if scorer.kind == "regex":
+            yield from _pattern((*path, "pattern"), scorer.pattern)
+        if scorer.kind == "judge":
+            yield from _reference((*path, "key"), scorer.key, 'key = "env:JUDGE_KEY"', environ)
+            if scorer.model not in settings.aliases and not _exists(scorer.model, settings, known):
+                what = f"{scorer.model!r} is served by no provider."
+                yield Complaint((*path, "model"), what, _guess(scorer.model, known))
+
+
+def _rules(settings: Settings) -> Iterator[Complaint]:
+    known = _known(settings)
     ids: set[str] = set()
     for number, rule in enumerate(settings.rules):
         path: Path = ("rules", number)
-        try:
-            re2.compile(rule.pattern, options)
-        except re2.error as error:
-            reason = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
-            write = "RE2 has no lookaround and no backreferences; write the pattern without them."
-            yield Complaint((*path, "pattern"), f"is refused by RE2: {reason}.", write)
+        yield from _pattern((*path, "pattern"), rule.pattern)
         if rule.id and rule.id in ids:
             yield Complaint((*path, "id"), f"{rule.id!r} is used by an earlier rule.", "Give each rule its own id.")
         ids.add(rule.id)

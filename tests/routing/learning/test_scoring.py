@@ -10,9 +10,11 @@ import pytest
 
 from meliora.errors import UpstreamUnreachable
 from meliora.routing.learning.scorers import Sample, build
-from meliora.routing.learning.scoring import Scoring, calibrations, sampled
+from meliora.routing.learning.scoring import Scoring, calibrations, sampled, standing
 from meliora.runtime.learning import hold_judges, read_answer, reward_rule
+from meliora.runtime.learning import scoring as put_together
 from meliora.runtime.worker import Aside
+from meliora.runtime.worker import build as build_worker
 from meliora.settings.learning import Scorer
 from meliora.settings.models import Settings
 from meliora.settings.routing import Routing
@@ -109,6 +111,9 @@ def test_a_judge_counts_when_people_have_judged_enough_of_the_same_answers(here:
     for call in calls[:16]:
         kind = "thumbs_up" if here.store.outcomes.scores("default", call)["judge"] == 0.8 else "thumbs_down"
         here.say(call, kind)
+    polite, judge = standing(here.store.outcomes, "default", [POLITE, JUDGE])
+    assert (polite.calibrated, judge.calibrated, judge.labels) == (None, True, 16)
+    assert judge.error_before is not None and judge.error_after is not None
     hold_judges(here.settings, here.store, here.rewarder)
     found = here.rewarder.rule.calibrations["default", "judge"]
     assert found.labels == 16 and found.value(0.8) > 0.7 > 0.3 > found.value(0.2)
@@ -117,6 +122,12 @@ def test_a_judge_counts_when_people_have_judged_enough_of_the_same_answers(here:
     here.rewarder.step()
     left = here.store.outcomes.get("default", calls[19])
     assert left.source == "scorer:judge" and left.reward == found.value(0.8)
+
+
+def test_a_judge_without_labels_is_shown_as_uncalibrated(here: School) -> None:
+    (judge,) = standing(here.store.outcomes, "default", [JUDGE])
+    assert (judge.labels, judge.needed, judge.calibrated, judge.error_after) == (0, 10, False, None)
+    assert standing(here.store.outcomes, "other", [JUDGE.model_copy(update={"tenant": "default"})]) == ()
 
 
 def test_one_tenants_words_calibrate_no_judge_of_anothers(here: School) -> None:
@@ -142,6 +153,15 @@ def test_prompt_and_answer_are_read_from_what_was_recorded(dialect, request_body
 
     recorded = Unscored("c", dialect, msgspec.json.encode(request_body).decode(), response, False)
     assert read_answer(recorded) == sample
+
+
+def test_a_scorer_that_cannot_be_used_is_left_out_and_the_worker_starts() -> None:
+    broken = Scorer(name="broken", kind="code", function="no.such.module:grade")
+    settings = Settings(routing=Routing(scorers=[broken, POLITE]))
+    with school(settings) as here:
+        assert "scorers" in [task.name for task in build_worker(settings, here.store, here.clock).tasks]
+        left = put_together(settings, here.store, here.clock)
+        assert [scorer.name for scorer, _ in left.scorers] == ["polite"]
 
 
 def test_what_takes_long_runs_aside_and_tells_its_failure_at_the_next_turn() -> None:

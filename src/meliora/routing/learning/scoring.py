@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Protocol
 
+import msgspec
 import structlog
 
 from meliora.errors import MelioraError
@@ -97,6 +98,45 @@ def sampled(settings: ScorerSettings, call_id: str) -> bool:
     """Say whether an answer is in a scorer's sample: always the same of one answer."""
     digest = blake2b(f"{settings.name}\0{call_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest) < settings.sample * 2**64
+
+
+class ScorerStatus(msgspec.Struct, frozen=True):
+    """A scorer and how far it is believed."""
+
+    name: str
+    kind: str
+    labels: int
+    """Answers that it and a person judged both."""
+    needed: int | None
+    """How many of those a judge takes to be calibrated; null for what is no judge."""
+    calibrated: bool | None
+    """Null for what is no judge: its word is taken as it is."""
+    error_before: float | None
+    error_after: float | None
+    """Mean squared distance to people's words, as it speaks and calibrated (on answers left out of the fit)."""
+
+
+def standing(book: ScoreBook, tenant: str, scorers: Sequence[ScorerSettings]) -> tuple[ScorerStatus, ...]:
+    """Say of each scorer of a tenant how far it is believed."""
+    found = []
+    for scorer in scorers:
+        if scorer.tenant not in ("", tenant):
+            continue
+        pairs = book.labelled(tenant, scorer.name, _MOST_LABELS)
+        judge = scorer.kind == "judge"
+        made = calibrated([s for s, _ in pairs], [label for _, label in pairs], scorer.labels) if judge else None
+        found.append(
+            ScorerStatus(
+                scorer.name,
+                scorer.kind,
+                len(pairs),
+                scorer.labels if judge else None,
+                made is not None if judge else None,
+                None if made is None else round(made.error_before, 4),
+                None if made is None else round(made.error_after, 4),
+            )
+        )
+    return tuple(found)
 
 
 def calibrations(

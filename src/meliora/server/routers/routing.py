@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from meliora.routing.learning.records import Outcome, Snapshot
+from meliora.routing.learning.scoring import ScorerStatus, standing
 from meliora.server.auth import AdminCaller, Caller, HereControl, ReadCaller
 from meliora.server.context import Control
 from meliora.server.inputs import BIG, Body
@@ -57,6 +58,8 @@ class RoutingStatus(msgspec.Struct, frozen=True):
     learning: bool
     """False: learning is frozen."""
     outcomes: dict[str, int]
+    scorers: tuple[ScorerStatus, ...]
+    """Registered scorers; a judge that is not calibrated yet counts for less."""
 
 
 class ProofShown(msgspec.Struct, frozen=True):
@@ -101,7 +104,8 @@ def status(caller: ReadCaller, control: HereControl) -> Answer:
     store = control.store
     learning = control.context.settings.learning.enabled
     serving = store.routing_snapshots.serving(caller.tenant)
-    return Answer(RoutingStatus(serving, learning, store.outcomes.counts(caller.tenant)))
+    scorers = standing(store.outcomes, caller.tenant, control.context.settings.routing.scorers)
+    return Answer(RoutingStatus(serving, learning, store.outcomes.counts(caller.tenant), scorers))
 
 
 @router.get("/snapshots", **says(SnapshotList))
