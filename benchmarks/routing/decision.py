@@ -42,7 +42,7 @@ def measure(report: Report, seed: int, *, quick: bool = False) -> None:
     """Add `decision_us_hot`, `decision_us_added`, `decision_us_added_4k` and `auto_rps_one_core` to the report."""
     policy = eight_models(seed)
     _hot(report, policy, seed)
-    _added(report, policy, seed, 4.0 if quick else 10.0)
+    _through_the_gateway(report, policy, seed, 4.0 if quick else 10.0)
 
 
 def eight_models(seed: int) -> Policy:
@@ -92,7 +92,7 @@ def _cpu_us(act: Callable[[str], object], texts: Sequence[str]) -> Estimate:
     return mean(spent)
 
 
-def _added(report: Report, policy: Policy, seed: int, seconds: float) -> None:
+def _through_the_gateway(report: Report, policy: Policy, seed: int, seconds: float) -> None:
     core, load_core = cores()
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {load_core})
@@ -107,9 +107,9 @@ def _added(report: Report, policy: Policy, seed: int, seconds: float) -> None:
     refuse_slow_load(alone, auto.rps.value)
     beside = {"named": named.cpu_us.value, "auto": auto.cpu_us.value}
     note = f"{auto.calls} calls by auto, {named.calls} by name, 1 KB, in turns on one process"
-    report.add(figure("decision_us_added", "us", _difference(auto, named), beside=beside, note=note))
+    report.add(figure("decision_us_added", "us", added(auto, named), beside=beside, note=note))
     beside = {"named": named_long.cpu_us.value, "auto": auto_long.cpu_us.value}
-    report.add(figure("decision_us_added_4k", "us", _difference(auto_long, named_long), beside=beside))
+    report.add(figure("decision_us_added_4k", "us", added(auto_long, named_long), beside=beside))
     beside = {"named": named.rps.value, "direct": alone.rps}
     share = f"the gateway had {auto.busy:.0%} of its core"
     report.add(figure("auto_rps_one_core", "1/s", auto.rps, beside=beside, note=share))
@@ -129,7 +129,7 @@ def _both(gateway: GatewayProcess, seconds: float, seed: int, size: int) -> tupl
     return named, auto
 
 
-def _difference(auto: Saturation, named: Saturation) -> Estimate:
+def added(auto: Saturation, named: Saturation) -> Estimate:
     """Give what `auto` costs more; the intervals add, as if they had nothing in common."""
     one, other = auto.cpu_us, named.cpu_us
     half = float(np.hypot((one.high - one.low) / 2, (other.high - other.low) / 2))
