@@ -75,6 +75,7 @@ class World:
             wide,
             quality=replace(wide.quality, mean=wide.quality.mean[:, :LENGTH], factor=deviation),
             costs=replace(wide.costs, mean=wide.costs.mean[:, :LENGTH]),
+            handicap=0.0,
         )
         assert blank.quality.mean.shape == (count, LENGTH)
         return cls(outcomes, phi, blank, PAY * usual[outcomes.models[reference]])

@@ -36,7 +36,7 @@ def policy(number: int, cheap: tuple[float, float], strong: tuple[float, float] 
     blank = cold(MODELS, "strong", dict(zip(MODELS, COST, strict=True)), TRUNK, number)
     mean = np.zeros_like(blank.quality.mean)
     mean[0, :2], mean[1, :2] = cheap, strong
-    return replace(blank, quality=replace(blank.quality, mean=mean))
+    return replace(blank, quality=replace(blank.quality, mean=mean), handicap=0.0)
 
 
 RIGHT = policy(2, (0.55, -0.35))

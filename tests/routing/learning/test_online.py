@@ -14,6 +14,7 @@ from meliora.errors import InvalidRequest
 from meliora.routing.learned.dial import Dial, choose
 from meliora.routing.learned.explore import Exploration
 from meliora.routing.learned.policy import Costs, Curve, Heads, Policy, Trunk
+from meliora.routing.learning.cold import cold
 from meliora.routing.learning.guard import handicap
 from meliora.routing.learning.online import Learning, OnlineLearner, Seen
 
@@ -252,3 +253,14 @@ def test_what_the_guard_holds_back_is_explored_all_the_same() -> None:
     assert policy.handicap > 0
     assert chosen.probabilities[2] == pytest.approx(0.8)
     assert chosen.probabilities[:2].min() > 0.05
+
+
+def test_a_policy_that_knows_nothing_serves_the_reference_from_its_first_call() -> None:
+    start = cold(MODELS, "strong", {"cheap": 0.001, "middle": None, "strong": 0.01}, planted().embedding)
+    for policy in (start, OnlineLearner(start, Learning(pay=0.1)).policy(1), OnlineLearner(start).policy(1)):
+        prediction = policy.predicted(np.array([1, 0, 0, 0], np.float32))
+        chosen = choose(prediction, MODELS, Dial(willingness_to_pay=0.1), Exploration(0.01, 0.1), 0.99)
+        assert chosen.probabilities[2] == pytest.approx(0.9)
+        assert math.isnan(prediction.cost[1]), "an unknown price stays unknown"
+    with pytest.raises(InvalidRequest, match="unheard of"):
+        cold(MODELS, "unheard of", {}, planted().embedding)

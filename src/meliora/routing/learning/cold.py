@@ -26,8 +26,8 @@ def cold(
 ) -> Policy:
     """Give a policy that knows nothing yet. `costs` are US$ of a usual call by the price list; None: not known.
 
-    Learning has to hold it by its guard (`Learning.pay`), for by itself it takes all models for equally good. Raises
-    `InvalidRequest` where the reference is none of the models.
+    Its handicap keeps it with the reference, for by itself it takes all models for equally good; learning lowers that by its own
+    guard. Raises `InvalidRequest` where the reference is none of the models.
     """
     if reference not in models:
         raise InvalidRequest(
@@ -57,4 +57,5 @@ def cold(
         costs=Costs(logs, np.full(count, np.nan, np.float32), ratio),
         curve=Curve(np.array([1.0]), np.array([1.0]), np.array([1.0])),
         notes={"prompts": "0"},
+        handicap=1.0,
     )

@@ -152,7 +152,7 @@ class OnlineLearner:
         lift = 1e-9 * np.trace(cover, axis1=1, axis2=2)[:, None, None] * np.eye(cover.shape[1])
         factor = np.linalg.cholesky(cover + lift) / np.sqrt(self._noise)[:, None, None]
         costs = self._costs()
-        held = 0.0
+        held = self.anchor.handicap
         if self.learning.pay is not None and self._recent:
             held = self._handicap(costs, self.learning.pay)
         notes = {**self.anchor.notes, "learned": str(self.outcomes)}
