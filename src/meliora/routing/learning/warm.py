@@ -72,7 +72,7 @@ def fit_warm(
         "pay": pay,
         "quality_share": round(float(policy.curve.quality[max(place, 0)]), 4),
         "saving": round(1 - float(policy.curve.cost[max(place, 0)]), 4) if priced else None,
-        "replay": _held_against(table, unseen, policy, dial, running, running_anchor),
+        "replay": held_against(table, unseen, policy, dial, running, running_anchor),
     }
     return Warm(
         policy,
@@ -83,7 +83,7 @@ def fit_warm(
     )
 
 
-def _held_against(
+def held_against(
     table: Outcomes, unseen: OutOfFold, policy: Policy, dial: Dial, running: Policy | None, anchor: int | None
 ) -> dict[str, Any]:
     """Compare, prompt by prompt, what both choose: the candidate as fits that had not seen the prompt would."""
