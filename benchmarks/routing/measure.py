@@ -154,7 +154,8 @@ def apgr(name: str, policy: Policy, corpus: Corpus, here: Judged) -> Figure:
 def loss_left_out(policy: Policy, corpus: Corpus, here: Judged, floor: float) -> tuple[float, float, float]:
     """Give by how many points the policy is worse than the zero router at equal cost, with its interval.
 
-    The zero router mixes the single models on the training part's hull.
+    The zero router mixes neighbours on the training part's hull so that it costs just as much; it knows as little of what was left
+    out as the policy does.
     """
     quality, cost = predicted(policy, corpus)
     pay = Dial(quality_floor=floor).pay(policy.curve)
@@ -168,7 +169,7 @@ def loss_left_out(policy: Policy, corpus: Corpus, here: Judged, floor: float) ->
 
     def loss(means: Array) -> Array:
         flat = means.reshape(-1, means.shape[-1])
-        zero = [at_cost(chain, row[2 + count :].tolist(), row[2 : 2 + count].tolist(), row[1] + 1e-15) for row in flat]
+        zero = [at_cost(chain, row[2 + count :].tolist(), row[2 : 2 + count].tolist(), row[1]) for row in flat]
         return (100 * (np.array(zero) - flat[:, 0])).reshape(means.shape[:-1])
 
     return interval(columns, loss, rounds=400)

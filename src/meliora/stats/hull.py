@@ -53,17 +53,22 @@ def cheapest(costs: Sequence[float], qualities: Sequence[float], quality: float)
 
 
 def at_cost(chain: Sequence[int], costs: Sequence[float], qualities: Sequence[float], cost: float) -> float:
-    """Give the quality of the best mix of neighbours in `chain` that costs no more; the first point's where all cost more.
+    """Give the quality of the mix of neighbours in `chain` that costs just so; beyond either end, that end's.
 
-    The chain may have been made on other data, so that on this one its points need not lie on a hull, nor in order.
+    The chain may have been made on other data, so that on this one its points need not lie on a hull, nor in order; of several
+    mixes at this cost the best counts.
     """
-    best = max((qualities[point] for point in chain if costs[point] <= cost), default=qualities[chain[0]])
+    cheap, dear = min(chain, key=costs.__getitem__), max(chain, key=costs.__getitem__)
+    if cost <= costs[cheap]:
+        return qualities[cheap]
+    if cost >= costs[dear]:
+        return qualities[dear]
+    found = []
     for left, right in pairwise(chain):
-        low, high = sorted((left, right), key=lambda point: costs[point])
-        if costs[low] <= cost < costs[high]:
-            share = (cost - costs[low]) / (costs[high] - costs[low])
-            best = max(best, Mix(low, high, share).of(qualities))
-    return best
+        low, high = sorted((left, right), key=costs.__getitem__)
+        if costs[low] <= cost <= costs[high] and costs[low] < costs[high]:
+            found.append(Mix(low, high, (cost - costs[low]) / (costs[high] - costs[low])).of(qualities))
+    return max(found)
 
 
 def _under(costs: Sequence[float], qualities: Sequence[float], left: int, middle: int, right: int) -> bool:

@@ -15,7 +15,8 @@ from meliora.routing.learned.snapshot import BadSnapshot, decode, encode
 from meliora.routing.learning.fit import fit
 from tests.routing.learned.planted import MODELS, PRICES, outcomes
 
-HARD, EASY = "Please tell me of lemma and theorem and proof.", "Please tell me of weather and colour and name."
+HARD = "Please tell me of lemma and theorem and proof and integral and proof and lemma, case 7."
+EASY = "Please tell me of weather and colour and name and capital and name and greet, case 7."
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ class Fitting:
     folds: int = 5
     shared: tuple[float, ...] = (30.0, 100.0, 300.0, 1000.0)
     """Penalties of what all models find hard, to choose from by the error on folds left out."""
-    own: tuple[float, ...] = (300.0, 1000.0, 3000.0, 10000.0)
+    own: tuple[float, ...] = (100.0, 300.0, 1000.0, 3000.0, 10000.0)
     """Penalties of each model's deviation from that, chosen likewise."""
     seed: int = 7
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,8 +22,9 @@ class Growing:
     """How a forest is grown."""
 
     trees: int = 60
-    depth: int = 6
-    tried: int = 60
+    depth: int = 0
+    """Questions on the way to a leaf; 0: by the number of rows, so that some 25 of them end in a leaf, from 4 to 8."""
+    tried: int = 80
     """Questions tried at each level: a random element of the input, and as threshold its value at a random row (extremely
     randomised trees: Geurts, Ernst & Wehenkel, Machine Learning 63, 2006)."""
     share: float = 0.6
@@ -36,6 +38,8 @@ def grow(inputs: Floats, targets: Floats, growing: Growing, rng: np.random.Gener
 
     Each level takes the question that lowers the variance of all targets together the most.
     """
+    if not growing.depth:
+        growing = replace(growing, depth=max(4, min(8, round(math.log2(max(len(inputs), 1) / 25)))))
     values = inputs.astype(np.float32)
     wanted = targets.astype(np.float32)
     count, outputs = wanted.shape
