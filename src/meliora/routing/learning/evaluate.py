@@ -170,7 +170,7 @@ def evaluate(log: Log, candidate: Policy, running: Policy, dial: Dial, explore: 
     now = served_by(running, known, fixed, explore)
     both = supported(wanted, known.served), supported(now, known.served)
     rows = both[0].rows & both[1].rows
-    unsupported = 1 - float(both[0].rows.mean()) if len(known) else float("nan")
+    unsupported = both[0].excluded_share
     used = known.take(rows)
     if len(used) < 2:
         nothing = (UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN)
