@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,7 +53,10 @@ def calibrate(
     from meliora.runtime.asking import OwnGateway, gateway_url
     from meliora.runtime.shared import effective
     from meliora.settings.secret import resolve_secret
+    from meliora.supervisor.child import THREADS
 
+    for threads in THREADS:
+        os.environ.setdefault(threads, "1")
     chosen = effective(settings())
     drawn = draw(read_prompts(prompts), sample)
     secret = resolve_secret(key or f"file:{_admin_key(chosen)}")

@@ -10,15 +10,18 @@ from pathlib import Path
 from meliora.errors import MelioraError, MissingExtra, SettingsError
 from meliora.settings.load import load
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
 
 def run(name: str, config: str | None) -> None:
     """Run `gateway`, `control` or `worker` until it is told to stop."""
     if name == "gateway":
         # structlog would load rich and pygments for the tracebacks of people's terminals: three megabytes nobody looks at.
         sys.modules.setdefault("rich", None)  # pyright: ignore[reportArgumentType] - what the import system asks for
-        # numpy reads these when the first policy brings it in: a decision's vectors are too short for threads.
-        for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-            os.environ.setdefault(threads, "1")
+    # numpy reads these when the first policy brings it in: its matrices here are too small for threads, which would only wait
+    # for each other and take the processors from the gateway.
+    for threads in THREADS:
+        os.environ.setdefault(threads, "1")
     settings = load(config)
     from meliora import runtime
 
