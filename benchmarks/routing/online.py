@@ -191,7 +191,7 @@ def warm_gain(where: Field, seeds: int, steps: int = SAMPLE) -> tuple[Figure, Se
         "offline_gain": gain,
         "at_start": float(table[:, 0].mean()) / gain,
         "best_single_by_utility": float(singles.mean()) / gain,
-        "at_98": float(strict[:, within].mean()) / float(strict_gains.mean()),
+        "gain_at_98": float(strict[:, within].mean()),
         "offline_gain_at_98": float(strict_gains.mean()),
     }
     note = f"dial {FLOOR:.0%} of the reference, {where.pay:.3g} US$ for quality 1; interval over seeds"
