@@ -8,9 +8,10 @@ import msgspec
 
 from meliora.gateway.state import State
 from meliora.routing.learned.snapshot import encode
+from meliora.store.feedbacks import FeedbackGiven
 from meliora.telemetry.records import RoutedCandidate, RoutingTrace
 from meliora.testing.policies import planted
-from tests.server.house import House, error_of
+from tests.server.house import House, error_of, finished
 
 URL = "/api/v1/routing"
 
@@ -77,17 +78,21 @@ def test_a_candidate_of_the_same_trunk_is_held_against_logged_traffic(house: Hou
     policy = planted({"small": (0.9, 0.001), "large": (0.95, 0.01)})
     candidates = (RoutedCandidate("small", 0.5, 0.5, 0.9, 1000), RoutedCandidate("large", 0.5, 0.5, 0.95, 10_000))
     phi = policy.predict("hello").phi.astype("<f2").tobytes()
-    for place in range(120):
+    records = []
+    for place in range(80):
         model = "small" if place % 2 else "large"
         trace = RoutingTrace(1, "planted", phi, candidates, model)
-        call = house.call(routing=trace, model=model, cost_micros=1000 if place % 2 else 10_000)
-        house.store.feedbacks._issued = lambda _: True
-        admin.post("/api/v1/learning/feedback", json={"call_id": call, "feedback_type": "thumbs_up"})
+        cost = 1000 if place % 2 else 10_000
+        call = house.store.call_ids.new()
+        records.append(finished(call, house.clock.now_us(), routing=trace, model=model, cost_micros=cost))
+    house.record(*records)
     house.ingest()
+    for record in records:
+        house.store.feedbacks.give("default", FeedbackGiven(feedback_type="thumbs_up", call_id=record.id))
     rewarded(house)
     proof = admin.post(f"{URL}/snapshots/{candidate}/evaluate", json={"days": 1}).json()
     assert (proof["method"], proof["proved"]) == ("logged", False)
-    assert proof["evidence"]["decisions"] == 120 and proof["evidence"]["difference"]["value"] < 0
+    assert proof["evidence"]["decisions"] == 80 and proof["evidence"]["difference"]["value"] < 0
     assert admin.post(f"{URL}/snapshots/{candidate}/promote").status_code == 409
 
 
