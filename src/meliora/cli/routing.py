@@ -83,7 +83,8 @@ def calibrate(
         f"Snapshot {found.snapshot.number}, fitted to {found.prompts} prompts: at the dial it {held}{saved}, out of fold."
     )
     say(f"It is {found.verdict}.")
-    say(f"`meliora routing promote {found.snapshot.number}` puts it in service.")
+    force = "" if found.verdict.startswith("better") else " --force"
+    say(f"`meliora routing promote {found.snapshot.number}{force}` puts it in service.")
 
 
 def _admin_key(chosen: Settings) -> Path:

@@ -116,10 +116,18 @@ class Evaluation:
                 f"not proved: {found.ess:.0f} decisions' worth of evidence, {LEAST_ESS:.0f} are needed;"
                 f" {self.unsupported_share:.0%} of the log has no support for the candidate"
             )
-        reach = f"{found.value:+.4f} a call (95% {found.low:+.4f} to {found.high:+.4f})"
+        reach = told(found.value, found.low, found.high, self.pay)
         if self.serves:
             return f"better by {reach}"
         return f"worse by {reach}" if found.high < 0 else f"not proved: {reach} includes no difference"
+
+
+def told(value: float, low: float, high: float, pay: float) -> str:
+    """Say a difference in utility in words: in US$, what the better answers are worth less what they cost; at no price in quality."""
+    if not pay > 0:
+        return f"{value:+.4f} in quality a call (95% {low:+.4f} to {high:+.4f})"
+    worth, least, most = (f"{'-' if part < 0 else '+'}${abs(part * pay):.3g}" for part in (value, low, high))
+    return f"{worth} a call (95% {least} to {most}; an answer of quality 1 counts as ${pay:.3g})"
 
 
 def log_of(outcomes: Sequence[Outcome], trunk: str) -> Log:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from meliora.errors import InvalidRequest
 from meliora.routing.learned.dial import Dial
 from meliora.routing.learned.policy import Policy
+from meliora.routing.learning.evaluate import told
 from meliora.routing.learning.fit import LEAST, OutOfFold, fit_both
 from meliora.routing.learning.replay import chances
 from meliora.routing.learning.table import Outcomes
@@ -111,7 +112,7 @@ def held_against(
         "low": round(low, 6),
         "high": round(high, 6),
         "prompts": len(rows),
-        "verdict": f"{word} {whom}: {value:+.4f} a call (95% {low:+.4f} to {high:+.4f}), out of fold",
+        "verdict": f"{word} {whom}: {told(value, low, high, 0.0 if price == 0 else pay)}, out of fold",
     }
 
 
