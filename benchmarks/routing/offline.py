@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,7 @@ class Offline:
             "US$ a call",
             "quality",
             {
-                "mix of single models": [(float(prices[point]), float(means[point])) for point in chain],
+                "mix of single models": _mixes([(float(prices[point]), float(means[point])) for point in chain]),
                 "policy": _ordered(swept(policy, corpus, here)),
                 "oracle": _ordered(oracle_sweep(here)),
             },
@@ -174,3 +175,12 @@ def check_parts(split: Split) -> None:
     test = {digest(prompt) for part in split.test.values() for prompt in part.outcomes.prompts}
     if both := len(train & test):
         raise ControlFailed(f"{both} prompts are in training and in test")
+
+
+def _mixes(chain: list[tuple[float, float]], steps: int = 24) -> list[tuple[float, float]]:
+    """Give the mixes between neighbours of a hull, which are no straight line where the axis of cost is logarithmic."""
+    found = chain[:1]
+    for (cost, quality), (dearer, better) in pairwise(chain):
+        shares = [step / steps for step in range(1, steps + 1)]
+        found += [(cost + share * (dearer - cost), quality + share * (better - quality)) for share in shares]
+    return found
