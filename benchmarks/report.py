@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -85,6 +86,16 @@ class Report:
         lines = [head, "-" * len(head), *(_line(found) for found in self.figures)]
         lines += [f"{name:<28} missing: {reason}" for name, reason in self.missing.items()]
         return "\n".join(lines)
+
+
+def conclude(report: Report, seconds: float, file: Path | None, failed: str) -> int:
+    """Print the table, keep the figures in `file`, and give the exit status: 1 where the control `failed`, with its words."""
+    print(f"\n{report.table()}\n{seconds:.1f} s, {os.cpu_count()} cores")
+    if file is not None:
+        file.write_text(report.as_json(seconds) + "\n")
+    if failed:
+        print(f"The benchmark's control failed, so do not use these figures: {failed}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def version() -> str:

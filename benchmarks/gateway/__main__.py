@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -11,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.gateway.run import Run, Sizes
-from benchmarks.report import ControlFailed, Report
+from benchmarks.report import ControlFailed, Report, conclude
 
 
 def main(argv: Sequence[str]) -> int:
@@ -35,13 +34,7 @@ def main(argv: Sequence[str]) -> int:
             run.all(asked.only, asked.peers, asked.peers_dir)
         except ControlFailed as error:
             failed = str(error)
-    seconds = time.monotonic() - start
-    print(f"\n{report.table()}\n{seconds:.1f} s, {os.cpu_count()} cores")
-    if asked.json:
-        asked.json.write_text(report.as_json(seconds) + "\n")
-    if failed:
-        print(f"The benchmark's control failed, so do not use these figures: {failed}", file=sys.stderr)
-    return 1 if failed else 0
+    return conclude(report, time.monotonic() - start, asked.json, failed)
 
 
 if __name__ == "__main__":

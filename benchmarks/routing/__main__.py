@@ -14,7 +14,7 @@ os.environ.setdefault(
 )  # before numpy is loaded: small matrices, threads only get in each other's way
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from benchmarks.report import ControlFailed, Report
+from benchmarks.report import ControlFailed, Report, conclude
 from benchmarks.routing.data import Split, load, pair, split
 from benchmarks.routing.decision import measure as measure_decision
 from benchmarks.routing.offline import Offline, check_parts
@@ -49,13 +49,7 @@ def main(argv: Sequence[str]) -> int:
         _measure(report, _parts(asked), asked)
     except ControlFailed as error:
         failed = str(error)
-    seconds = time.monotonic() - start
-    print(f"\n{report.table()}\n{seconds:.1f} s, {os.cpu_count()} cores")
-    if asked.json:
-        asked.json.write_text(report.as_json(seconds) + "\n")
-    if failed:
-        print(f"The benchmark's control failed, so do not use these figures: {failed}", file=sys.stderr)
-    return 1 if failed else 0
+    return conclude(report, time.monotonic() - start, asked.json, failed)
 
 
 def _measure(report: Report, parts: Split, asked: argparse.Namespace) -> None:
