@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from meliora.errors import InvalidRequest
 from meliora.routing.learned.policy import ANYWHERE, Curve, Policy, Trunk
-from meliora.routing.learning.heads import fit_costs, fit_heads
+from meliora.routing.learning.heads import PENALTIES, fit_costs, fit_heads
 from meliora.routing.learning.table import Outcomes
 from meliora.routing.learning.trunk import Corpus, Embedding, fit_trunk, grown, phis, plant, read_all, shortened
 
@@ -26,10 +26,8 @@ class Fitting:
 
     embedding: Embedding = field(default_factory=Embedding)
     folds: int = 5
-    shared: tuple[float, ...] = (30.0, 100.0, 300.0, 1000.0)
-    """Penalties of what all models find hard, to choose from by the error on folds left out."""
-    own: tuple[float, ...] = (100.0, 300.0, 1000.0, 3000.0, 10000.0)
-    """Penalties of each model's deviation from that, chosen likewise."""
+    penalties: tuple[float, ...] = PENALTIES
+    """Of slopes, to choose from for each direction in which models' rewards vary, by the error on rows left out."""
     seed: int = 7
 
 
@@ -83,7 +81,7 @@ def fit_both(
     read = corpus or read_all(outcomes.prompts, outcomes.contexts)
     bare = fit_trunk(read, how.embedding.width, how.seed)
     placed = phis(replace(bare, reach=ANYWHERE), read)
-    shared, own, unseen = _out_of_fold(bare, placed, outcomes, how)
+    unseen = _out_of_fold(bare, placed, outcomes, how)
     trunk, planted = plant(bare, placed, outcomes.rewards, how.embedding, how.seed)
     phi = shortened(trunk, planted)
     paid = np.array([(prices or {}).get(model, np.nan) for model in outcomes.models], np.float32)
@@ -92,10 +90,10 @@ def fit_both(
         models=outcomes.models,
         reference=outcomes.models[held],
         embedding=trunk,
-        quality=fit_heads(phi, outcomes.rewards, shared, own),
+        quality=fit_heads(phi, outcomes.rewards, how.penalties),
         costs=replace(fit_costs(phi, outcomes.costs), price=paid),
         curve=calibrate(unseen, outcomes, held),
-        notes={"prompts": str(len(outcomes)), "shared": f"{shared:g}", "own": f"{own:g}"},
+        notes={"prompts": str(len(outcomes))},
     )
     return policy, unseen
 
@@ -139,28 +137,15 @@ def _rising(values: list[float]) -> NDArray[np.float64]:
     return np.concatenate([np.full(size, mean) for mean, size in blocks])
 
 
-def _out_of_fold(bare: Trunk, placed: Array, outcomes: Outcomes, how: Fitting) -> tuple[float, float, OutOfFold]:
-    """Choose both penalties; predict each prompt by a forest and heads that did not see its outcomes."""
+def _out_of_fold(bare: Trunk, placed: Array, outcomes: Outcomes, how: Fitting) -> OutOfFold:
+    """Predict each prompt by a forest and heads that did not see its outcomes."""
     folds = np.random.default_rng(how.seed).permutation(len(outcomes)) % how.folds
-    middle = how.own[len(how.own) // 2]
-    parts = []
-    costs = np.full(outcomes.costs.shape, np.nan)
+    quality, costs = np.full(outcomes.rewards.shape, np.nan), np.full(outcomes.costs.shape, np.nan)
     for fold in range(how.folds):
         inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         trunk, planted = plant(bare, placed[inside], outcomes.rewards[inside], how.embedding, how.seed)
         phi, there = shortened(trunk, planted), grown(trunk, placed[outside])
         costs[outside] = np.exp(there @ fit_costs(phi, outcomes.costs[inside]).mean.T)
-        parts.append((phi, outcomes.rewards[inside], there, outside))
-
-    def guessed(shared: float, own: float) -> Array:
-        guess = np.full(outcomes.rewards.shape, np.nan)
-        for phi, rewards, there, outside in parts:
-            guess[outside] = np.clip(there @ fit_heads(phi, rewards, shared, own).mean.T, 0, 1)
-        return guess
-
-    def error(guess: Array) -> float:
-        return float(np.nanmean((guess - outcomes.rewards) ** 2))
-
-    shared = min(how.shared, key=lambda penalty: error(guessed(penalty, middle)))
-    own = min(how.own, key=lambda penalty: error(guessed(shared, penalty)))
-    return shared, own, OutOfFold(guessed(shared, own), costs)
+        heads = fit_heads(phi, outcomes.rewards[inside], how.penalties)
+        quality[outside] = np.clip(there @ heads.mean.T, 0, 1)
+    return OutOfFold(quality, costs)
