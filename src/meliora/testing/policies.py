@@ -48,7 +48,7 @@ def planted(
         models=names,
         reference=reference or max(names, key=lambda name: models[name][0]),
         embedding=Trunk(
-            "planted", centre, scale, np.zeros(IDS, np.float32), np.zeros((IDS, 1), np.float32), _NO_FOREST, 1e9
+            "planted", centre, scale, np.zeros(IDS, np.float32), np.zeros((IDS, 1), np.float32), _NO_FOREST
         ),
         quality=Heads(quality, factor, np.full(len(names), spread**2, np.float32)),
         costs=Costs(cost, np.full(len(names), np.nan, np.float32), np.ones(len(names), np.float32)),

@@ -1,18 +1,16 @@
 """A fit needs outcomes that hold together, and works with outcomes that are only partly seen."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from meliora.errors import InvalidRequest
 from meliora.routing.learned.dial import Dial, choose
 from meliora.routing.learned.features import read
-from meliora.routing.learned.policy import ANYWHERE
+from meliora.routing.learned.policy import LEFT
 from meliora.routing.learning.fit import Fitting, fit
 from meliora.routing.learning.forest import Growing
 from meliora.routing.learning.table import Outcomes
-from meliora.routing.learning.trunk import Embedding, fit_trunk, phis, plant, read_all
+from meliora.routing.learning.trunk import Embedding, everywhere, fit_trunk, phis, plant, read_all
 from tests.routing.learned.planted import MODELS, outcomes
 
 QUICK = Fitting(embedding=Embedding(width=8, growing=Growing(trees=10)), folds=3)
@@ -21,9 +19,7 @@ QUICK = Fitting(embedding=Embedding(width=8, growing=Growing(trees=10)), folds=3
 def test_phi_of_many_is_phi_of_each():
     corpus = read_all(outcomes(60).prompts)
     bare = fit_trunk(corpus, 12)
-    trunk, _ = plant(
-        bare, phis(replace(bare, reach=ANYWHERE), corpus), outcomes(60).rewards, Embedding(growing=Growing(trees=5))
-    )
+    trunk, _ = plant(bare, phis(everywhere(bare), corpus), outcomes(60).rewards, Embedding(growing=Growing(trees=5)))
     one_by_one = np.stack([trunk.phi(read(prompt)) for prompt in outcomes(60).prompts])
     assert phis(trunk, corpus) == pytest.approx(one_by_one, abs=1e-4)
 
@@ -39,8 +35,12 @@ def test_outcomes_seen_for_one_model_a_prompt_are_learned_from():
     rng = np.random.default_rng(3)
     seen = rng.integers(0, 3, len(table))[:, None] == np.arange(3)
     policy = fit(Outcomes(table.prompts, MODELS, np.where(seen, table.rewards, np.nan), table.costs), fitting=QUICK)
-    hard = policy.predict("Please tell me of lemma and theorem and proof.").quality
-    easy = policy.predict("Please tell me of weather and colour and name.").quality
+    hard = policy.predict(
+        "Please tell me of lemma and theorem and proof and lemma and integral and proof, case 901."
+    ).quality
+    easy = policy.predict(
+        "Please tell me of weather and colour and name and greet and capital and name, case 902."
+    ).quality
     assert hard[2] - hard[0] > easy[2] - easy[0] + 0.2
 
 
@@ -66,3 +66,14 @@ def test_without_any_cost_the_policy_still_predicts_quality():
 def test_what_does_not_hold_together_is_named(change, says):
     with pytest.raises(InvalidRequest, match=says):
         change(outcomes(30))
+
+
+def test_a_prompt_unlike_all_others_is_predicted_nearer_to_the_means_but_can_still_be_learned_from():
+    policy = fit(outcomes(300), fitting=QUICK)
+    means = outcomes(300).rewards.mean(axis=0)
+    odd = read("lemma \\frac{1}{2} = ??? {[(`theorem`)]} 123456789012345 %%%")
+    free = everywhere(policy.embedding).phi(odd)
+    held = policy.embedding.phi(odd)
+    away = np.abs(policy.predicted(free).quality - means).max()
+    assert 0 < np.abs(policy.predicted(held).quality - means).max() < 0.5 * away
+    assert np.linalg.norm(held[1:]) == pytest.approx(LEFT * np.linalg.norm(free[1:]), rel=1e-4)

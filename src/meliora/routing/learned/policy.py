@@ -48,8 +48,8 @@ class Forest:
 
 NO_FOREST = Forest(np.zeros((0, 0), np.int32), np.zeros((0, 0), np.float32), np.zeros((0, 1, 0), np.float32))
 
-ANYWHERE = 1e30
-"""Reach of a trunk that nothing is too far for."""
+LEFT = 0.2
+"""Of `phi`, at least, for a prompt that is unlike all others: so much that outcomes on its kind can still be learned from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,10 @@ class Trunk:
     table: Floats
     """[IDS, k] direction of each hashed n-gram, weighted."""
     forest: Forest = NO_FOREST
-    reach: float = ANYWHERE
-    """Length of a usual `phi` (19 of 20 training prompts are shorter). A longer one is shortened, so that far from everything
-    that was seen predictions shrink to each model's mean."""
+    usual: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    """[p, p] so scaled that `|place @ usual| <= 1` for nine of ten training prompts, had each been left out; p = 0: no limit.
+    What lies beyond is unlike the rest in some direction, and its `phi` is shortened, so that predictions shrink to each model's
+    mean where the fit can only guess."""
 
     @property
     def size(self) -> int:
@@ -85,9 +86,11 @@ class Trunk:
             space /= length
         place = np.concatenate((hand, space))
         phi = np.concatenate((_ONE, place, self.forest.at(place)))
-        far = math.sqrt(place @ place)
-        if far > self.reach:
-            phi[1:] *= (self.reach / far) ** 2
+        if len(self.usual):
+            odd = place @ self.usual
+            far = float(odd @ odd)
+            if far > 1:
+                phi[1:] *= max(1 / far, LEFT)
         return phi
 
 

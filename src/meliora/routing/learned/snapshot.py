@@ -14,7 +14,7 @@ from meliora.errors import MelioraError
 from meliora.routing.learned.features import FEATURES_VERSION, HAND, IDS
 from meliora.routing.learned.policy import DEEPEST, MOST_TREES, Costs, Curve, Forest, Heads, Policy, Trunk
 
-MAGIC = b"MELPOL1\n"
+MAGIC = b"MELPOL2\n"
 _CHECK = 32
 _MOST = 64 * 1024 * 1024
 
@@ -99,7 +99,7 @@ def _arrays(policy: Policy) -> dict[str, NDArray[np.floating]]:
         "trunk.scale": policy.embedding.scale,
         "trunk.idf": policy.embedding.idf,
         "trunk.table": policy.embedding.table,
-        "trunk.reach": np.array([policy.embedding.reach]),
+        "trunk.usual": policy.embedding.usual,
         "forest.feature": policy.embedding.forest.feature.astype(np.float32),
         "forest.threshold": policy.embedding.forest.threshold,
         "forest.leaves": policy.embedding.forest.leaves,
@@ -139,8 +139,8 @@ def _built(header: _Header, found: dict[str, NDArray[np.floating]]) -> Policy:
     try:
         forest = Forest(*part("forest", "feature", "threshold", "leaves"))
         forest = replace(forest, feature=forest.feature.astype(np.int32))
-        centre, scale, idf, table = part("trunk", "centre", "scale", "idf", "table")
-        trunk = Trunk(header.trunk, centre, scale, idf, table, forest, float(found["trunk.reach"][0]))
+        centre, scale, idf, table, usual = part("trunk", "centre", "scale", "idf", "table", "usual")
+        trunk = Trunk(header.trunk, centre, scale, idf, table, forest, usual)
         quality = Heads(*part("quality", "mean", "factor", "noise"))
         costs = Costs(*part("costs", "mean", "price", "ratio"))
         curve = Curve(*part("curve", "pay", "quality", "cost"))
@@ -179,5 +179,5 @@ def _grown(trunk: Trunk) -> bool:
         and forest.leaves.ndim == 3
         and forest.leaves.shape[:2] == (trees, 1 << depth)
         and bool(((forest.feature >= 0) & (forest.feature < inputs)).all())
-        and trunk.reach > 0
+        and trunk.usual.shape in {(0, 0), (inputs, inputs)}
     )

@@ -9,10 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meliora.errors import InvalidRequest
-from meliora.routing.learned.policy import ANYWHERE, Curve, Policy, Trunk
+from meliora.routing.learned.policy import Curve, Policy, Trunk
 from meliora.routing.learning.heads import PENALTIES, fit_costs, fit_heads
 from meliora.routing.learning.table import Outcomes
-from meliora.routing.learning.trunk import Corpus, Embedding, fit_trunk, grown, phis, plant, read_all, shortened
+from meliora.routing.learning.trunk import (
+    Corpus,
+    Embedding,
+    everywhere,
+    fit_trunk,
+    grown,
+    phis,
+    plant,
+    read_all,
+    shortened,
+)
 
 Array = NDArray[np.floating]
 
@@ -80,7 +90,7 @@ def fit_both(
     held = outcomes.best() if reference is None else outcomes.models.index(reference)
     read = corpus or read_all(outcomes.prompts, outcomes.contexts)
     bare = fit_trunk(read, how.embedding.width, how.seed)
-    placed = phis(replace(bare, reach=ANYWHERE), read)
+    placed = phis(everywhere(bare), read)
     unseen = _out_of_fold(bare, placed, outcomes, how)
     trunk, planted = plant(bare, placed, outcomes.rewards, how.embedding, how.seed)
     phi = shortened(trunk, planted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meliora.routing.learned.features import FEATURES_VERSION, HAND, IDS, NOTHING, Context, read
-from meliora.routing.learned.policy import REACH, Forest, Trunk
+from meliora.routing.learned.policy import LEFT, REACH, Forest, Trunk
 from meliora.routing.learning.forest import Growing, grow, outputs
 
 Floats = NDArray[np.floating]
 
-_USUAL = 0.95
+_USUAL = 0.9
+"""Share of the training prompts that count as usual."""
+_STIFF = 30.0
+"""Prompts' worth of every direction that are taken as seen, so that a direction hardly seen is not endlessly far."""
 _WIDEST = 3000
 """Hashed n-grams that a trunk is fitted on: the most frequent ones."""
 
@@ -96,8 +100,7 @@ def fit_trunk(corpus: Corpus, width: int = 40, seed: int = 7) -> Trunk:
     spread = float(np.sqrt((wide @ directions).var(axis=0).mean())) if directions.size else 1.0
     table[columns, : directions.shape[1]] = directions / max(spread, 1e-6) * idf[columns, None]
     trunk = Trunk("", centre, scale, idf, table)
-    far = np.sqrt((phis(trunk, corpus)[:, 1:] ** 2).sum(axis=1))
-    return replace(trunk, reach=float(np.quantile(far, _USUAL)), id=_named(centre, scale, table))
+    return replace(trunk, usual=_usual(phis(trunk, corpus)[:, 1:]), id=_named(centre, scale, table))
 
 
 def plant(trunk: Trunk, phi: Floats, rewards: Floats, how: Embedding, seed: int = 7) -> tuple[Trunk, Floats]:
@@ -126,6 +129,11 @@ def centred(rewards: Floats) -> Floats:
     return np.where(seen, left, shared[:, None])
 
 
+def everywhere(trunk: Trunk) -> Trunk:
+    """Give a trunk that shortens nothing."""
+    return replace(trunk, usual=np.zeros((0, 0), np.float32))
+
+
 def phis(trunk: Trunk, corpus: Corpus) -> NDArray[np.float32]:
     """Give `phi` of every prompt, [n, trunk.size]: as `Trunk.phi` does, for many at once."""
     hand = np.clip((corpus.hand - trunk.centre) * trunk.scale, -REACH, REACH)
@@ -148,13 +156,26 @@ def grown(trunk: Trunk, phi: Floats) -> NDArray[np.float32]:
 
 
 def shortened(trunk: Trunk, phi: Floats) -> NDArray[np.float32]:
-    """Shorten each `phi` [n, size] that is longer than usual."""
-    inside = 1 + len(trunk.centre) + trunk.table.shape[1]
-    far = np.sqrt((phi[:, 1:inside] ** 2).sum(axis=1))
-    factor = np.where(far > trunk.reach, trunk.reach / np.maximum(far, 1e-9), 1.0) ** 2
-    short = phi * factor[:, None]
+    """Shorten each `phi` [n, size] that is unlike the training prompts."""
+    if not len(trunk.usual):
+        return phi.astype(np.float32)
+    far = ((phi[:, 1 : 1 + len(trunk.usual)] @ trunk.usual) ** 2).sum(axis=1)
+    short = phi * np.maximum(1 / np.maximum(far, 1.0), LEFT)[:, None]
     short[:, 0] = 1
     return short.astype(np.float32)
+
+
+def _usual(placed: Floats) -> NDArray[np.float32]:
+    """Give `Trunk.usual` for training prompts `placed` [n, p].
+
+    How far a prompt is, is its leverage: the variance that a regression on the others would have there (Belsley, Kuh & Welsch,
+    Regression Diagnostics, 1980, 2.1).
+    """
+    here = placed.astype(np.float64)
+    factor = np.linalg.inv(np.linalg.cholesky(here.T @ here + _STIFF * np.eye(here.shape[1]))).T
+    leverage = ((here @ factor) ** 2).sum(axis=1)
+    alone = leverage / np.maximum(1 - leverage, 1e-6)
+    return (factor / math.sqrt(max(float(np.quantile(alone, _USUAL)), 1e-12))).astype(np.float32)
 
 
 def _singular(wide: NDArray[np.float32], width: int, seed: int) -> NDArray[np.float32]:
