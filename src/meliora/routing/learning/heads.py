@@ -18,7 +18,7 @@ _COST_PENALTY = 30.0
 _LEAST_NOISE = 1e-4
 
 
-PENALTIES = tuple(float(penalty) for penalty in np.geomspace(3, 30_000, 17))
+PENALTIES = tuple(float(penalty) for penalty in np.geomspace(100, 30_000, 11))
 _ROUNDS = 8
 """Of filling in what was not seen by what is predicted of it."""
 _WORTH = 0.999
