@@ -17,10 +17,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from benchmarks.report import ControlFailed, Report, conclude
 from benchmarks.routing.data import Split, load, pair, split
 from benchmarks.routing.decision import measure as measure_decision
-from benchmarks.routing.offline import Offline, check_parts
+from benchmarks.routing.offline import FLOORS, Offline, check_parts
 from benchmarks.routing.online import measure as measure_online
 from benchmarks.routing.ope import measure as measure_ope
 from benchmarks.routing.preferences import measure as measure_preferences
+from benchmarks.routing.resplit import measure as measure_resplit
 
 PARTS = ("offline", "leave-out", "preferences", "decision", "online", "ope")
 USERS, USERS_QUICK = 1000, 100
@@ -35,6 +36,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--test", type=Path, help="folder of outcomes to judge by")
     parser.add_argument("--quick", action="store_true", help="within 50 seconds: fewer sources are left out")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS, help="parts to run")
+    parser.add_argument("--splits", type=int, default=0, help="also the mean saving over so many other splits")
     parser.add_argument("--sets", nargs="*", help="sets to run; default: all that are there")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", type=Path, help="file to write the figures to")
@@ -59,6 +61,8 @@ def _measure(report: Report, parts: Split, asked: argparse.Namespace) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     offline = Offline(parts, report, asked.quick, folder)
     offline.run(figures="offline" in asked.only, leave_out="leave-out" in asked.only)
+    if asked.splits > 0:
+        measure_resplit(report, parts, FLOORS, asked.splits)
     if "preferences" in asked.only:
         figures, _ = measure_preferences(USERS_QUICK if asked.quick else USERS, asked.seed)
         for found in figures:

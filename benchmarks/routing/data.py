@@ -80,7 +80,7 @@ def load(folder: Path) -> dict[str, Set]:
             continue
         here = _read(file, name)
         if here is not None:
-            found[name] = _joined(found[name], here) if name in found else here
+            found[name] = joined(found[name], here) if name in found else here
     if not found:
         raise FileNotFoundError(f"{folder} has no set that is known here: {', '.join(sorted(NAMES))} (.parquet)")
     return found
@@ -90,7 +90,7 @@ def split(sets: dict[str, Set]) -> Split:
     """Split every set by the hash of its prompts."""
     train, test = {}, {}
     for name, whole in sets.items():
-        marks = np.array([_place(prompt) < TEST_SHARE for prompt in whole.outcomes.prompts])
+        marks = placed(whole)
         train[name], test[name] = whole.take(np.flatnonzero(~marks)), whole.take(np.flatnonzero(marks))
     return Split(train, test)
 
@@ -112,8 +112,14 @@ def digest(prompt: str) -> bytes:
     return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).digest()
 
 
-def _place(prompt: str) -> float:
-    return int.from_bytes(digest(prompt)[:8], "big") / 2**64
+def placed(whole: Set, salt: str = "") -> NDArray[np.bool_]:
+    """Tell which prompts are in the test part; another `salt` gives another split."""
+    return np.array([_place(digest(prompt), salt) < TEST_SHARE for prompt in whole.outcomes.prompts], bool)
+
+
+def _place(mark: bytes, salt: str) -> float:
+    salted = hashlib.sha256(mark + salt.encode()).digest() if salt else mark
+    return int.from_bytes(salted[:8], "big") / 2**64
 
 
 def _like(stem: str) -> str | None:
@@ -146,7 +152,8 @@ def _numbers(columns: Iterable[list[float | None]]) -> NDArray[np.float64]:
     return np.array([[np.nan if x is None else x for x in column] for column in columns], np.float64).T
 
 
-def _joined(one: Set, other: Set) -> Set:
+def joined(one: Set, other: Set) -> Set:
+    """Put two parts of a set together."""
     if one.outcomes.models != other.outcomes.models:
         raise ValueError(f"the files of {one.name} are about different models: put them in folders of their own")
     return Set(

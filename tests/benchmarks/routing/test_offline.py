@@ -8,12 +8,13 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 import pytest
 
-from benchmarks.report import ControlFailed
+from benchmarks.report import ControlFailed, Report
 from benchmarks.routing.__main__ import main
 from benchmarks.routing.cascade import Legs, outcome, widened
-from benchmarks.routing.data import Set, digest, load, pair, split
+from benchmarks.routing.data import Set, digest, load, pair, placed, split
 from benchmarks.routing.measure import chosen, judged, predicted, saved
 from benchmarks.routing.plots import lines
+from benchmarks.routing.resplit import measure as resplit
 from meliora.routing.learned.dial import Dial, choose
 from meliora.routing.learning.fit import Fitting, fit
 from meliora.routing.learning.forest import Growing
@@ -54,6 +55,26 @@ def test_a_prompt_is_in_one_part_whatever_file_it_is_in():
 
 def test_a_prompt_is_the_same_in_another_case_or_spacing():
     assert digest("What  is\nIT?") == digest("what is it?") != digest("what is this?")
+
+
+def test_another_salt_gives_another_split_of_the_same_size():
+    whole = made()
+    first, same, other = placed(whole), placed(whole), placed(whole, "1")
+    assert (first == same).all()
+    assert (first != other).any()
+    assert 10 < other.sum() < 50
+
+
+def test_a_saving_is_told_over_other_splits_with_its_spread():
+    parts = split({"zeroeval": made(400)})
+    report = Report("routing", 7, echo=lambda _: None)
+    resplit(report, parts, {"zeroeval": 0.95}, 3)
+    (found,) = report.figures
+    assert found.name == "zeroeval.save95_resplit"
+    assert found.n == 3
+    assert found.low <= found.value <= found.high
+    assert 0.9 < found.beside["quality"] < 1.1
+    assert found.value > 0.2
 
 
 def test_training_rows_that_the_test_part_has_are_dropped():
