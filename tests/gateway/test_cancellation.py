@@ -84,6 +84,50 @@ def test_whenever_a_client_leaves_its_call_ends_once_and_gives_everything_back(t
     assert [one.id for one in begun] == [record.id]
 
 
+PRICED = {"m": Model(context_window=100_000, price=Price(input=1.0, output=2.0))}
+
+
+@pytest.mark.parametrize(
+    ("body", "tokens"),
+    [({}, (20, 512)), ({"max_tokens": 64_000}, (20, 512)), ({"max_tokens": 30}, (20, 30)), ({"stream": True}, (20, 512))],
+)
+def test_leaving_while_a_provider_is_at_work_does_not_make_a_call_free(
+    tmp_path: Path, body: dict[str, Any], tokens: tuple[int, int]
+) -> None:
+    """The prompt and a short answer are charged to the budget, and the record says that this is an estimate."""
+    with RawUpstream([30.0]) as upstream:
+        limited = key(budget_day_micros=1_000_000, tokens_per_minute=1_000_000)
+        made = settings(tmp_path, upstream, gateway=QUICK, models=PRICED)
+        with RunningGateway(made, keys=(limited,)) as gateway:
+            client = _send(gateway, text="x" * 80, **body)
+            _until(lambda: upstream.requests)
+            client.close()
+            [record] = gateway.finished(1)
+            ledger = gateway.gateway.house.admission.ledger
+            charged = {account.total for account in ledger._accounts.values()}
+            _nothing_held(gateway)
+    assert record.usage is not None
+    assert (record.usage.input, record.usage.output) == tokens
+    assert (record.model, record.usage_source, record.outcome) == ("m", "estimated", "cancelled")
+    assert record.cost_micros == tokens[0] + 2 * tokens[1]
+    assert charged == {record.cost_micros}
+
+
+def test_leaving_while_nobody_is_asked_costs_nothing(tmp_path: Path) -> None:
+    """Between two attempts, the first of which was refused."""
+    with RawUpstream(whole({"error": {"message": "x"}}, "500 X")) as upstream:
+        made = settings(tmp_path, upstream, gateway=SLOW_RETRY, models=PRICED)
+        with RunningGateway(made, keys=(key(budget_day_micros=1_000_000),)) as gateway:
+            client = _send(gateway)
+            _until(lambda: upstream.requests)
+            time.sleep(0.1)
+            client.close()
+            [record] = gateway.finished(1)
+            charged = {account.total for account in gateway.gateway.house.admission.ledger._accounts.values()}
+    assert (record.usage, record.cost_micros, record.model) == (None, None, None)
+    assert charged == {0}
+
+
 def test_when_the_first_of_two_equal_calls_leaves_the_second_makes_the_call(tmp_path: Path) -> None:
     """And one that leaves while it waits disturbs nobody."""
     with RawUpstream([0.4, *whole(GOOD)]) as upstream, RunningGateway(settings(tmp_path, upstream)) as gateway:

@@ -10,16 +10,13 @@ from meliora.clock import Clock
 from meliora.errors import BudgetExhausted
 from meliora.gateway.budgets import BudgetLedger, Reservation
 from meliora.gateway.call import Call
+from meliora.gateway.estimates import expected
 from meliora.gateway.limits import Admission as Admitted
 from meliora.gateway.limits import Limiter
 from meliora.gateway.prices import cost_micros
 from meliora.gateway.snapshot import Snapshot
 from meliora.routing.decide import Decision
 from meliora.telemetry.records import CallFinished, Usage
-
-ASSUMED_OUTPUT = 512
-"""Tokens of answer reserved for a call that names no limit."""
-
 
 class Ticket(msgspec.Struct):
     """What a call holds while it runs."""
@@ -49,7 +46,7 @@ class Admission:
         """Let a call in. Raises `Overloaded`, `RateLimited` or `BudgetExhausted`."""
         view = call.view
         assert view is not None
-        estimate = Usage(input=max(1, view.input_chars // 4), output=view.max_output_tokens or ASSUMED_OUTPUT)
+        estimate = expected(view)
         relay = decision.relay
         asked = (decision.model,) if relay is None else (relay.first, relay.second, relay.strong)
         tokens = ((estimate.input or 0) + (estimate.output or 0)) * len(asked)
@@ -64,17 +61,18 @@ class Admission:
         return Ticket(admitted, reservation)
 
     def settle(self, ticket: Ticket, record: CallFinished) -> None:
-        """Charge what the call really took: nothing where nothing was answered, the estimate where the usage is unknown."""
+        """Charge what the call really took: nothing where nobody was asked or all refused, the estimate where the usage is unknown."""
         if ticket.settled:
             return
         ticket.settled = True
         usage = record.usage
-        answered = record.outcome == "ok" or usage is not None
+        unknown = any(leg.cost_micros is None for leg in record.legs)
+        billed = record.outcome == "ok" or usage is not None or unknown
         known = usage is not None and usage.input is not None and usage.output is not None
         tokens = (usage.input or 0) + (usage.output or 0) if usage is not None and known else None
-        self.limiter.settle(ticket.admitted, tokens if answered else 0)
+        self.limiter.settle(ticket.admitted, tokens if billed else 0)
         if ticket.reservation is not None:
-            self.ledger.settle(ticket.reservation, record.cost_micros if answered else 0)
+            self.ledger.settle(ticket.reservation, record.cost_micros if billed else 0)
 
     def leave(self, ticket: Ticket) -> None:
         """End a call that came to no record."""

@@ -118,6 +118,11 @@ class Call:
         return self.entry.name if self.endpoint is not None and self.entry is not None else self.decision.model
 
     @property
+    def under_way(self) -> bool:
+        """Whether a provider was at work on it when it was cancelled."""
+        return bool(self.attempts) and self.attempts[-1].error == "cancelled"
+
+    @property
     def reason(self) -> str:
         """Why this model: the decision's reason, `fallback:MODEL` where another one had to take over, or `cache`."""
         if self.cached:

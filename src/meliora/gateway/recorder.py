@@ -11,6 +11,7 @@ import msgspec
 from meliora.clock import Clock
 from meliora.gateway.call import NOTHING, Asked, Call, Text
 from meliora.gateway.dialects.summary import Summary
+from meliora.gateway.estimates import abandoned, prompt_tokens
 from meliora.gateway.legs import cost_of, summed
 from meliora.gateway.metrics import Metrics
 from meliora.gateway.prices import cost_micros
@@ -90,7 +91,9 @@ class Recorder:
         """Write how a call ended, and give what was written."""
         view, decision, endpoint, summary = call.view, call.decision, call.endpoint, result.summary
         asked = call.asked or self._asked(call, content, limit)
-        served = result.outcome == "ok" or (summary is not None and (summary.usage is not None or bool(summary.text)))
+        told = summary is not None and (summary.usage is not None or bool(summary.text))
+        left = result.outcome == "cancelled" and call.under_way
+        served = result.outcome == "ok" or told or left
         ended = self._clock.monotonic()
         usage, source = self._usage(call, summary) if served and not call.cached else (None, "none")
         answer = result.response if result.response is not None else (summary.text if summary is not None else None)
@@ -180,10 +183,11 @@ class Recorder:
                 # Cut off, and all that was counted stands at the beginning: Anthropic's `message_start` says 1.
                 return msgspec.structs.replace(summary.usage, output=written), "estimated"
             return summary.usage, "provider"
-        if call.view is None or summary is None:
+        if call.view is None:
             return None, "none"
-        estimate = Usage(input=max(1, call.view.input_chars // 4), output=len(summary.text.encode()) // 4)
-        return estimate, "estimated"
+        if summary is None:
+            return abandoned(call.view, call.dialect), "estimated"
+        return Usage(input=prompt_tokens(call.view), output=len(summary.text.encode()) // 4), "estimated"
 
     def _cost(self, call: Call, usage: Usage | None) -> int | None:
         if usage is None or call.endpoint is None:

@@ -125,7 +125,7 @@ class CallFinished(msgspec.Struct, frozen=True, omit_defaults=True, tag="finishe
     """HTTP status the client saw."""
     stream: bool = False
     model: str | None = None
-    """The model that answered; None where none did."""
+    """The model that answered, or was at work when the client left; None where none was."""
     provider: str | None = None
     endpoint: str | None = None
     tier: str | None = None
