@@ -52,6 +52,18 @@ async def test_those_who_come_while_it_runs_get_its_answer():
     assert [await other for other in others[1:]] == [ANSWER] * 4
 
 
+async def test_who_waits_longer_than_is_configured_is_told_to_come_again_and_leaves_nothing_behind():
+    """However often the first one fails and another takes over."""
+    keeper = Idempotency(ttl=10, wait=0.05)
+    first = await claim(keeper)
+    waiting = asyncio.create_task(keeper.begin(NAME, b"h", 0.0))
+    with pytest.raises(Conflict) as caught:
+        await waiting
+    assert caught.value.retry_after
+    first.finish(ANSWER, 0.0)
+    assert await keeper.begin(NAME, b"h", 0.0) is ANSWER
+
+
 async def test_when_it_fails_one_of_those_who_wait_takes_over():
     keeper = Idempotency(ttl=10)
     first = await claim(keeper)

@@ -28,6 +28,7 @@ AFTER = """
 [gateway]
 keepalive = 7
 idempotency_ttl = 11
+idempotency_wait = 19
 budget_slice = 0.25
 budget_without_store = "deny"
 retry = { attempts = 1, budget_ratio = 0.5 }
@@ -61,6 +62,7 @@ async def test_what_outlives_a_snapshot_is_told_of_the_new_settings(tmp_path: Pa
     assert house.means.budget.limit(0.0) == 0.5 * 0 + 10 * gateway.snapshot.settings.gateway.retry.budget_floor
     assert house.means.budget.settings.budget_ratio == 0.5
     assert (house.replies._cache.settings.ttl, house.replies._idempotency.ttl) == (13, 11)
+    assert house.replies._idempotency.wait == 19
     assert (gateway.lifespan._ledger._share, gateway.lifespan._ledger._without_store) == (0.25, "deny")
     assert gateway.control.body_limit == 100_000
     assert gateway.lifespan._spool.segment_bytes == 70_000

@@ -12,6 +12,8 @@ from meliora.gateway.cache import StoredAnswer
 MAX_KEY = 255
 """Longest `idempotency-key`, in characters."""
 _OVERHEAD = 600
+_ASK_AGAIN = 5.0
+"""Seconds after which one that waited in vain may come again."""
 
 
 class Verdict(Enum):
@@ -54,11 +56,12 @@ class Claim:
 class Idempotency:
     """Remember calls by (key id, idempotency key) for `ttl` seconds, within `max_bytes`. `now` is monotonic seconds.
 
-    Finished answers leave oldest first when memory is short; a call that still runs never leaves.
+    A repetition waits for the running call at most `wait` seconds. Finished answers leave oldest first when memory is short; a call that still runs never leaves.
     """
 
-    def __init__(self, ttl: float, max_bytes: int = 32 * 1024 * 1024) -> None:
+    def __init__(self, ttl: float, wait: float = 120.0, max_bytes: int = 32 * 1024 * 1024) -> None:
         self.ttl = ttl
+        self.wait = wait
         self._max_bytes = max_bytes
         self._running: dict[tuple[str, str], _Entry] = {}
         self._kept: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
@@ -67,10 +70,23 @@ class Idempotency:
     async def begin(self, name: tuple[str, str], body_hash: bytes, now: float) -> Claim | StoredAnswer:
         """Give the kept answer, wait for the running call's, or give the claim to make the call.
 
-        Raises `Conflict` where the key was used for another body, `InvalidRequest` where the key is too long.
+        Raises `Conflict` where the key was used for another body, or where the first call still runs when patience ends;
+        `InvalidRequest` where the key is too long.
         """
         if len(name[1]) > MAX_KEY:
             raise InvalidRequest(f"The idempotency-key is longer than {MAX_KEY} characters.", field="idempotency-key")
+        try:
+            async with asyncio.timeout(self.wait):
+                return await self._begin(name, body_hash, now)
+        except TimeoutError:
+            raise Conflict(
+                f"The first call under this idempotency-key still runs after {self.wait:g} s of waiting.",
+                hint="Come again later under the same key.",
+                field="idempotency-key",
+                retry_after=_ASK_AGAIN,
+            ) from None
+
+    async def _begin(self, name: tuple[str, str], body_hash: bytes, now: float) -> Claim | StoredAnswer:
         while True:
             self._forget(now)
             entry = self._running.get(name) or self._kept.get(name)

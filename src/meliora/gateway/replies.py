@@ -44,7 +44,7 @@ class Replies:
 
     def __init__(self, settings: Gateway, clock: Clock) -> None:
         self._cache = ResponseCache(settings.cache)
-        self._idempotency = Idempotency(settings.idempotency_ttl)
+        self._idempotency = Idempotency(settings.idempotency_ttl, settings.idempotency_wait)
         self._clock = clock
 
     @staticmethod
@@ -94,7 +94,7 @@ class Replies:
     def adapt(self, settings: Gateway) -> None:
         """Go on by other settings; what is kept keeps the lifetime that it was given."""
         self._cache.settings = settings.cache
-        self._idempotency.ttl = settings.idempotency_ttl
+        self._idempotency.ttl, self._idempotency.wait = settings.idempotency_ttl, settings.idempotency_wait
 
     def clear(self, tenants: set[str] | None = None) -> None:
         """Empty the cache of some tenants; `*` or None is all."""

@@ -145,6 +145,10 @@ class Gateway(Section):
     idempotency_ttl: Seconds = Field(
         default=600, description="Seconds an answer is kept for a repeated `idempotency-key`."
     )
+    idempotency_wait: Seconds = Field(
+        default=120,
+        description="Seconds a repetition waits for the first call under its `idempotency-key`; then a 409 says that it still runs.",
+    )
     anonymous: bool = Field(
         default=False, description="Serve calls that carry no key, as tenant `default`. For one machine only."
     )
