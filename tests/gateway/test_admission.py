@@ -238,3 +238,20 @@ def test_paths_that_are_no_calls_say_that_the_control_process_is_away(tmp_path: 
     assert answer.json["error"]["code"] == "control_away"
     assert hidden.status == 404
     assert wrong.status == 405
+
+
+def test_counting_tokens_takes_of_the_keys_requests_and_is_counted_in_the_metrics(tmp_path: Path) -> None:
+    """A loop of counts is held back like a loop of calls; nothing stays in flight, and no call is recorded."""
+    path = "/v1/messages/count_tokens"
+    limited = (key(requests_per_minute=2, concurrent=1),)
+    with FakeProvider() as provider, RunningGateway(settings(tmp_path, provider), keys=limited) as gateway:
+        answers = [post(gateway, path, messages()) for _ in range(3)]
+        assert post(gateway, "/v1/messages", messages()).status == 429
+        assert gateway.gateway.house.admission.in_flight == 0
+        counts = get(gateway, "/metrics").body.decode()
+        [record] = gateway.finished(1)
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert answers[2].json["error"]["type"] == "rate_limit_error"
+    assert int(answers[2].headers["retry-after"]) > 0
+    assert 'meliora_token_counts_total{status="200"} 2.0' in counts
+    assert record.status == 429

@@ -89,7 +89,12 @@ PRICED = {"m": Model(context_window=100_000, price=Price(input=1.0, output=2.0))
 
 @pytest.mark.parametrize(
     ("body", "tokens"),
-    [({}, (20, 512)), ({"max_tokens": 64_000}, (20, 512)), ({"max_tokens": 30}, (20, 30)), ({"stream": True}, (20, 512))],
+    [
+        ({}, (20, 512)),
+        ({"max_tokens": 64_000}, (20, 512)),
+        ({"max_tokens": 30}, (20, 30)),
+        ({"stream": True}, (20, 512)),
+    ],
 )
 def test_leaving_while_a_provider_is_at_work_does_not_make_a_call_free(
     tmp_path: Path, body: dict[str, Any], tokens: tuple[int, int]

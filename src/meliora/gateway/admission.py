@@ -18,6 +18,7 @@ from meliora.gateway.snapshot import Snapshot
 from meliora.routing.decide import Decision
 from meliora.telemetry.records import CallFinished, Usage
 
+
 class Ticket(msgspec.Struct):
     """What a call holds while it runs."""
 

@@ -120,10 +120,17 @@ class Gateway:
         )
 
     async def _count(self, inbound: Inbound, receive: Receive, send: Send) -> None:
-        snapshot = self.snapshot
-        key = snapshot.authenticate(inbound.secret(), self.house.means.clock.now_us(), "call")
+        """Count tokens: a request of its key's rate and a place in flight, but no call that is recorded or costs anything."""
+        snapshot, house = self.snapshot, self.house
+        key = snapshot.authenticate(inbound.secret(), house.means.clock.now_us(), "call")
         await inbound.read(receive, snapshot.settings.gateway.limits.body_bytes)
-        status, headers, body = await counted_tokens(inbound, snapshot, key)
+        limiter = house.admission.limiter
+        place = limiter.admit(key, 0, house.means.clock.monotonic())
+        try:
+            status, headers, body = await counted_tokens(inbound, snapshot, key)
+        finally:
+            limiter.settle(place, 0)
+        house.means.metrics.token_counts.labels(str(status)).inc()
         await answer(send, status, headers, body)
 
     async def _live(self, receive: Receive, send: Send) -> None:

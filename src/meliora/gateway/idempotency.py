@@ -56,7 +56,8 @@ class Claim:
 class Idempotency:
     """Remember calls by (key id, idempotency key) for `ttl` seconds, within `max_bytes`. `now` is monotonic seconds.
 
-    A repetition waits for the running call at most `wait` seconds. Finished answers leave oldest first when memory is short; a call that still runs never leaves.
+    A repetition waits for the running call at most `wait` seconds.
+    Finished answers leave oldest first when memory is short; a call that still runs never leaves.
     """
 
     def __init__(self, ttl: float, wait: float = 120.0, max_bytes: int = 32 * 1024 * 1024) -> None:

@@ -19,6 +19,12 @@ class Metrics:
         self.tally = Tally()
         registry.register(self.tally)
         self.refused = Counter("meliora_refused", "Requests refused before a call began.", ["code"], registry=registry)
+        self.token_counts = Counter(
+            "meliora_token_counts",
+            "Answers of `count_tokens`, by a provider or by an estimate.",
+            ["status"],
+            registry=registry,
+        )
         self.breaker = Gauge(
             "meliora_breaker_open", "1 while an endpoint is taken out.", ["endpoint"], registry=registry
         )
