@@ -51,6 +51,15 @@ def test_a_gateway_and_a_worker_that_fell_silent_are_unhealthy(house: House) -> 
     assert _parts(house)["gateway"] == _parts(house)["worker"] == "unhealthy"
 
 
+def test_a_worker_that_fell_silent_beside_a_lively_one_is_named(house: House) -> None:
+    """Two state directories on one machine are two workers."""
+    _work(house, state_dir="/one")
+    house.clock.advance(120)
+    _work(house, state_dir="/two")
+    detail = house.client().get("/health").json()["parts"]["worker"]["detail"]
+    assert (detail["alive"], detail["silent"]) == (1, ["h:/one"])
+
+
 @pytest.mark.parametrize(
     ("beat", "work", "part", "status"),
     [

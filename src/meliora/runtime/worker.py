@@ -185,6 +185,7 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
             store.deployment,
             WorkerBeat(
                 host=os.uname().nodename,
+                state_dir=str(settings.server.state_dir.resolve()),
                 version=__version__,
                 pid=os.getpid(),
                 seen_us=clock.now_us(),

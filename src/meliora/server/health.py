@@ -101,7 +101,8 @@ def _workers(beats: tuple[WorkerBeat, ...], now: int) -> Part:
     if not beats:
         return Part("unknown", "No worker has reported yet.")
     alive = [beat for beat in beats if now - beat.seen_us <= ALIVE_US]
-    detail = {"alive": len(alive), "versions": sorted({beat.version for beat in alive})}
+    silent = sorted(f"{beat.host}:{beat.state_dir}" for beat in beats if beat not in alive)
+    detail = {"alive": len(alive), "silent": silent, "versions": sorted({beat.version for beat in alive})}
     if not alive:
         return Part("unhealthy", "No worker has reported lately; calls go on and wait in the spool.", detail)
     errors = [beat.error for beat in alive if beat.error]

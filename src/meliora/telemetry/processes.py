@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 WORKER = "worker:"
-"""Deployment values `worker:HOST`, one a machine that a worker runs on."""
+"""Deployment values `worker:HOST:STATE_DIR`, one a state directory that a worker takes in."""
 ALIVE_US = 30_000_000
 """A worker that was silent for longer counts as dead."""
 FORGET_US = 86_400_000_000
@@ -30,6 +30,8 @@ class WorkerBeat(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker says of itself every few seconds. `None`: not known."""
 
     host: str
+    state_dir: str = ""
+    """Whose spool it takes in: one host may have several."""
     version: str
     pid: int
     seen_us: int
@@ -45,11 +47,11 @@ class WorkerBeat(msgspec.Struct, frozen=True, kw_only=True):
 
 def note(values: Values, beat: WorkerBeat) -> None:
     """Keep a sign of life."""
-    values.put(WORKER + beat.host, msgspec.json.encode(beat).decode())
+    values.put(f"{WORKER}{beat.host}:{beat.state_dir}", msgspec.json.encode(beat).decode())
 
 
 def workers(values: Values, now_us: int) -> tuple[WorkerBeat, ...]:
-    """Give the last sign of life of each machine's worker, of the last day; one that does not read is left out."""
+    """Give the last sign of life of each worker, of the last day; one that does not read is left out."""
     found = []
     for text in values.values(WORKER).values():
         try:
