@@ -5,20 +5,26 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from meliora.errors import Conflict, InvalidRequest, SchemaMismatch
 from meliora.store import Store
+from meliora.store.afterwards import Redone
 from meliora.store.backup import backup, restore
 from meliora.store.engine import connect, writing
 from meliora.store.feedbacks import FeedbackGiven
 from meliora.store.keys import KeyWish
+from meliora.store.migrate import upgrade
 from meliora.store.tables import metadata
 from meliora.telemetry.ingest import Ingester
 from meliora.telemetry.spool import SpoolReader, SpoolWriter
+from tests.store.conftest import Feed, Randomness
 
 
 @pytest.fixture
@@ -57,7 +63,7 @@ def test_what_was_backed_up_comes_back_the_same(store, feed, clock, engine, stat
             for table in metadata.sorted_tables:
                 connection.execute(sa.delete(table))
     back = tmp_path / "back"
-    assert restore(target, back, engine=engine) == manifest
+    assert restore(target, back, engine=engine, clock_us=clock).manifest == manifest
     found = restored(back, engine)
     assert found.secret == store.secret
     assert found.calls.get("default", record.id).tags == {"a": "b"}
@@ -72,8 +78,6 @@ def test_what_was_backed_up_comes_back_the_same(store, feed, clock, engine, stat
 
 
 def test_records_in_the_spool_come_along_and_are_counted_once(store, feed, clock, engine, state, tmp_path) -> None:
-    import msgspec
-
     writer = SpoolWriter(state / "spool")
     records = [feed.finished() for _ in range(4)]
     for record in records[:2]:
@@ -85,7 +89,7 @@ def test_records_in_the_spool_come_along_and_are_counted_once(store, feed, clock
     backup(state, engine, target, now_us=clock.now)
     writer.close()
     back = tmp_path / "back"
-    restore(target, back, engine=engine, force=True)
+    restore(target, back, engine=engine, force=True, clock_us=clock)
     found = restored(back, engine)
     assert Ingester(SpoolReader(back / "spool"), found.sink, clock).step().finished == 2
     assert found.analytics.total("default").calls == 4
@@ -99,9 +103,9 @@ def test_neither_backup_nor_restore_overwrites_unasked(store, feed, clock, engin
     with pytest.raises(Conflict, match="exists"):
         backup(state, engine, target, now_us=clock.now)
     with pytest.raises(Conflict, match="not empty"):
-        restore(target, state, engine=engine)
+        restore(target, state, engine=engine, clock_us=clock)
     (state / "admin.key").write_text("changed")
-    restore(target, state, engine=engine, force=True)
+    restore(target, state, engine=engine, force=True, clock_us=clock)
     assert (state / "admin.key").read_text() == "mel_secret"
 
 
@@ -112,9 +116,115 @@ def test_a_database_that_is_not_empty_is_not_overwritten_unasked(store, feed, cl
     target = tmp_path / "backup.tar.gz"
     backup(state, engine, target, now_us=clock.now)
     with pytest.raises(Conflict, match="database is not empty"):
-        restore(target, tmp_path / "back", engine=engine)
+        restore(target, tmp_path / "back", engine=engine, clock_us=clock)
     with pytest.raises(InvalidRequest, match="PostgreSQL"):
-        restore(target, tmp_path / "back")
+        restore(target, tmp_path / "back", clock_us=clock)
+
+
+@pytest.fixture
+def own(state: Path, engine: sa.Engine, clock) -> Iterator[Store]:
+    """A store whose database is the state directory's own, as in a deployment."""
+    made = engine
+    if engine.dialect.name == "sqlite":
+        made = connect(f"sqlite:///{state / 'meliora.db'}")
+        upgrade(made)
+    with Store(made, clock_us=clock, randbytes=Randomness()) as opened:
+        yield opened
+
+
+def test_a_restore_erases_and_revokes_again_what_was_erased_and_revoked_since(
+    own, clock, engine, state, tmp_path
+) -> None:
+    """Also what of the person still lies in the spool. Others, and whoever was erased before and came back, stay."""
+    feed = Feed(own, clock)
+    early = feed.call(user="back-again")
+    own.housekeeping.erase("default", "back-again")
+    kept = [feed.call(user=user, prompt_hash="h") for user in ("ann", "bob", "back-again")]
+    own.feedbacks.give(
+        "default", FeedbackGiven(feedback_type="thumbs_up", call_id=kept[0].id, user_id="ann", comment="me")
+    )
+    waiting = feed.finished(user="carl", request_text="mine")
+    writer = SpoolWriter(state / "spool")
+    writer.append(msgspec.json.encode(waiting))
+    writer.close()
+    revoked, open_one = (own.keys.create("default", KeyWish(name=name)) for name in ("gone", "open"))
+    target = state / "backups" / "one.tar.gz"
+    target.parent.mkdir()
+    backup(state, own.engine, target, now_us=clock.now)
+    for user in ("ann", "carl"):
+        own.housekeeping.erase("default", user)
+    own.keys.revoke("default", revoked.key.id)
+    here = None if engine.dialect.name == "sqlite" else engine
+    done = restore(target, state, engine=here, force=True, clock_us=clock)
+    assert done.again == Redone(erased=2, revoked=1)
+    with restored(state, engine) as found:
+        Ingester(SpoolReader(state / "spool"), found.sink, clock).step()
+        users = {one.id: one.user_id for one in (found.calls.get("default", c.id) for c in (early, *kept, waiting))}
+        assert found.keys.open(revoked.secret, clock()) is None
+        assert found.keys.open(open_one.secret, clock()) is not None
+        assert found.feedbacks.get("default", kept[0].id).comment is None
+        assert found.calls.get("default", waiting.id).content != "full"
+    assert list(users.values()) == [None, None, "bob", "back-again", None]
+
+
+def test_a_restore_says_so_where_nothing_is_known_of_later_erasures(own, clock, engine, state, tmp_path) -> None:
+    """On a new machine, or over a database that cannot be read."""
+    if engine.dialect.name == "postgresql":
+        pytest.skip("a database that is there can be read")
+    target = tmp_path / "one.tar.gz"
+    backup(state, own.engine, target, now_us=clock.now)
+    assert restore(target, tmp_path / "new", clock_us=clock).again is None
+    own.engine.dispose()
+    (state / "meliora.db").write_bytes(b"no database at all" * 1000)
+    assert restore(target, state, force=True, clock_us=clock).again is None
+    assert restore(target, state, force=True, clock_us=clock).again == Redone()
+
+
+def test_backups_and_logs_outlive_the_restore_of_one(own, clock, engine, state, tmp_path) -> None:
+    """Restoring the latest must not cost the others, nor itself."""
+    (state / "backups").mkdir()
+    backups = [state / "backups" / name for name in ("one.tar.gz", "two.tar.gz")]
+    for target in backups:
+        backup(state, own.engine, target, now_us=clock.now)
+    own.engine.dispose()
+    (state / "newer").write_text("goes")
+    here = None if engine.dialect.name == "sqlite" else engine
+    for _ in range(2):
+        restore(backups[1], state, engine=here, force=True, clock_us=clock)
+    assert all(target.stat().st_size for target in backups)
+    assert (state / "logs" / "gateway.log").read_text() == "noise"
+    assert not (state / "newer").exists()
+    assert not list(state.rglob(".*-*"))
+
+
+def test_a_restore_that_cannot_put_a_file_in_place_leaves_everything_as_it_was(
+    own, clock, engine, state, tmp_path, monkeypatch
+) -> None:
+    """Whichever of the renames it is that fails."""
+    target = tmp_path / "one.tar.gz"
+    backup(state, own.engine, target, now_us=clock.now)
+    own.engine.dispose()
+    (state / "admin.key").write_text("later")
+    before = sorted(path.name for path in state.iterdir())
+    here = None if engine.dialect.name == "sqlite" else engine
+    for number in range(len(before) - 1):
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "rename", rename_failing_at(number))
+            with pytest.raises(OSError, match="No space"):
+                restore(target, state, engine=here, force=True, clock_us=clock)
+        assert sorted(path.name for path in state.iterdir()) == before
+        assert (state / "admin.key").read_text() == "later"
+
+
+def rename_failing_at(number: int) -> Callable[[Path, Path], Path]:
+    real, moves = Path.rename, count()
+
+    def rename(self: Path, new: Path) -> Path:
+        if next(moves) == number:
+            raise OSError(28, "No space left on device")
+        return real(self, new)
+
+    return rename
 
 
 def altered(source: Path, target: Path, change) -> None:
@@ -148,7 +258,7 @@ def test_an_altered_backup_is_refused_and_nothing_is_changed(
     backup(state, engine, good, now_us=clock.now)
     altered(good, bad, change)
     with pytest.raises(InvalidRequest, match=reason):
-        restore(bad, tmp_path / "back", engine=engine, force=True)
+        restore(bad, tmp_path / "back", engine=engine, force=True, clock_us=clock)
     assert not (tmp_path / "back").exists()
     assert not (tmp_path / "escaped").exists()
 
@@ -158,7 +268,7 @@ def test_a_truncated_backup_is_refused(store, clock, engine, state, tmp_path) ->
     backup(state, engine, target, now_us=clock.now)
     os.truncate(target, target.stat().st_size // 2)
     with pytest.raises(InvalidRequest):
-        restore(target, tmp_path / "back", engine=engine)
+        restore(target, tmp_path / "back", engine=engine, clock_us=clock)
 
 
 def test_a_backup_of_a_newer_format_is_refused_by_version(store, clock, engine, state, tmp_path) -> None:
@@ -166,4 +276,4 @@ def test_a_backup_of_a_newer_format_is_refused_by_version(store, clock, engine, 
     backup(state, engine, good, now_us=clock.now)
     altered(good, newer, lambda name, data: (name, data.replace(b'"format": 1', b'"format": 2')))
     with pytest.raises(SchemaMismatch, match="format 2"):
-        restore(newer, tmp_path / "back", engine=engine)
+        restore(newer, tmp_path / "back", engine=engine, clock_us=clock)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meliora.cli.shared import now_us, say, settings
+from meliora.cli.shared import now_us, say, settings, when
 from meliora.errors import Conflict
 from meliora.settings import Settings
 
@@ -79,15 +79,28 @@ def restore(
 ) -> None:
     """Verify a backup and put it back. Stop Meliora first."""
     from meliora.store.backup import restore as put_back
-    from meliora.supervisor.layout import Layout, is_locked
+    from meliora.supervisor.layout import Layout, runs
 
     chosen = settings()
-    if is_locked(Layout.of(chosen)):
+    if runs(Layout.of(chosen)):
         raise Conflict("Meliora runs with this state directory.", hint="Stop it first: meliora down")
-    engine = _engine(chosen) if chosen.store.url.startswith("postgresql") else None
+    if chosen.store.url.startswith("sqlite"):
+        raise Conflict(
+            "`store.url` names an SQLite file of its own, and a backup goes back into the state directory.",
+            hint="Unset it, restore, and move the state directory's meliora.db there.",
+        )
+    engine = _engine(chosen) if chosen.store.url else None
     try:
-        manifest = put_back(source, chosen.server.state_dir, engine=engine, force=force)
+        done = put_back(source, chosen.server.state_dir, engine=engine, force=force, clock_us=now_us)
     finally:
         if engine is not None:
             engine.dispose()
+    manifest, again = done.manifest, done.again
     say(f"{len(manifest.files)} files are back, database at {manifest.revision}.")
+    if again is None:
+        say(
+            f"Who was erased and which keys were revoked after {when(manifest.made_us)} is not known here: "
+            "do both again, with `meliora erase` and `meliora keys revoke`."
+        )
+    elif again.erased or again.revoked:
+        say(f"Again, as in the database that was here: {again.erased} people erased, {again.revoked} keys revoked.")

@@ -16,7 +16,7 @@
     heuristics                    what the improvement manager asks for: rules as heuristics
     tables, migrations, migrate   the schema and how a database gets it
     engine, rows, cursors         connections, transactions, errors; shapes of rows
-    backup, dump                  the whole state directory, out and back
+    backup, dump, afterwards      the whole state directory, out and back; what a restore must not undo
 
 Each method of a repository takes the tenant first. Nothing here is on the request path.
 """

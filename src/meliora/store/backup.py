@@ -11,7 +11,8 @@ import shutil
 import sqlite3
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,25 @@ import msgspec
 import sqlalchemy as sa
 
 from meliora import __version__
-from meliora.errors import Conflict, InvalidRequest, SchemaMismatch, StoreUnavailable
+from meliora.errors import Conflict, InvalidRequest, SchemaMismatch, StoreError, StoreUnavailable
+from meliora.store.afterwards import Afterwards, Redone, do_again, known_in
 from meliora.store.dump import dump_tables, load_tables, tables_are_empty
-from meliora.store.engine import reading
-from meliora.store.migrate import current_revision, head_revision
+from meliora.store.engine import connect, database_url, reading
+from meliora.store.migrate import current_revision, head_revision, upgrade
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 _DATABASE = "meliora.db"
-_LEFT_OUT = {"logs", "cache", "run"}
+_LEFT_OUT = {"logs", "cache", "run", "backups"}
+_STAYS = {"logs", "backups", "meliora.lock"}
+"""What a restore leaves where it is."""
+_STAGED = (".restore-", ".backup-")
+"""Folders of a backup or a restore that is under way, or was killed."""
 _LEFT_OUT_ENDS = (".pid", ".sock", ".new", ".tmp", ".lock", "-wal", "-shm", "-journal")
+
+
+_PACKED = (".gz", ".tgz")
+"""Backups that were written into the state directory."""
 
 
 class BackupFile(msgspec.Struct, frozen=True):
@@ -50,6 +60,14 @@ class BackupManifest(msgspec.Struct, frozen=True, kw_only=True):
     backend: str
     made_us: int
     files: tuple[BackupFile, ...]
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back, and what of it was erased and revoked again."""
+
+    manifest: BackupManifest
+    again: Redone | None
+    """None: nothing could be learned from a database that was there before."""
 
 
 def backup(state_dir: Path, engine: sa.Engine, target: Path, *, now_us: int) -> BackupManifest:
@@ -88,30 +106,96 @@ def backup(state_dir: Path, engine: sa.Engine, target: Path, *, now_us: int) -> 
     return manifest
 
 
-def restore(source: Path, state_dir: Path, *, engine: sa.Engine | None = None, force: bool = False) -> BackupManifest:
+def restore(
+    source: Path,
+    state_dir: Path,
+    *,
+    engine: sa.Engine | None = None,
+    force: bool = False,
+    clock_us: Callable[[], int],
+) -> Restored:
     """Verify the backup and put it back; `engine` is needed for PostgreSQL only. Run it with all processes stopped.
 
+    People erased and keys revoked since, as the database that is replaced knows them, are erased and revoked again before
+    anything is in place. Backups and logs in the state directory stay.
     Raises `InvalidRequest` for a damaged or foreign file (nothing is changed then), `SchemaMismatch` for one of a newer
     version, `Conflict` where the state directory or the database is not empty and `force` is not set.
     """
-    if not force and state_dir.exists() and any(state_dir.iterdir()):
+    if not force and any(_replaced(state_dir)):
         raise Conflict(f"{state_dir} is not empty.", hint="Move it away, or force the restore over it.")
-    state_dir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=state_dir.parent, prefix=".restore-") as folder:
-        staged = Path(folder)
+    with _staging(state_dir) as staged:
         _unpack(source, staged)
         manifest = _verified(staged)
-        if manifest.backend == "postgresql":
-            if engine is None or engine.dialect.name != "postgresql":
-                raise InvalidRequest("The backup is of a PostgreSQL database.", hint="Set `store.url` to an empty one.")
+        engine = _fitting(engine, manifest)
+        before = _known(state_dir, engine)
+        if engine is not None:
             _restore_tables(staged, engine, manifest, force=force)
         state = staged / "state"
         state.mkdir(exist_ok=True)
         if manifest.backend == "sqlite":
             shutil.move(staged / _DATABASE, state / _DATABASE)
-        state.chmod(0o700)
+        again = _do_again(state, engine, before, clock_us)
+        state_dir.chmod(0o700)
         _swap_in(state, state_dir, staged / "replaced")
-    return manifest
+    return Restored(manifest=manifest, again=again)
+
+
+@contextmanager
+def _staging(state_dir: Path) -> Iterator[Path]:
+    """Make room within the state directory, which may be a volume of its own; one that was not there goes again on failure."""
+    fresh = not state_dir.exists()
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=state_dir, prefix=_STAGED[0]) as folder:
+            yield Path(folder)
+    except BaseException:
+        if fresh:
+            with suppress(OSError):
+                state_dir.rmdir()
+        raise
+
+
+def _fitting(engine: sa.Engine | None, manifest: BackupManifest) -> sa.Engine | None:
+    """Give the PostgreSQL that the backup goes to; None for a backup of SQLite. Raises `InvalidRequest` where they do not fit."""
+    here = engine if engine is not None and engine.dialect.name == "postgresql" else None
+    if manifest.backend == "postgresql" and here is None:
+        raise InvalidRequest("The backup is of a PostgreSQL database.", hint="Set `store.url` to an empty one.")
+    if manifest.backend == "sqlite" and here is not None:
+        raise InvalidRequest("The backup is of an SQLite database, and `store.url` names PostgreSQL.", hint="Unset it.")
+    return here
+
+
+def _known(state_dir: Path, engine: sa.Engine | None) -> Afterwards | None:
+    """Give what the database that is to be replaced knows of erasures and revocations; None where there is none to be read."""
+    with suppress(StoreError, sqlite3.DatabaseError):
+        if engine is not None:
+            return known_in(engine)
+        if (state_dir / _DATABASE).exists():
+            with _opened(state_dir) as own:
+                return known_in(own)
+    return None
+
+
+def _do_again(
+    state: Path, engine: sa.Engine | None, before: Afterwards | None, clock_us: Callable[[], int]
+) -> Redone | None:
+    if before is None or not (before.subjects or before.revoked):
+        return None if before is None else Redone()
+    if engine is not None:
+        return do_again(engine, before, clock_us)
+    with _opened(state) as own:
+        upgrade(own)
+        return do_again(own, before, clock_us)
+
+
+@contextmanager
+def _opened(state_dir: Path) -> Iterator[sa.Engine]:
+    """Open the SQLite database of a state directory."""
+    engine = connect(database_url("", state_dir))
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _restore_tables(staged: Path, engine: sa.Engine, manifest: BackupManifest, *, force: bool) -> None:
@@ -125,10 +209,27 @@ def _restore_tables(staged: Path, engine: sa.Engine, manifest: BackupManifest, *
     load_tables(engine, staged / "tables")
 
 
-def _swap_in(state: Path, state_dir: Path, replaced: Path) -> None:
-    if state_dir.exists():
-        state_dir.rename(replaced)
-    state.rename(state_dir)
+def _replaced(state_dir: Path) -> Iterator[Path]:
+    """Give what a restore replaces."""
+    for path in sorted(state_dir.iterdir()) if state_dir.exists() else ():
+        if path.name not in _STAYS and not path.name.startswith(_STAGED) and path.suffix not in _PACKED:
+            yield path
+
+
+def _swap_in(state: Path, state_dir: Path, aside: Path) -> None:
+    """Put what was restored in the place of what is there, by renames alone: all of them, or none."""
+    aside.mkdir()
+    moves = [(path, aside / path.name) for path in _replaced(state_dir)]
+    moves += [(path, state_dir / path.name) for path in sorted(state.iterdir())]
+    done: list[tuple[Path, Path]] = []
+    try:
+        for old, new in moves:
+            old.rename(new)
+            done.append((old, new))
+    except OSError:
+        for old, new in reversed(done):
+            new.rename(old)
+        raise
 
 
 def _dump(engine: sa.Engine, staged: Path) -> None:
@@ -155,9 +256,14 @@ def _state_files(state_dir: Path) -> Iterator[Path]:
     """Give the files to keep, relative to the state directory; the database is copied by other means."""
     for path in sorted(_walk(state_dir)):
         first = path.parts[0]
-        if first in _LEFT_OUT or path.name.endswith(_LEFT_OUT_ENDS) or path.name == _DATABASE:
+        if (
+            first in _LEFT_OUT
+            or first.startswith(_STAGED)
+            or path.name.endswith(_LEFT_OUT_ENDS)
+            or path.name == _DATABASE
+        ):
             continue
-        if path.suffix in (".gz", ".tgz"):  # backups that were written here
+        if path.suffix in _PACKED:
             continue
         yield path
 

@@ -17,14 +17,19 @@ class Erased:
 
     def __init__(self, secret: str, until_us: dict[str, int]) -> None:
         self._secret = secret
-        self._until_us = until_us
+        self.until_us = until_us
+        """When each subject was erased last."""
 
     def __bool__(self) -> bool:
-        return bool(self._until_us)
+        return bool(self.until_us)
+
+    def since(self, tenant: str, user: str) -> int:
+        """Give when a person was erased last; -1 for never."""
+        return self.until_us.get(subject_of(self._secret, tenant, user), -1)
 
     def covers(self, tenant: str, user: str | None, started_us: int) -> bool:
         """Say whether a call of this person is to be stripped: it began before the erasure."""
-        return user is not None and started_us <= self._until_us.get(subject_of(self._secret, tenant, user), -1)
+        return user is not None and started_us <= self.since(tenant, user)
 
     def begun(self, record: CallBegun) -> CallBegun:
         """Strip a record where its person was erased."""

@@ -150,6 +150,12 @@ def is_locked(layout: Layout) -> bool:
         return False
 
 
+def runs(layout: Layout) -> bool:
+    """Whether anything works with the state: a supervisor, or a process that outlived its own."""
+    known = read_pids(layout)
+    return is_locked(layout) or any(known.alive(name) is not None for name in CHILDREN)
+
+
 def free_port(host: str, port: int) -> int:
     """Give the port, or a free one for 0. Raises `SettingsError` where it is taken or may not be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
