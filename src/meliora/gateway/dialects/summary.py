@@ -13,6 +13,7 @@ import msgspec
 from meliora.gateway.dialects.errors import fault_of
 from meliora.gateway.dialects.events import decode, error_in
 from meliora.gateway.dialects.sse import iter_events
+from meliora.gateway.dialects.toolcalls import Places, arguments_of
 from meliora.gateway.dialects.usage import read_usage
 from meliora.telemetry.records import Dialect, Usage
 
@@ -35,13 +36,27 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 class Gathered:
     """What has been gathered of one answer so far."""
 
-    __slots__ = ("calls", "complete", "error", "finish", "id", "malformed", "model", "refusal", "texts", "usage")
+    __slots__ = (
+        "calls",
+        "complete",
+        "error",
+        "finish",
+        "id",
+        "malformed",
+        "model",
+        "places",
+        "refusal",
+        "texts",
+        "usage",
+    )
 
     def __init__(self) -> None:
         self.id: str | None = None
         self.model: str | None = None
         self.texts: list[str] = []
         self.calls: dict[Any, list[str]] = {}
+        self.places: dict[int, Places] = {}
+        """Tool calls of a chat answer, by choice."""
         self.refusal: list[str] = []
         self.finish: str | None = None
         self.usage: dict[str, Any] = {}
@@ -193,12 +208,11 @@ def _chat_choice(gathered: Gathered, choice: dict[str, Any], said: Any) -> None:
     if content.__class__ is str:
         gathered.texts.append(content)  # pyright: ignore[reportArgumentType] - narrowed by class, for speed
     if "tool_calls" in said:
-        for position, call in enumerate(_dicts(said["tool_calls"])):
+        places = gathered.places.setdefault(_key(choice), Places())
+        for call in _dicts(said["tool_calls"]):
             function = call.get("function") or call.get("custom")
             if isinstance(function, dict):
-                index = call.get("index", position)
-                key = (_key(choice), index if isinstance(index, int) else position)
-                gathered.call(key, function.get("name"), function.get("arguments") or function.get("input"))
+                gathered.call((_key(choice), places.of(call)), function.get("name"), arguments_of(call))
     function = said.get("function_call")
     if isinstance(function, dict):
         gathered.call("function_call", function.get("name"), function.get("arguments"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from meliora.gateway.dialects.toolcalls import arguments_of
 from meliora.gateway.dialects.translate.answers import first_choice, reasoning_of, renamed
 from meliora.gateway.dialects.translate.crossing import Options, dicts, mapping, text
 from meliora.gateway.dialects.translate.responses_to_chat import seal
@@ -138,4 +139,4 @@ def call_item(call: dict[str, Any], options: Options) -> dict[str, Any]:
         return {**item, "name": text(custom.get("name")), "input": text(custom.get("input"))}
     function = mapping(call.get("function"))
     item = {"id": options.new_id("fc_"), "type": "function_call", "status": "completed", "call_id": identity}
-    return {**item, "name": text(function.get("name")), "arguments": text(function.get("arguments"))}
+    return {**item, "name": text(function.get("name")), "arguments": arguments_of(call) or "{}"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from meliora.gateway.dialects.toolcalls import Places, arguments_of
 from meliora.gateway.dialects.translate.answers import reasoning_of, renamed, stop_reason
 from meliora.gateway.dialects.translate.crossing import Options, dicts, mapping, text
 from meliora.gateway.dialects.usage import messages_usage, read_usage
@@ -63,6 +64,7 @@ class ToMessages:
         self._open: str | None = None
         """Type of the block that is open; its index is `_index`."""
         self._index = -1
+        self._places = Places()
         self._tools: dict[int, _Tool] = {}
         self._waiting: list[int] = []
         self._live: int | None = None
@@ -141,19 +143,18 @@ class ToMessages:
             elif words:
                 self._into("text", {"type": "text", "text": ""}, events)
                 events.append(self._piece({"type": "text_delta", "text": words}))
-        for position, call in enumerate(dicts(delta.get("tool_calls"))):
-            self._tool(position, call, events)
+        for call in dicts(delta.get("tool_calls")):
+            self._tool(call, events)
 
-    def _tool(self, position: int, call: dict[str, Any], events: list[dict[str, Any]]) -> None:
-        index = call.get("index")
-        index = index if isinstance(index, int) else position
+    def _tool(self, call: dict[str, Any], events: list[dict[str, Any]]) -> None:
+        index = self._places.of(call)
         function = mapping(call.get("function"))
         tool = self._tools.get(index)
         if tool is None:
             tool = self._tools[index] = _Tool(text(call.get("id")) or self._options.new_id("toolu_"))
             self._waiting.append(index)
         tool.name = tool.name or text(function.get("name"))
-        tool.add(text(function.get("arguments")))
+        tool.add(arguments_of(call))
         live = self._tools.get(self._live) if self._live is not None else None
         if live is tool:
             self._flush(tool, events)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from meliora.gateway.dialects.toolcalls import Places, arguments_of
 from meliora.gateway.dialects.translate.answers import reasoning_of, renamed
 from meliora.gateway.dialects.translate.crossing import Options, dicts, mapping, text
 from meliora.gateway.dialects.translate.response_object import (
@@ -53,6 +54,7 @@ class ToResponses:
         self._output: dict[int, dict[str, Any]] = {}
         self._count = 0
         self._speaking: _Item | None = None
+        self._places = Places()
         self._calls: dict[int, _Item] = {}
         self._usage: Usage | None = None
         self._finish: str | None = None
@@ -121,8 +123,8 @@ class ToResponses:
         refusal = text(delta.get("refusal"))
         if refusal:
             self._say("refusal", refusal, events)
-        for position, call in enumerate(dicts(delta.get("tool_calls"))):
-            self._call(position, call, events)
+        for call in dicts(delta.get("tool_calls")):
+            self._call(call, events)
 
     def _say(self, kind: str, piece: str, events: Events, logprobs: Events | None = None) -> None:
         item = self._speaking
@@ -149,16 +151,16 @@ class ToResponses:
         self._close(item, events, signed if self._shell.sealed else None)
         self._speaking = None
 
-    def _call(self, position: int, call: dict[str, Any], events: Events) -> None:
-        index = call.get("index")
-        index = index if isinstance(index, int) else position
+    def _call(self, call: dict[str, Any], events: Events) -> None:
+        index = self._places.of(call)
         custom = isinstance(call.get("custom"), dict)
-        function = mapping(call.get("custom") if custom else call.get("function"))
         item = self._calls.get(index)
         if item is None:
             self._hush(events)
             item = self._calls[index] = self._open("custom" if custom else "call", events, call)
-        piece = text(function.get("input") if custom else function.get("arguments"))
+        self._tell(item, arguments_of(call), events)
+
+    def _tell(self, item: _Item, piece: str, events: Events) -> None:
         if piece:
             item.pieces.append(piece)
             name = "custom_tool_call_input" if item.kind == "custom" else "function_call_arguments"
@@ -198,6 +200,8 @@ class ToResponses:
             self._speaking = None
 
     def _close(self, item: _Item, events: Events, signed: dict[str, Any] | None = None) -> None:
+        if item.kind == "call" and not item.pieces:
+            self._tell(item, "{}", events)  # no arguments are an object too, and clients parse what is said
         said = "".join(item.pieces)
         if item.kind in ("text", "refusal"):
             done = self._close_message(item, said, events)
