@@ -51,6 +51,14 @@ def test_a_named_file_must_be_there(tmp_path: Path) -> None:
     assert "none.toml" in problem.where and "cannot be read" in problem.what
 
 
+def test_a_directory_in_the_place_of_the_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container platform makes one where it is told to mount a file that is not there."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "meliora.toml").mkdir()
+    [problem] = read(environ={}).errors
+    assert "directory" in str(problem)
+
+
 def test_a_variable_goes_over_the_file_and_leaves_its_neighbours(tmp_path: Path) -> None:
     text = '[gateway.timeouts]\nconnect = 1\nstall = 2\n[providers.a]\nbase_url = "http://h/v1"\n'
     environ = {"MELIORA_GATEWAY__TIMEOUTS__CONNECT": "7.5", "MELIORA_PROVIDERS__A__WEIGHT": "3"}
@@ -230,6 +238,8 @@ SERVED = '[providers.p]\nbase_url = "http://h/v1"\nmodels = ["gpt", "mini"]\n'
         (SERVED + 'proxy = "https://h:3128"\n', "proxy is not the address of an HTTP proxy"),
         ('[providers.p]\nbase_url = "h:80"\n', "not an http"),
         ('[providers.p]\nbase_url = "http://h/v1?x=1"\n', "holds a query"),
+        ('[providers.p]\nbase_url = "http://h/v1/chat/completions"\n', "ends with /chat/completions"),
+        ('[providers.p]\nkind = "anthropic"\nbase_url = "http://h/v1/messages/"\n', "ends with /messages"),
         (SERVED + '[aliases]\na = "gtp"\n', "Did you mean 'gpt'?"),
         (SERVED + '[aliases]\ngpt = "mini"\n', "also the name of a model"),
         (SERVED + '[aliases]\nauto = "gpt"\n', "leaves the choice"),

@@ -86,6 +86,10 @@ def _provider(name: str, provider: Provider, environ: Mapping[str, str]) -> Iter
         )
 
 
+_CALLS = ("/chat/completions", "/completions", "/responses", "/embeddings", "/messages", "/models")
+"""What people copy along with a base URL."""
+
+
 def _base_url(path: Path, provider: Provider) -> Iterator[Complaint]:
     example = f'base_url = "{DEFAULT_URLS[provider.kind]}"'
     if not provider.base_url:
@@ -101,6 +105,9 @@ def _base_url(path: Path, provider: Provider) -> Iterator[Complaint]:
             yield Complaint(path, "holds a login.", "Use api_key or headers for it.")
         if url.query or url.fragment:
             yield Complaint(path, "holds a query.", "Write the parameters under `query`.")
+        call = next((call for call in _CALLS if url.path.rstrip("/").endswith(call)), None)
+        if call is not None:
+            yield Complaint(path, f"ends with {call}, the path of one call.", "Leave that part out.")
         if url.hostname in ("api.openai.com", "api.anthropic.com") and url.path in ("", "/"):
             yield Complaint(path, "ends before the version.", f"Write {example}.", "warning")
     if not whole:

@@ -65,7 +65,7 @@ def read(path: str | File | None = None, environ: Mapping[str, str] | None = Non
     named = path or environ.get("MELIORA_CONFIG") or ""
     file = File(named or DEFAULT_FILE)
     try:
-        text = file.read_text(encoding="utf-8-sig") if named or file.is_file() else None
+        text = file.read_text(encoding="utf-8-sig") if named or file.exists() else None
         data = {} if text is None else tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         return Loaded(None, (_unreadable(file, error),), file)
