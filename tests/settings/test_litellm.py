@@ -114,3 +114,27 @@ def test_without_pyyaml_the_command_that_installs_it_is_named(tmp_path: Path, mo
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingExtra, match="pip install"):
         convert(tmp_path / "c.yaml")
+
+
+def test_what_litellm_leaves_to_its_own_code_is_written_out(tmp_path: Path) -> None:
+    """Where a version belongs into an address, who has no `/responses`, and a price that YAML takes for a text."""
+    source, target = tmp_path / "config.yaml", tmp_path / "meliora.toml"
+    source.write_text("""
+model_list:
+  - model_name: local
+    litellm_params: {model: ollama/llama3, api_base: "http://127.0.0.1:11434", max_tokens: 100}
+  - model_name: claude
+    litellm_params: {model: anthropic/claude, api_base: "https://api.anthropic.com/", api_key: os.environ/A}
+  - model_name: gpt
+    litellm_params: {model: openai/gpt-4o, input_cost_per_token: 3e-06, output_cost_per_token: cheap}
+""")
+    text, notes = convert(source)
+    target.write_text(text)
+    settings = load(target, {})
+    bases = {name: (one.base_url, one.responses) for name, one in settings.providers.items()}
+    assert bases["ollama"] == ("http://127.0.0.1:11434/v1", False)
+    assert bases["anthropic"][0] == "https://api.anthropic.com/v1"
+    assert bases["openai"] == ("https://api.openai.com/v1", True)
+    price = settings.models["gpt"].price
+    assert price is not None and (price.input, price.output) == (3.0, None)
+    assert "model 'local': litellm_params.max_tokens does not cross." in notes

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,11 @@ _OPENAI = {
 }
 """Providers that speak OpenAI's dialect, and where; empty: only `api_base` says where."""
 
+_WITH_RESPONSES = ("openai", "azure")
+"""Providers whose `/responses` can be counted on; the others' calls are translated to chat completions."""
+_VERSIONED = ("ollama", "ollama_chat", "anthropic")
+"""Providers whose `api_base` ends before the version in LiteLLM's files."""
+
 _CARRIED = {
     "model",
     "api_base",
@@ -54,7 +60,6 @@ _CARRIED = {
     "input_cost_per_token",
     "output_cost_per_token",
     "cache_read_input_token_cost",
-    "max_tokens",
     "custom_llm_provider",
     "region_name",
 }
@@ -145,13 +150,13 @@ class _Reading:
         model["endpoints"].append(endpoint)
         both = {**(info if isinstance(info, dict) else {}), **params}
         price = {
-            ours: round(float(both[theirs]) * 1e6, 9)
+            ours: round(cost * 1e6, 9)
             for ours, theirs in (
                 ("input", "input_cost_per_token"),
                 ("output", "output_cost_per_token"),
                 ("cached_input", "cache_read_input_token_cost"),
             )
-            if isinstance(both.get(theirs), int | float)
+            if (cost := _number(both.get(theirs))) is not None
         }
         if price:
             model["price"] = price
@@ -171,6 +176,10 @@ class _Reading:
             )
             return None
         section: dict[str, Any] = {"kind": kind, "base_url": self._text(where, "api_base", base)}
+        if family in _VERSIONED and section["base_url"] and not section["base_url"].rstrip("/").endswith("/v1"):
+            section["base_url"] = section["base_url"].rstrip("/") + "/v1"
+        if kind == "openai" and family not in _WITH_RESPONSES:
+            section["responses"] = False
         key = self._key(where, family, params.get("api_key"))
         if key:
             section["api_key"] = key
@@ -307,6 +316,17 @@ class _Reading:
 
 def _family(model: str) -> str:
     return "anthropic" if model.startswith("claude") else "openai"
+
+
+def _number(value: Any) -> float | None:
+    """Read a number; YAML takes `3e-06`, without a point, for a text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if 0 <= number < inf else None
 
 
 def _variable(name: str) -> str:
