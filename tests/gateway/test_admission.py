@@ -255,3 +255,18 @@ def test_counting_tokens_takes_of_the_keys_requests_and_is_counted_in_the_metric
     assert int(answers[2].headers["retry-after"]) > 0
     assert 'meliora_token_counts_total{status="200"} 2.0' in counts
     assert record.status == 429
+
+
+@pytest.mark.parametrize("limit", [10**9, 10**18, 2**63, 10**30])
+def test_no_limit_of_an_answer_however_large_makes_a_keys_tokens_free(tmp_path: Path, limit: int) -> None:
+    """What is set aside for a call comes back less what it used, to the token."""
+    limited = (key(tokens_per_minute=1000, budget_day_micros=1_000_000),)
+    made = {"m": Model(context_window=100_000, price=Price(input=1.0, output=2.0))}
+    with FakeProvider() as provider, RunningGateway(settings(tmp_path, provider, models=made), keys=limited) as gateway:
+        assert post(gateway, "/v1/chat/completions", chat(max_tokens=limit)).status == 200
+        [record] = gateway.finished(1)
+        [bucket] = gateway.gateway.house.admission.limiter._keys.values()
+        [account] = gateway.gateway.house.admission.ledger._accounts.values()
+    assert record.usage is not None and record.usage.input and record.usage.output
+    assert bucket.tokens <= 1000 - record.usage.input - record.usage.output + 10
+    assert (account.reserved, account.total) == (0, record.cost_micros)

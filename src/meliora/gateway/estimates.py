@@ -7,6 +7,8 @@ from meliora.telemetry.records import Dialect, Usage
 
 ASSUMED_OUTPUT = 512
 """Tokens of answer reserved for a call that names no limit."""
+MOST_OUTPUT = 1_000_000
+"""Tokens of answer that a limit is believed up to: what is set aside must come back exactly, and no model answers more."""
 
 
 def prompt_tokens(view: RequestView) -> int:
@@ -16,7 +18,8 @@ def prompt_tokens(view: RequestView) -> int:
 
 def expected(view: RequestView) -> Usage:
     """Estimate what a call takes that is answered to its limit."""
-    return Usage(input=prompt_tokens(view), output=view.max_output_tokens or ASSUMED_OUTPUT)
+    most = min(view.max_output_tokens or ASSUMED_OUTPUT, MOST_OUTPUT)
+    return Usage(input=prompt_tokens(view), output=most)
 
 
 def abandoned(view: RequestView, dialect: Dialect) -> Usage:
