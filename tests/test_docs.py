@@ -132,7 +132,7 @@ def test_every_route_is_documented() -> None:
     for module in ROUTERS:
         for route in module.router.routes:
             if isinstance(route, APIRoute) and route.include_in_schema:
-                assert f" {route.path}`" in text, f"no page has `{sorted(route.methods)[0]} {route.path}`"
+                assert f" {route.path_format}`" in text, f"no page has `{sorted(route.methods)[0]} {route.path_format}`"
     for path in CALLS:
         assert path in text, f"no page has {path}"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 from meliora.telemetry.records import Usage
@@ -120,6 +122,20 @@ def test_an_unknown_cost_is_null_and_a_known_one_is_dollars(
     house.ingest()
     call = house.client(house.key()).get(f"/api/v1/calls/{call_id}").json()
     assert (call["cost_usd"], call["cost_micros"], call["recorded"]) == (shown, cost, None)
+
+
+@pytest.mark.parametrize("user", ["team/ann", "auth0|ann", "../ann", "an\nn", "ann?x=1#y", "Ännchen 😀"])
+def test_a_person_can_be_erased_whatever_their_name_holds(house: House, user: str) -> None:
+    """Applications name users as they like, with slashes too."""
+    client = house.client(house.key())
+    for name in (user, "ann"):
+        house.call(user=name, content="full", request_text="words")
+    house.ingest()
+    house.clock.advance(1)
+    answer = client.delete(f"/api/v1/users/{quote(user, safe='')}")
+    assert (answer.status_code, answer.json()["counts"]["calls"]) == (200, 1)
+    assert client.delete(f"/preferences/users/{quote(user, safe='')}").status_code == 200
+    assert [one["user_id"] for one in client.get("/api/v1/calls").json()["items"]].count("ann") == 1
 
 
 def test_a_person_is_erased_and_the_log_does_not_name_them(house: House) -> None:

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import Query
+from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
+from starlette.convertors import PathConvertor, register_url_convertor
 
 BIG = 2**53
 """Above every number that is accepted: what JavaScript and both databases keep exactly."""
@@ -16,6 +17,18 @@ _JSON_BYTES = 16 * 1024
 _MICROS = 1_000_000
 _LATEST = 253_402_300_800
 """The year 10000, in seconds."""
+
+
+class _Rest(PathConvertor):
+    """The rest of an address, whatever it holds: Starlette's own `path` ends at a line break."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("rest", _Rest())
+
+User = Annotated[str, Path(min_length=1, max_length=200)]
+"""A user named by the rest of an address, `{user:rest}`."""
 
 
 class Body(BaseModel):

@@ -150,7 +150,7 @@ def classified(asked: PromptFields, caller: CallCaller, control: HereControl) ->
     return Answer(_classify(asked, caller, control))
 
 
-@router.get("/routing/classify/{prompt:path}", **says(Classified))
+@router.get("/routing/classify/{prompt:rest}", **says(Classified))
 def classified_by_path(
     prompt: Annotated[str, Path(max_length=8192)], caller: CallCaller, control: HereControl
 ) -> Answer:

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from pydantic import Field
 
 from meliora.routing.preferences.interactions import Interaction, moment
@@ -19,7 +19,7 @@ from meliora.routing.preferences.tracker import (
 from meliora.routing.preferences.words import FeedbackType, task_of
 from meliora.server.auth import AdminCaller, Caller, FeedbackCaller, HereControl, ReadCaller
 from meliora.server.context import Control
-from meliora.server.inputs import Body, Count, Filter, Id, JsonObject, Moment, Name, Number
+from meliora.server.inputs import Body, Count, Filter, Id, JsonObject, Moment, Name, Number, User
 from meliora.server.shapes import Answer, says
 
 router = APIRouter(prefix="/preferences", tags=["preferences"])
@@ -168,8 +168,8 @@ def imported(fields: ImportFields, caller: AdminCaller, control: HereControl) ->
     return Answer(Imported(count))
 
 
-@router.delete("/users/{user}", **says(Forgotten))
-def forget(user: Annotated[str, Path(max_length=200)], caller: AdminCaller, control: HereControl) -> Answer:
+@router.delete("/users/{user:rest}", **says(Forgotten))
+def forget(user: User, caller: AdminCaller, control: HereControl) -> Answer:
     """Forget what a user likes: nothing said or done until now counts any more. Calls and feedback themselves stay."""
     count = control.preferences.forget(caller.tenant, user)
     # The activity log names no person, least of all one who was just forgotten.

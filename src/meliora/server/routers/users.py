@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import msgspec
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 
 from meliora.server.auth import AdminCaller, HereControl
+from meliora.server.inputs import User
 from meliora.server.shapes import Answer, says
 
 router = APIRouter(prefix="/api/v1/users", tags=["users"])
@@ -19,8 +18,8 @@ class Erased(msgspec.Struct, frozen=True):
     counts: dict[str, int]
 
 
-@router.delete("/{user}", **says(Erased))
-def erase(user: Annotated[str, Path(max_length=200)], caller: AdminCaller, control: HereControl) -> Answer:
+@router.delete("/{user:rest}", **says(Erased))
+def erase(user: User, caller: AdminCaller, control: HereControl) -> Answer:
     """Erase what is kept of a user: content, names, comments; also what still waits in the spool. Sums stay."""
     counts = dict(control.context.erase(caller.tenant, user))
     # The activity log names no person, least of all one who was just erased.
