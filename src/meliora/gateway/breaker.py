@@ -42,6 +42,7 @@ class Breaker:
 
     __slots__ = (
         "_calls",
+        "_clean",
         "_doublings",
         "_failures",
         "_opened",
@@ -56,6 +57,8 @@ class Breaker:
         self._settings = settings
         self._calls = [0] * _SLOTS
         self._failures = [0] * _SLOTS
+        self._clean = True
+        """No failure was reported since the window was last forgotten."""
         self._slot: int | None = None
         """Number of the part of time that the newest outcome fell into."""
         self._until: float | None = None
@@ -103,6 +106,7 @@ class Breaker:
                 self._open(now)
             return
         slot = self._turn(now)
+        self._clean = False
         self._calls[slot] += 1
         self._failures[slot] += 1
         calls = sum(self._calls)
@@ -129,6 +133,8 @@ class Breaker:
         """Give a number for comparing endpoints: the share of successes, at least 0.05; 0.5 for one that may probe; 0 when out."""
         if self._until is not None:
             return 0.5 if self.available(now) else 0.0
+        if self._clean:
+            return 1.0
         self._turn(now)
         failures = sum(self._failures)
         return 1.0 if not failures else max(0.05, 1.0 - failures / sum(self._calls))
@@ -154,6 +160,7 @@ class Breaker:
         self._forget()
 
     def _forget(self) -> None:
+        self._clean = True
         self._slot = None
         self._calls = [0] * _SLOTS
         self._failures = [0] * _SLOTS

@@ -137,7 +137,7 @@ def labels_of(inbound: Inbound, user: str | None) -> Labels:
     """Read `x-meliora-user`, `-session`, `-feature`, `-message-id` and `-tags` (`name=value,name=value`)."""
     headers = inbound.headers
     raw = headers.get(b"x-meliora-tags")
-    if raw is None and not any(name in headers for name in _LABELS):
+    if raw is None and _LABELS.isdisjoint(headers):
         return Labels(user=_cut(user))
     return Labels(
         user=_label(inbound, b"x-meliora-user") or _cut(user),
@@ -148,7 +148,7 @@ def labels_of(inbound: Inbound, user: str | None) -> Labels:
     )
 
 
-_LABELS = (b"x-meliora-user", b"x-meliora-session", b"x-meliora-feature", b"x-meliora-message-id")
+_LABELS = frozenset((b"x-meliora-user", b"x-meliora-session", b"x-meliora-feature", b"x-meliora-message-id"))
 
 
 def _cut(user: str | None) -> str | None:

@@ -24,8 +24,7 @@ def answer_headers(call: Call, upstream: Headers | None) -> Headers:
     """Say what is known of the call by now; `upstream` is the upstream's head, once there is one."""
     headers: Headers = [(b"x-meliora-call", call.id.encode())]
     if call.decision is not None:
-        headers.append((b"x-meliora-model", _ascii(call.model)))
-        headers.append((b"x-meliora-reason", _ascii(call.reason)))
+        headers += ((b"x-meliora-model", _ascii(call.model)), (b"x-meliora-reason", _ascii(call.reason)))
     if call.loss:
         headers.append((b"x-meliora-loss", _ascii(",".join(call.loss))))
     if call.endpoint is not None and call.endpoint.account.simulated:
@@ -33,9 +32,7 @@ def answer_headers(call: Call, upstream: Headers | None) -> Headers:
     if call.span is not None:
         headers.append((b"traceparent", call.span.traceparent))
     if upstream is not None:
-        headers.extend(
-            (name, value) for name, value in upstream if name in _PASSED_BACK or name.startswith(_PASSED_BACK_PREFIXES)
-        )
+        headers += [one for one in upstream if one[0] in _PASSED_BACK or one[0].startswith(_PASSED_BACK_PREFIXES)]
     return headers
 
 
@@ -48,8 +45,12 @@ def retry_after(error: MelioraError) -> Headers:
 
 def content_type(headers: Headers) -> bytes:
     """Give the type of a body; JSON where none is named."""
-    return next((value for name, value in headers if name == b"content-type"), b"application/json")
+    for name, value in headers:
+        if name == b"content-type":
+            return value
+    return b"application/json"
 
 
 def _ascii(text: str) -> bytes:
-    return text.encode("ascii", "replace").replace(b"\n", b" ").replace(b"\r", b" ")
+    raw = text.encode("ascii", "replace")
+    return raw if text.isprintable() else raw.replace(b"\n", b" ").replace(b"\r", b" ")

@@ -19,7 +19,7 @@ class ClientGone(Exception):
 class Inbound:
     """Headers by name (the last one of a name counts, except where a repetition is refused) and the raw body."""
 
-    __slots__ = ("body", "headers", "method", "on_gone", "path", "push", "query", "reply")
+    __slots__ = ("body", "headers", "method", "on_gone", "path", "promise", "push", "query", "reply")
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
@@ -33,6 +33,10 @@ class Inbound:
         """Writes a part of the answer at once, where the server can; tells whether the client has to be waited for."""
         self.reply: Callable[[int, list[tuple[bytes, bytes]], bytes], None] | None = scope.get("meliora.reply")
         """Writes a whole answer at once, where the server can."""
+        self.promise: Callable[[int, list[tuple[bytes, bytes]], bytes], Callable[[], None]] | None = scope.get(
+            "meliora.promise"
+        )
+        """Gives what will do so; the call may end before it is called."""
 
     def text(self, name: bytes) -> str | None:
         """Give a header as text, None where it is absent or empty."""

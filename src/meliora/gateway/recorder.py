@@ -1,9 +1,14 @@
-"""What is written of a call: a begin when it is accepted, a finish before its last bytes leave, masked before either."""
+"""What is written of a call: a begin when it is accepted, a finish before its last bytes leave, masked before either.
+
+Whole answers that are ready in one turn of the loop leave after one write for all of them; nothing waits for a timer.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import deque
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -25,6 +30,8 @@ _NOTED_SECONDS = 0.01
 """How long the begin of a call may wait to be written."""
 _MARGIN = 8192
 """Characters read beyond the kept length, so that what is masked there is not cut into something that looks harmless."""
+_NO_SUMMARY = Summary()
+_NO_TAGS: dict[str, str] = {}
 
 
 class Result(msgspec.Struct):
@@ -54,7 +61,13 @@ class Recorder:
         self._gateway = gateway
         self._flushing = False
         """A timer is set that writes what was noted."""
-        self.secret = b""
+        self._keyed = hashlib.blake2b(digest_size=16)
+        self._answers: deque[Callable[[], None]] = deque()
+        """What waits for the next write."""
+
+    def rekey(self, secret: bytes) -> None:
+        """Hash prompts with this secret from now on."""
+        self._keyed = hashlib.blake2b(key=secret[:64], digest_size=16)
 
     @property
     def dropped(self) -> int:
@@ -85,25 +98,48 @@ class Recorder:
         self._flushing = False
         self._spool.flush()
 
+    def answer(self, send: Callable[[], None]) -> None:
+        """Write what was noted, then `send`: once for all calls that end in one turn of the loop."""
+        self._answers.append(send)
+        if len(self._answers) == 1:
+            asyncio.get_running_loop().call_soon(self._commit)
+
+    def _commit(self) -> None:
+        answers = self._answers
+        self._spool.flush()
+        try:
+            while answers:
+                answers.popleft()()
+        finally:
+            if answers:  # one of them failed, which the loop tells; the others shall not wait for it
+                asyncio.get_running_loop().call_soon(self._commit)
+
     def finished(
-        self, call: Call, result: Result, content: Literal["off", "redacted", "full"], limit: int
+        self,
+        call: Call,
+        result: Result,
+        content: Literal["off", "redacted", "full"],
+        limit: int,
+        *,
+        noted: bool = False,
     ) -> CallFinished:
-        """Write how a call ended, and give what was written."""
-        view, decision, endpoint, summary = call.view, call.decision, call.endpoint, result.summary
+        """Write how a call ended, and give what was written; `noted`: `answer` follows, and writes it."""
+        view, decision, endpoint, entry = call.view, call.decision, call.endpoint, call.entry
+        key, labels, span = call.key, call.labels, call.span
+        summary = result.summary or _NO_SUMMARY
         asked = call.asked or self._asked(call, content, limit)
-        told = summary is not None and (summary.usage is not None or bool(summary.text))
+        told = summary.usage is not None or bool(summary.text)
         left = result.outcome == "cancelled" and call.under_way
         served = result.outcome == "ok" or told or left
-        ended = self._clock.monotonic()
-        usage, source = self._usage(call, summary) if served and not call.cached else (None, "none")
-        answer = result.response if result.response is not None else (summary.text if summary is not None else None)
+        elapsed = int((self._clock.monotonic() - call.started) * 1e6)
+        usage, source = self._usage(call, result.summary) if served and not call.cached else (None, "none")
+        answer = result.response if result.response is not None else result.summary and summary.text
         response = self._keep(answer, result.raw, content, limit) if answer is not None else NOTHING
-        elapsed = int((ended - call.started) * 1e6)
         legs = self._legs(call, result, usage, call.started_us + elapsed) if call.legs else ()
         record = CallFinished(
             id=call.id,
-            tenant=call.key.tenant,
-            key_id=call.key.id,
+            tenant=key.tenant,
+            key_id=key.id,
             gateway=self._gateway,
             started_us=call.started_us,
             ended_us=call.started_us + elapsed,
@@ -111,11 +147,11 @@ class Recorder:
             model_asked=view.model if view is not None else "",
             outcome=result.outcome,
             status=result.status,
-            stream=view.stream if view is not None else False,
-            model=call.entry.name if call.entry is not None and served else None,
+            stream=view is not None and view.stream,
+            model=entry.name if entry is not None and served else None,
             provider=endpoint.account.name if endpoint is not None else None,
             endpoint=endpoint.id if endpoint is not None else None,
-            tier=(call.entry.tier if call.entry is not None else None) or (decision.tier if decision else None),
+            tier=(entry.tier if entry is not None else None) or (decision.tier if decision is not None else None),
             task=decision.task if decision is not None else None,
             reason=call.reason,
             rule_id=decision.rule_id if decision is not None else None,
@@ -127,18 +163,18 @@ class Recorder:
             usage=summed(leg.usage for leg in legs) if legs else usage,
             usage_source="estimated" if legs and source == "none" else source,
             cost_micros=0 if call.cached else cost_of(legs) if legs else self._cost(call, usage),
-            error_code=result.error_code or (summary.error_code if summary is not None else None),
-            error_message=self._short(result.error_message or (summary.error_message if summary is not None else None)),
-            finish_reason=summary.finish_reason if summary is not None else None,
-            response_id=summary.response_id if summary is not None else None,
-            message_id=call.labels.message_id,
-            user=call.labels.user,
-            session=call.labels.session,
-            feature=call.labels.feature or call.key.feature,
-            tags=call.labels.tags or {},
-            trace_id=call.span.trace_id if call.span is not None else None,
-            span_id=call.span.span_id if call.span is not None else None,
-            parent_span_id=call.span.parent if call.span is not None else None,
+            error_code=result.error_code or summary.error_code,
+            error_message=self._short(result.error_message or summary.error_message),
+            finish_reason=summary.finish_reason,
+            response_id=summary.response_id,
+            message_id=labels.message_id,
+            user=labels.user,
+            session=labels.session,
+            feature=labels.feature or key.feature,
+            tags=labels.tags or _NO_TAGS,
+            trace_id=span.trace_id if span is not None else None,
+            span_id=span.span_id if span is not None else None,
+            parent_span_id=span.parent if span is not None else None,
             request_bytes=asked.size,
             response_bytes=result.response_bytes,
             chunks=result.chunks,
@@ -153,9 +189,9 @@ class Recorder:
             truncated=asked.text.cut or response.cut,
             masked=asked.text.masked + response.masked,
             legs=legs,
-            routing=after_failures(decision.routing, call.model if served else None) if decision is not None else None,
+            routing=decision and decision.routing and after_failures(decision.routing, call.model if served else None),
         )
-        self._spool.append(_encoder.encode(record))
+        (self._spool.note if noted else self._spool.append)(_encoder.encode(record))
         self._metrics.tally.finished(record)
         return record
 
@@ -178,8 +214,10 @@ class Recorder:
 
     def _usage(self, call: Call, summary: Summary | None) -> tuple[Usage | None, UsageSource]:
         if summary is not None and summary.usage is not None:
+            if summary.complete or summary.finish_reason is not None:
+                return summary.usage, "provider"
             written = len(summary.text.encode()) // 4
-            if not summary.complete and summary.finish_reason is None and 2 * (summary.usage.output or 0) < written:
+            if 2 * (summary.usage.output or 0) < written:
                 # Cut off, and all that was counted stands at the beginning: Anthropic's `message_start` says 1.
                 return msgspec.structs.replace(summary.usage, output=written), "estimated"
             return summary.usage, "provider"
@@ -229,7 +267,9 @@ class Recorder:
         return self._redactor.mask(message[:2000])[0][:1000] if message else None
 
     def _hash(self, text: str) -> str:
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=self.secret[:64], digest_size=16).hexdigest()
+        keyed = self._keyed.copy()
+        keyed.update(text.encode("utf-8", "surrogatepass"))
+        return keyed.hexdigest()
 
     def _overhead(self, call: Call, elapsed: int, result: Result) -> int | None:
         if call.ttft_us is not None:

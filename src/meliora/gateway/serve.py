@@ -204,14 +204,19 @@ class Serving:
             body = msgspec.json.encode(parsed)
             summary = _renamed(summary, parsed)
         result = Result("ok", answer.status, summary, response=parsed, raw=body, response_bytes=len(body))
-        record = self._finish(call, result)
+        promise = call.inbound.promise
+        record = self._finish(call, result, noted=promise is not None)
         headers = answer_headers(call, answer.headers)
         if record is not None and record.cost_micros is not None:
             headers.append((b"x-meliora-cost", b"%d.%06d" % divmod(record.cost_micros, 1_000_000)))
         kind = content_type(answer.headers)
         if self._keeping is not None:
             self._house.replies.keep(call, self._keeping, answer.status, [(b"content-type", kind)], body)
-        await self._answer(answer.status, [(b"content-type", kind), *headers], body)
+        headers.insert(0, (b"content-type", kind))
+        if promise is not None:
+            self._house.recorder.answer(promise(answer.status, headers, body))
+        else:
+            await self._answer(answer.status, headers, body)
 
     async def _give_unusable(self, call: Call, summary: Summary, error: MelioraError) -> None:
         """Refuse an answer that the client could make nothing of; it was paid for, and is counted."""
@@ -354,13 +359,15 @@ class Serving:
 
     # -- small things ------------------------------------------------------------------------------------------------
 
-    def _finish(self, call: Call, result: Result) -> Any:
-        """Record the end once; whatever comes later is an echo of it."""
+    def _finish(self, call: Call, result: Result, *, noted: bool = False) -> Any:
+        """Record the end once; whatever comes later is an echo of it. `noted`: it is written when the recorder answers."""
         if call.finished:
             return None
         call.finished = True
         recording = self._snapshot.settings.recording
-        record = self._house.recorder.finished(call, result, recording.content, recording.content_bytes)
+        record = self._house.recorder.finished(
+            call, result, recording.content, recording.content_bytes, noted=noted
+        )
         if self._ticket is not None:
             self._house.admission.settle(self._ticket, record)
         if record.outcome == "error":

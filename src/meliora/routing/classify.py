@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from functools import cache
 from typing import Literal
 
@@ -78,7 +79,6 @@ _TASKS: tuple[tuple[Task, str], ...] = (
 _FIRST_COMPLEX = len(_SIMPLE)
 _FIRST_CODE = _FIRST_COMPLEX + len(_COMPLEX)
 _FIRST_TASK = _FIRST_CODE + len(_CODE)
-_NOTHING = frozenset[int]()
 
 
 class Classification(msgspec.Struct, frozen=True):
@@ -115,15 +115,11 @@ def classify(
     tokens = len(text) / 4
     if len(text) > 2 * _END:
         text = f"{text[:_END]}\n{text[-_END:]}"
-    found = _patterns().Match(text.encode("utf-8", "replace")) or _NOTHING
-    simple = hard = code = 0
-    for index in found:
-        if index < _FIRST_COMPLEX:
-            simple += 1
-        elif index < _FIRST_CODE:
-            hard += 1
-        elif index < _FIRST_TASK:
-            code += 1
+    found = sorted(_patterns().Match(text.encode("utf-8", "replace")) or ())
+    simple = bisect_left(found, _FIRST_COMPLEX)
+    hard = bisect_left(found, _FIRST_CODE) - simple
+    tasks = bisect_left(found, _FIRST_TASK)
+    code = tasks - simple - hard
     pattern = hard / (simple + hard) if simple + hard else 0.5
     complexity = 0.5 * pattern + 0.3 * min(tokens / 1000, 1.0) + 0.2 * min(0.2 * text.count("?"), 0.5)
     is_long = tokens > settings.token_threshold
@@ -131,7 +127,8 @@ def classify(
     complexity = min(max(complexity, 0.0), 1.0)
     if code:
         return Classification("code", complexity, 0.85, "classifier:code", "code")
-    task = _task(found, simple > 0 and not hard and not is_long)
+    is_simple = simple > 0 and not hard and not is_long
+    task = _TASKS[found[tasks] - _FIRST_TASK][0] if tasks < len(found) else "simple" if is_simple else "chat"
     if not (simple or hard or is_long or prefer_quality or prefer_speed):
         tier = settings.default_tier
         return Classification(tier, complexity, 0.5, f"default:{tier}", task)
@@ -139,13 +136,6 @@ def classify(
     tier: Tier = "deep" if complexity >= threshold else "fast"
     confidence = 0.5 + 0.5 * abs(complexity - threshold) / max(threshold, 1.0 - threshold)
     return Classification(tier, complexity, confidence, f"classifier:{tier}", task)
-
-
-def _task(found: frozenset[int] | list[int], is_simple: bool) -> Task:
-    tasks = [index - _FIRST_TASK for index in found if index >= _FIRST_TASK]
-    if tasks:
-        return _TASKS[min(tasks)][0]
-    return "simple" if is_simple else "chat"
 
 
 @cache

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from meliora.routing.pool import Candidate
 from meliora.routing.wanted import Wanted
 
 GUESSED_INPUT, GUESSED_OUTPUT = 500, 500
 """Tokens that costs are compared for where they are not known; only the ratio matters."""
+_REMEMBERED = 1024
+"""Pairs of a name and a key's models whose answer is remembered."""
 _ONLY_EMBEDDINGS = frozenset({"embeddings"})
 
 
 def forbidden(model: Candidate, wanted: Wanted, asked: str | None = None) -> str:
     """Say why the key may not use a model; an alias that the key may use covers what it stands for."""
     allowed, regions = wanted.allowed, wanted.regions
-    if allowed is not None and not any(
-        name is not None and fnmatchcase(name, glob) for glob in allowed for name in (model.name, asked)
+    if (
+        allowed is not None
+        and not _is_allowed(model.name, allowed)
+        and (asked is None or not _is_allowed(asked, allowed))
     ):
         return "not among the key's models"
     if regions is not None and model.regions.isdisjoint(regions):
         return f"not served in {' or '.join(regions) or 'any region of the key'}"
     return ""
+
+
+@lru_cache(_REMEMBERED)
+def _is_allowed(name: str, globs: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)
 
 
 def unable(model: Candidate, wanted: Wanted) -> str:

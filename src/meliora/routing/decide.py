@@ -303,6 +303,8 @@ class _Choice:
         return not why
 
     def _fallbacks(self, model: Candidate) -> tuple[Candidate, ...]:
+        if not model.fallbacks:
+            return ()
         found = (self._catalogue.find(self.resolve(name)) for name in model.fallbacks)
         return tuple(m for m in found if m is not None and self._fits(m))
 
@@ -331,7 +333,7 @@ class _Choice:
         rule: RuleState | None = None,
         weighed: Weighed | None = None,
     ) -> Decision:
-        names = dict.fromkeys(other.name for other in chain)
+        names = dict.fromkeys([other.name for other in chain])
         names.pop(model.name, None)
         guess = self._guess
         return Decision(

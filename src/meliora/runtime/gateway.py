@@ -251,7 +251,7 @@ class Parts(Lifespan):
 
     def _set_secret(self, gateway: Gateway, state: State) -> None:
         secret = bytes.fromhex(state.secret)
-        gateway.house.recorder.secret = secret
+        gateway.house.recorder.rekey(secret)
         gateway.house.ids.rekey(secret)
 
     def _heartbeat(self) -> dict[str, Any]:

@@ -168,6 +168,10 @@ class Connection(asyncio.Protocol):
             raise UpstreamBroken(f"The upstream's answer is longer than {limit} bytes.")
         return self._drain() if self._chunks else b""
 
+    def now(self) -> float:
+        """Give the loop's time."""
+        return self._loop.time()
+
     @property
     def reusable(self) -> bool:
         """Whether the answer ended cleanly and the upstream keeps the connection open."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -41,6 +42,7 @@ class Exchange:
         "_ended",
         "_left",
         "_on_gone",
+        "_promised",
         "_protocol",
         "_size",
         "_taken",
@@ -70,7 +72,10 @@ class Exchange:
         scope["meliora.on_gone"] = self.when_gone
         scope["meliora.push"] = self.push
         scope["meliora.reply"] = self.reply
+        scope["meliora.promise"] = self.promise
         self.started = False
+        self._promised = False
+        """The answer is ready, and leaves when what was promised is called."""
         self.task: asyncio.Task[None] | None = None
         """Serves this request."""
         self._ended = False
@@ -129,7 +134,7 @@ class Exchange:
                 await self.send({"type": "http.response.start", "status": 500, "headers": headers})
                 await self.send({"type": "http.response.body", "body": _FAILED})
         finally:
-            if not self._ended:
+            if not self._ended and not self._promised:
                 # No answer, or half of one: the client must not take it for a whole one.
                 self.keep_alive = False
                 self._ended = True
@@ -217,6 +222,11 @@ class Exchange:
             parts.append(body)
         self._protocol.transport.write(b"".join(parts))
         self._end()
+
+    def promise(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> Callable[[], None]:
+        """Give what writes a whole answer, to be called once; until then the task may end without one."""
+        self._promised = True
+        return partial(self.reply, status, headers, body)
 
     # -- inside ------------------------------------------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ class Pool:
     def release(self, connection: Connection) -> None:
         """Take a connection back: kept if its answer ended cleanly, closed otherwise."""
         if connection.reusable and not self._closed:
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.idle_since = connection.now()
             self._idle.append(connection)
             self._wake_one()
         else:
