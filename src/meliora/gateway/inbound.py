@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 from meliora.errors import BodyTooLarge, UnsupportedMedia
+from meliora.gateway.upstream import Headers
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -16,10 +18,33 @@ class ClientGone(Exception):
     """The client closed the connection before its call was answered."""
 
 
+class Line(Protocol):
+    """The way back to the client without messages and coroutines: what this gateway's own server offers."""
+
+    task: asyncio.Task[None] | None
+    """Serves the request."""
+
+    def when_gone(self, callback: Callable[[], object] | None) -> None:
+        """Call this when the client closes its connection before it has its answer; None for nothing."""
+        ...
+
+    def push(self, data: bytes) -> bool:
+        """Write a part of the answer at once; tells whether the client has to be waited for."""
+        ...
+
+    def reply(self, status: int, headers: Headers, body: bytes) -> None:
+        """Write a whole answer at once."""
+        ...
+
+    def promise(self, status: int, headers: Headers, body: bytes) -> Callable[[], None]:
+        """Give what will do so; the call may end before it is called."""
+        ...
+
+
 class Inbound:
     """Headers by name (the last one of a name counts, except where a repetition is refused) and the raw body."""
 
-    __slots__ = ("body", "headers", "method", "on_gone", "path", "promise", "push", "query", "reply")
+    __slots__ = ("body", "headers", "line", "method", "path", "query")
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
@@ -27,16 +52,13 @@ class Inbound:
         self.query: bytes = scope["query_string"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.body = b""
-        self.on_gone: Callable[[Callable[[], object] | None], None] = scope.get("meliora.on_gone", _nobody_tells)
-        """Sets what is called when the client closes its connection; None for nothing."""
-        self.push: Callable[[bytes], bool] | None = scope.get("meliora.push")
-        """Writes a part of the answer at once, where the server can; tells whether the client has to be waited for."""
-        self.reply: Callable[[int, list[tuple[bytes, bytes]], bytes], None] | None = scope.get("meliora.reply")
-        """Writes a whole answer at once, where the server can."""
-        self.promise: Callable[[int, list[tuple[bytes, bytes]], bytes], Callable[[], None]] | None = scope.get(
-            "meliora.promise"
-        )
-        """Gives what will do so; the call may end before it is called."""
+        self.line: Line | None = scope.get("meliora.exchange")
+        """What the server can do beside ASGI, where it can."""
+
+    def on_gone(self, callback: Callable[[], object] | None) -> None:
+        """Call this when the client closes its connection, where the server can tell; None for nothing."""
+        if self.line is not None:
+            self.line.when_gone(callback)
 
     def text(self, name: bytes) -> str | None:
         """Give a header as text, None where it is absent or empty."""
@@ -69,10 +91,6 @@ class Inbound:
         if len(body) > limit:
             raise BodyTooLarge(f"The request body is longer than {limit} bytes.")
         self.body = body
-
-
-def _nobody_tells(_callback: Callable[[], object] | None) -> None:
-    """Stand in where the server cannot tell that a client left."""
 
 
 async def _rest(receive: Receive, first: bytes, limit: int) -> bytes:

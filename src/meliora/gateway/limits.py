@@ -24,8 +24,10 @@ class _Buckets:
         passed = (now - self.at) / 60.0
         if passed > 0.0:
             self.at = now
-            self.requests = min(self.most_requests, self.requests + passed * self.most_requests)
-            self.tokens = min(self.most_tokens, self.tokens + passed * self.most_tokens)
+            requests = self.requests + passed * self.most_requests
+            self.requests = requests if requests < self.most_requests else self.most_requests
+            tokens = self.tokens + passed * self.most_tokens
+            self.tokens = tokens if tokens < self.most_tokens else self.most_tokens
 
     def resize(self, requests: float, tokens: float) -> None:
         """Follow a changed limit: what was used stays used."""

@@ -23,7 +23,7 @@ from meliora.gateway.dialects.inspect import check_duplicates, inspect_request
 from meliora.gateway.dialects.summary import Summary, summarise_body, summarise_stream
 from meliora.gateway.escalation import escalated, note_end
 from meliora.gateway.heads import answer_headers, content_type, retry_after
-from meliora.gateway.inbound import Inbound, Send
+from meliora.gateway.inbound import Inbound, Line, Send
 from meliora.gateway.outgoing import Asked, Outgoing, outgoing, upstream_dialect
 from meliora.gateway.reading import parse_body
 from meliora.gateway.recorder import Recorder, Result
@@ -66,7 +66,7 @@ class Serving:
         self._snapshot = snapshot
         self._dialect: Dialect = dialect
         self._send = send
-        self._reply: Callable[[int, Headers, bytes], None] | None = None
+        self._line: Line | None = None
         self._call: Call | None = None
         self._ticket: Ticket | None = None
         self._stream: Stream | None = None
@@ -75,7 +75,7 @@ class Serving:
     async def run(self, inbound: Inbound) -> None:
         """Serve the call and record how it ended."""
         house = self._house
-        self._reply = inbound.reply
+        self._line = inbound.line
         try:
             call = self._accept(inbound)
             house.watch.enter(call)
@@ -104,7 +104,7 @@ class Serving:
         clock = self._house.means.clock
         now_us = clock.now_us()
         key = self._snapshot.authenticate(inbound.secret(), now_us, "call")
-        call = self._call = Call(self._house.ids.new(), self._dialect, inbound, key, now_us)
+        call = self._call = Call(self._house.ids.new(now_us), self._dialect, inbound, key, now_us)
         call.started = clock.monotonic()
         call.span = span_for(inbound.headers.get(b"traceparent"), self._house.randbytes)
         call.body = parse_body(inbound.body, self._snapshot.settings.gateway.limits.json_depth)
@@ -140,7 +140,9 @@ class Serving:
             house.recorder.begun(call)
             assert call.view is not None
             if call.view.stream:
-                self._stream = Stream(self._dialect, self._send, call.inbound.push, asyncio.get_running_loop().time())
+                self._stream = Stream(
+                    self._dialect, self._send, self._line and self._line.push, asyncio.get_running_loop().time()
+                )
                 self._stream.copy = [] if found is not None else None
                 house.watch.stream(call, self._stream, answer_headers(call, None))
             answer = await self._answer_of(call, decision)
@@ -204,8 +206,8 @@ class Serving:
             body = msgspec.json.encode(parsed)
             summary = _renamed(summary, parsed)
         result = Result("ok", answer.status, summary, response=parsed, raw=body, response_bytes=len(body))
-        promise = call.inbound.promise
-        record = self._finish(call, result, noted=promise is not None)
+        line = self._line
+        record = self._finish(call, result, noted=line is not None)
         headers = answer_headers(call, answer.headers)
         if record is not None and record.cost_micros is not None:
             headers.append((b"x-meliora-cost", b"%d.%06d" % divmod(record.cost_micros, 1_000_000)))
@@ -213,8 +215,8 @@ class Serving:
         if self._keeping is not None:
             self._house.replies.keep(call, self._keeping, answer.status, [(b"content-type", kind)], body)
         headers.insert(0, (b"content-type", kind))
-        if promise is not None:
-            self._house.recorder.answer(promise(answer.status, headers, body))
+        if line is not None:
+            self._house.recorder.answer(line.promise(answer.status, headers, body))
         else:
             await self._answer(answer.status, headers, body)
 
@@ -365,9 +367,7 @@ class Serving:
             return None
         call.finished = True
         recording = self._snapshot.settings.recording
-        record = self._house.recorder.finished(
-            call, result, recording.content, recording.content_bytes, noted=noted
-        )
+        record = self._house.recorder.finished(call, result, recording.content, recording.content_bytes, noted=noted)
         if self._ticket is not None:
             self._house.admission.settle(self._ticket, record)
         if record.outcome == "error":
@@ -379,8 +379,8 @@ class Serving:
         return (upstream_dialect(self._dialect, endpoint) if endpoint is not None else None) or self._dialect
 
     async def _answer(self, status: int, headers: Headers, body: bytes) -> None:
-        if self._reply is not None:
-            self._reply(status, headers, body)
+        if self._line is not None:
+            self._line.reply(status, headers, body)
             return
         headers.append((b"content-length", b"%d" % len(body)))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

@@ -61,13 +61,16 @@ class Tries:
     async def run(self, prepare: Prepare, stream: bool) -> Whole | Opened:
         """Give the first answer that can go to the client. Raises `AttemptFailed` with the last failure, or a `MelioraError`."""
         limit = self._settings.limits.response_bytes
-        self._means.budget.call(self._means.clock.monotonic())
+        now = self._means.clock.monotonic()
+        self._means.budget.call(now)
         for number in range(self._attempts):
-            found = self._next(prepare) if number == 0 or self._may_retry() else None
+            if number:
+                now = self._means.clock.monotonic()
+            found = self._next(prepare, now) if number == 0 or self._means.budget.allow(now) else None
             if found is None:
                 break
             entry, endpoint, prepared = found
-            if endpoint.id in self._failed and not await self._wait(number, endpoint):
+            if self._failed and endpoint.id in self._failed and not await self._wait(number, endpoint):
                 break
             self._call.entry, self._call.endpoint = entry, endpoint
             try:
@@ -87,30 +90,27 @@ class Tries:
         began, began_us = clock.monotonic(), clock.now_us()
         status: int | None = None
         error: str | None = "cancelled"
+        report = endpoint.breaker.cancelled
         try:
             answer = await attempt(endpoint, prepared, stream, limit)
             status, error = answer.status if isinstance(answer, Whole) else 200, None
-            endpoint.breaker.success(clock.monotonic())
+            report = endpoint.breaker.success
             return answer
         except AttemptFailed as failed:
             status, error = failed.status, failed.fault.code or failed.fault.type
-            if failed.fault.retryable or (failed.status or 500) >= 500:
-                endpoint.breaker.failure(clock.monotonic())
-            else:
-                endpoint.breaker.success(clock.monotonic())
+            at_fault = failed.fault.retryable or (failed.status or 500) >= 500
+            report = endpoint.breaker.failure if at_fault else endpoint.breaker.success
             raise
         finally:
-            if error == "cancelled":
-                endpoint.breaker.cancelled(clock.monotonic())
             now = clock.monotonic()
+            report(now)
             self._call.upstream_seconds += now - began
             ended_us = began_us + int((now - began) * 1e6)
             self._call.attempts.append(Attempt(endpoint.id, endpoint.model, began_us, ended_us, status, error))
             self._means.metrics.tally.attempt(endpoint.id, error or "ok")
 
-    def _next(self, prepare: Prepare) -> tuple[Entry, Endpoint, Outgoing] | None:
+    def _next(self, prepare: Prepare, now: float) -> tuple[Entry, Endpoint, Outgoing] | None:
         """Give the next endpoint that the call can be sent to, walking down the chain; at its end, the same ones again."""
-        now = self._means.clock.monotonic()
         for again in (False, True):
             for name in self._chain:
                 entry = self._catalog.find(name)
@@ -146,9 +146,6 @@ class Tries:
             self._barred.add(endpoint.account.name)
         elif fault.status == 404:
             self._barred.add(endpoint.id)
-
-    def _may_retry(self) -> bool:
-        return self._means.budget.allow(self._means.clock.monotonic())
 
     async def _wait(self, number: int, endpoint: Endpoint) -> bool:
         """Wait before the same endpoint is tried again; False where it asks for more patience than is configured."""

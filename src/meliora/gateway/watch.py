@@ -32,7 +32,8 @@ class Watch:
 
     def enter(self, call: Call) -> None:
         """Cancel the current task when the call's client leaves."""
-        task = asyncio.current_task()
+        line = call.inbound.line
+        task = line.task if line is not None else asyncio.current_task()
         assert task is not None
         call.inbound.on_gone(partial(_cancel, call, task, "left"))
 

@@ -30,9 +30,9 @@ class CallIds:
         """Go on with another secret; ids made with the one before are no longer recognised."""
         self._keyed = blake2b(digest_size=4, key=secret[:64])
 
-    def new(self) -> str:
-        """Give a new id of 35 characters."""
-        time_ms = self._clock_us() // 1000 & 0xFFFFFFFFFFFF
+    def new(self, now_us: int | None = None) -> str:
+        """Give a new id of 35 characters, for a moment that is known, or for this one."""
+        time_ms = (self._clock_us() if now_us is None else now_us) // 1000 & 0xFFFFFFFFFFFF
         last, packed, prefix = self._last
         if time_ms != last:
             packed = time_ms.to_bytes(6, "big")

@@ -69,10 +69,7 @@ class Exchange:
         """The body was given whole."""
         self._waiter: asyncio.Future[None] | None = None
         self._on_gone: Callable[[], None] | None = None
-        scope["meliora.on_gone"] = self.when_gone
-        scope["meliora.push"] = self.push
-        scope["meliora.reply"] = self.reply
-        scope["meliora.promise"] = self.promise
+        scope["meliora.exchange"] = self
         self.started = False
         self._promised = False
         """The answer is ready, and leaves when what was promised is called."""
@@ -212,8 +209,7 @@ class Exchange:
             return
         self.started = True
         parts = [status_line(status)]
-        for name, value in (*self._protocol.state.default_headers, *headers):
-            parts += (name, b": ", value, b"\r\n")
+        parts += [b"%b: %b\r\n" % header for header in (*self._protocol.state.default_headers, *headers)]
         if not self.keep_alive or not self.whole:
             self.keep_alive = False
             parts.append(b"connection: close\r\n")

@@ -14,6 +14,7 @@ import httptools
 import msgspec
 
 from meliora.gateway.http.exchange import Exchange, status_line
+from meliora.gateway.http.known import LONGEST_BODY, KnownHead, known_head
 
 HEAD_SECONDS = 30.0
 """Longest time a client may take over a request's head."""
@@ -28,6 +29,8 @@ FLUSH_SECONDS = 60.0
 SWEEP_SECONDS = 1.0
 PIPELINED = 16
 """Requests that may wait on one connection before it is not read any more."""
+_HEADS_LEARNT = 8
+"""Heads of a connection that are learnt, one after the other."""
 _VERSIONS = frozenset(("1.0", "1.1"))
 HIGH_WATER = 64 * 1024
 """Bytes of a body that wait to be taken before the connection is not read any more."""
@@ -39,15 +42,18 @@ class ServerProtocol(asyncio.Protocol):
     __slots__ = (
         "_answering",
         "_app",
+        "_between",
         "_closing",
         "_framing",
         "_head_bytes",
         "_headers",
         "_in_head",
+        "_known",
         "_parser",
         "_paused",
         "_reading",
         "_refused",
+        "_unknown",
         "_unsent",
         "_upgrade",
         "_url",
@@ -83,6 +89,11 @@ class ServerProtocol(asyncio.Protocol):
         """The exchange whose request is being read."""
         self._answering: Exchange | None = None
         """The exchange that is being answered."""
+        self._between = True
+        """The parser stands between two messages."""
+        self._known: KnownHead | None = None
+        self._unknown = _HEADS_LEARNT
+        """Times that a head may still be learnt: a client whose heads never repeat gains nothing."""
         self._waiting: list[Exchange] = []
         """Pipelined exchanges, to be answered in order."""
         self._paused = False
@@ -120,6 +131,12 @@ class ServerProtocol(asyncio.Protocol):
         parser = self._parser
         if parser is None or self._refused or self._upgrade:
             return
+        alone = self._between and self._answering is None
+        if alone and (known := self._known) is not None and known.size <= self.head_limit:
+            body = known.body_in(data)
+            if body is not None:
+                self._again(known, body)
+                return
         if self._in_head:
             self._head_bytes += len(data)
         elif self._framing > self.head_limit:
@@ -137,6 +154,8 @@ class ServerProtocol(asyncio.Protocol):
                 self.refuse(400, "malformed_http", f"The request is not well-formed HTTP: {error}.")
         if self._in_head and self._head_bytes > self.head_limit and not self._refused:
             self._refuse_head()
+        if alone and self._unknown and self._between and self._answering is not None and not self._waiting:
+            self._remember(data, self._answering)
 
     def eof_received(self) -> bool:
         return False
@@ -151,6 +170,7 @@ class ServerProtocol(asyncio.Protocol):
     # -- httptools callbacks -----------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
+        self._between = False
         self._url = b""
         self._headers = []
         self._in_head = True
@@ -213,7 +233,7 @@ class ServerProtocol(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         exchange, self._reading = self._reading, None
-        self._in_head = True
+        self._in_head = self._between = True
         if exchange is not None:
             if exchange is self._answering:
                 self.deadline = 0.0
@@ -283,6 +303,19 @@ class ServerProtocol(asyncio.Protocol):
             self.transport.abort()
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _again(self, known: KnownHead, body: bytes) -> None:
+        """Take a whole request whose head is known, past the parser, which stands between two messages."""
+        exchange = Exchange(self, known.scope(len(body)), keep_alive=not self._closing)
+        exchange.feed(body)
+        exchange.feed_end()
+        self._begin(exchange)
+
+    def _remember(self, data: bytes, exchange: Exchange) -> None:
+        """Know the head of this request again, if it came alone, whole, and in one piece."""
+        self._unknown -= 1
+        if exchange.keep_alive and exchange.whole and len(data) <= LONGEST_BODY:
+            self._known = known_head(data, exchange.scope)
 
     def _begin(self, exchange: Exchange) -> None:
         self._answering = exchange
