@@ -313,3 +313,20 @@ def test_plain_prose_looks_clean_undecoded():
         {"messages": [{"role": "user", "content": 'Say "hi"\nand explain why the engine stops.'}]}
     )
     assert REDACTOR.is_clean(raw)
+
+
+def test_what_a_glance_found_suspicious_is_masked_as_if_it_had_not_been_looked_at() -> None:
+    """The first look is only spared: the result and the count are the same, also where the glance was wrong."""
+    for value in (
+        {"a": "mail anna@mail.example", "b@mail.example": [1, "x"]},
+        {"a": "nothing here"},
+        ["sk", 4111111111111111],
+    ):
+        assert REDACTOR.mask_json(value, suspicious=True) == REDACTOR.mask_json(value)
+
+
+def test_a_glance_at_encoded_json_says_clean_suspicious_or_nothing() -> None:
+    """Only what it can read is judged; an escape other than a line break or a quote is left to be decoded."""
+    assert REDACTOR.is_clean(b'{"a":"nothing \\n here"}') is True
+    assert REDACTOR.is_clean(b'{"a":"mail anna@mail.example"}') is False
+    assert REDACTOR.is_clean(b'{"a":"\\u0061"}') is None

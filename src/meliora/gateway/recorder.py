@@ -255,11 +255,12 @@ class Recorder:
         """Give content as it is kept. `raw` is its encoded form, where there is one."""
         if content == "off":
             return NOTHING
-        if raw and (content == "full" or self._redactor.is_clean(raw)):
+        clean = content == "full" or self._redactor.is_clean(raw) if raw else None
+        if clean:
             return Text(raw[: 4 * limit].decode("utf-8", "replace")[:limit], 0, len(raw) > limit)
         masked = 0
         if content == "redacted":
-            value, masked = self._redactor.mask_json(_bounded(value, limit + _MARGIN))
+            value, masked = self._redactor.mask_json(_bounded(value, limit + _MARGIN), suspicious=clean is False)
         text = value if isinstance(value, str) else _encoder.encode(value).decode()
         return Text(text[:limit], masked, len(text) > limit)
 

@@ -110,30 +110,35 @@ class Redactor:
                 break
         return (data.decode("utf-8", "surrogatepass"), count) if count else (text, 0)
 
-    def mask_json(self, value: Any) -> tuple[Any, int]:
+    def mask_json(self, value: Any, *, suspicious: bool = False) -> tuple[Any, int]:
         """Give decoded JSON with every string masked, keys too, and how many places that were.
 
         Inline data (`data:` URLs, base64 images, audio and files) becomes `[DATA 12345 bytes image/png]`; it is not counted.
         Integers that are card or phone numbers become their masks. The value given is not changed; clean JSON is given back
-        as it is. Nesting may be of any depth.
+        as it is, unless a glance at it was `suspicious` already. Nesting may be of any depth.
         """
-        strings: list[str] = []
-        suspicious = _gather(value, strings)
-        if not suspicious and not self._json_glance("\n".join(strings).encode("utf-8", "surrogatepass")):
-            return value, 0
+        if not suspicious:
+            strings: list[str] = []
+            suspicious = _gather(value, strings)
+            if not suspicious and not self.glance(strings):
+                return value, 0
         return _Copy(self).of(value)
 
-    def is_clean(self, raw: bytes) -> bool:
-        """Say whether encoded JSON surely holds nothing to mask; False says nothing, and `mask_json` decides.
+    def glance(self, texts: Iterable[str]) -> bool:
+        """Say whether there may be something to mask in any of them."""
+        return bool(self._json_glance("\n".join(texts).encode("utf-8", "surrogatepass")))
+
+    def is_clean(self, raw: bytes) -> bool | None:
+        """Say whether encoded JSON surely holds nothing to mask: True, or False where a glance finds something; None: it cannot say.
 
         Looks at the bytes as `mask_json` would at the strings: each between line breaks, its escapes undone. What has other
         escapes, is long, or may hold inline data is left to be decoded.
         """
         if len(raw) > _GLANCED or self._has_own or b'"data"' in raw:
-            return False
+            return None
         if b"\\" in raw:
             if raw.count(b"\\") != raw.count(b"\\n") + raw.count(b'\\"'):
-                return False
+                return None
             raw = raw.replace(b"\\n", b"\n").replace(b'\\"', b"\0")
             return not self._json_glance(raw.replace(b'"', b"\n").replace(b"\0", b'"'))
         return not self._json_glance(raw.replace(b'"', b"\n"))
@@ -191,7 +196,8 @@ class _Copy:
     def _named(self, item: dict[str, Any]) -> dict[str, Any]:
         """Copy an object with its names masked; names that become equal are numbered, so that none is lost."""
         fresh: dict[str, Any] = {}
-        names = {name: self._text(name) for name in item}
+        dirty = self._redactor.glance(item)
+        names = {name: self._text(name) if dirty else name for name in item}
         kept = {name for name, masked in names.items() if name == masked}
         for name, content in item.items():
             masked = unique = names[name]

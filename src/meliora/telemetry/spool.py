@@ -62,28 +62,25 @@ class SpoolWriter:
         self._scanned_at = float("-inf")
         self._retry_at = float("-inf")
         self._noted: list[bytes] = []
-        """Frames that go out with the next one."""
+        """Headers and payloads, in turn, that go out with the next one."""
         self._noted_bytes = 0
 
     def append(self, payload: bytes) -> bool:
         """Add one record, and what was noted before it, in one write; False where that was dropped."""
-        frame = HEADER.pack(MAGIC, len(payload), crc32(payload)) + payload
-        if not self._noted:
-            return self._put(frame, 1)
-        self._noted.append(frame)
+        self._noted += (HEADER.pack(MAGIC, len(payload), crc32(payload)), payload)
         return self.flush()
 
     def note(self, payload: bytes) -> None:
         """Keep one record until the next `append` or `flush`."""
-        self._noted.append(HEADER.pack(MAGIC, len(payload), crc32(payload)) + payload)
+        self._noted += (HEADER.pack(MAGIC, len(payload), crc32(payload)), payload)
         self._noted_bytes += len(payload)
         if self._noted_bytes > _NOTED_BYTES:
             self.flush()
 
     def flush(self) -> bool:
         """Write what was noted; False where it was dropped."""
-        frames, self._noted, self._noted_bytes = self._noted, [], 0
-        return self._put(b"".join(frames), len(frames)) if frames else True
+        parts, self._noted, self._noted_bytes = self._noted, [], 0
+        return self._put(b"".join(parts), len(parts) // 2) if parts else True
 
     def close(self) -> None:
         """Close the segment and let readers finish it. A later `append` opens another."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import httptools
 
 from meliora.errors import MelioraError, UpstreamBroken, UpstreamTimeout
 from meliora.gateway.upstream import Headers
-from meliora.settings.models import Timeouts
 
 Take = Callable[[bytes], bool]
 """Takes a chunk, and says whether it wants more."""
@@ -22,6 +21,15 @@ HIGH_WATER = 256 * 1024
 """Bytes buffered from an upstream before it is told to wait for a slow client."""
 HEAD_LIMIT = 64 * 1024
 """Most bytes of an answer's head."""
+
+
+class Patience(NamedTuple):
+    """Seconds to wait, 0 for ever: the settings' timeouts in a form that is quick to read."""
+
+    connect: float
+    first_byte: float
+    stall: float
+    total: float
 
 
 class StaleConnection(Exception):
@@ -100,7 +108,7 @@ class Connection(asyncio.Protocol):
 
     # -- what the pool and the answer call ---------------------------------------------------------------------------
 
-    async def exchange(self, head: bytes, body: bytes, timeouts: Timeouts) -> None:
+    async def exchange(self, head: bytes, body: bytes, timeouts: Patience) -> None:
         """Send a request and wait for the answer's head. Raises `StaleConnection`, `UpstreamTimeout` or `UpstreamBroken`."""
         self._reset()
         self.requests += 1
@@ -119,7 +127,7 @@ class Connection(asyncio.Protocol):
         while not self._headers_done:
             if self._error is not None:
                 raise self._error
-            await self._wait()
+            await self._next()
 
     async def chunk(self) -> bytes:
         """Give what has arrived, waiting for at least one byte; `b""` at the proper end."""
@@ -130,7 +138,7 @@ class Connection(asyncio.Protocol):
                 return b""
             if self._error is not None:
                 raise self._error
-            await self._wait()
+            await self._next()
 
     async def pump(self, take: Take) -> bool:
         """Give chunks to `take` as they come, without a task in between, until it says no (True) or the proper end (False)."""
@@ -146,7 +154,7 @@ class Connection(asyncio.Protocol):
                 raise self._error
             self._sink = take
             try:
-                await self._wait()
+                await self._next()
             finally:
                 self._sink = None
             if self._stopped:
@@ -161,7 +169,7 @@ class Connection(asyncio.Protocol):
                     raise self._error
                 if self.buffered > limit:
                     raise UpstreamBroken(f"The upstream's answer is longer than {limit} bytes.")
-                await self._wait()
+                await self._next()
         finally:
             self._collecting = False
         if self.buffered > limit:
@@ -328,17 +336,15 @@ class Connection(asyncio.Protocol):
                 self.transport.resume_reading()
         return data
 
-    async def _wait(self) -> None:
+    def _next(self) -> asyncio.Future[None]:
+        """Give what is done when something has come, or the connection has failed."""
         if self._paused and self._collecting and self.transport is not None:
             self._paused = False
             self.transport.resume_reading()
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def _wake(self) -> None:
-        waiter = self._waiter
+        waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 
 from meliora.errors import Overloaded, UpstreamBroken
-from meliora.gateway.http.connection import Connection, StaleConnection
+from meliora.gateway.http.connection import Connection, Patience, StaleConnection
 from meliora.gateway.http.dial import Origin, dial
 from meliora.settings.models import Timeouts
 
@@ -19,7 +19,7 @@ class Pool:
 
     def __init__(self, origin: Origin, size: int, timeouts: Timeouts) -> None:
         self.origin = origin
-        self.timeouts = timeouts
+        self.timeouts = Patience(timeouts.connect, timeouts.first_byte, timeouts.stall, timeouts.total)
         self._size = size
         self._idle: deque[Connection] = deque()
         self._all: set[Connection] = set()
