@@ -21,6 +21,7 @@ from benchmarks.routing.offline import FLOORS, Offline, check_parts
 from benchmarks.routing.online import measure as measure_online
 from benchmarks.routing.ope import measure as measure_ope
 from benchmarks.routing.preferences import measure as measure_preferences
+from benchmarks.routing.prior import measure as measure_prior
 from benchmarks.routing.resplit import measure as measure_resplit
 
 PARTS = ("offline", "leave-out", "preferences", "decision", "online", "ope")
@@ -36,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--test", type=Path, help="folder of outcomes to judge by")
     parser.add_argument("--quick", action="store_true", help="within 50 seconds: fewer sources are left out")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS, help="parts to run")
+    parser.add_argument("--prior", action="store_true", help="also what a prior computed without each set brings to it")
     parser.add_argument("--splits", type=int, default=0, help="also the mean saving over so many other splits")
     parser.add_argument("--sets", nargs="*", help="sets to run; default: all that are there")
     parser.add_argument("--seed", type=int, default=7)
@@ -73,6 +75,8 @@ def _measure(report: Report, parts: Split, asked: argparse.Namespace) -> None:
         measure_online(report, parts, quick=asked.quick, folder=folder)
     if "ope" in asked.only:
         measure_ope(report, parts, quick=asked.quick, seed=asked.seed)
+    if asked.prior:
+        measure_prior(report, parts, quick=asked.quick, folder=folder)
 
 
 def _parts(asked: argparse.Namespace) -> Split:

@@ -15,8 +15,9 @@ from benchmarks.report import ControlFailed, Figure
 from benchmarks.routing.data import Set
 from meliora.routing.learned.dial import Dial
 from meliora.routing.learned.policy import Policy
+from meliora.routing.learning.prior_fit import predicted
 from meliora.routing.learning.table import Outcomes
-from meliora.routing.learning.trunk import Corpus, phis
+from meliora.routing.learning.trunk import Corpus
 from meliora.stats.bootstrap import interval
 from meliora.stats.hull import at_cost, cheapest, hull
 
@@ -59,14 +60,6 @@ def judged(train: Outcomes, test: Outcomes) -> tuple[Judged, NDArray[np.int64]]:
         )
     means = np.nanmean(train.rewards, axis=0), np.nanmean(train.costs, axis=0)
     return Judged(rewards, costs, best, *means), rows
-
-
-def predicted(policy: Policy, corpus: Corpus) -> tuple[Array, Array]:
-    """Give quality and cost [n, M] that the policy predicts: as `Policy.predict`, for many prompts at once."""
-    phi = phis(policy.embedding, corpus)
-    quality = np.clip(phi @ policy.quality.mean.T, 0, 1)
-    cost = np.exp(np.clip(phi @ policy.costs.mean.T, -25, 10)) * policy.costs.ratio
-    return quality.astype(np.float64), cost.astype(np.float64)
 
 
 def chosen(quality: Array, cost: Array, pay: float, reference: int) -> NDArray[np.int64]:

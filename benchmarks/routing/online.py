@@ -20,12 +20,13 @@ from benchmarks.intervals import mean, ratio_of_sums
 from benchmarks.report import Figure, Report
 from benchmarks.routing.data import Set, Split
 from benchmarks.routing.plots import lines
+from benchmarks.routing.public import listed
 from meliora.routing.learned.dial import Dial
 from meliora.routing.learned.explore import Exploration, draw, preferred, propensities
 from meliora.routing.learned.policy import Policy
-from meliora.routing.learning.cold import cold
 from meliora.routing.learning.fit import fit
 from meliora.routing.learning.online import Learning, OnlineLearner, Seen
+from meliora.routing.learning.prior import begin, blank
 from meliora.routing.learning.table import Outcomes
 from meliora.routing.learning.trunk import Corpus, fit_trunk, phis, read_all
 
@@ -169,13 +170,17 @@ def measure(report: Report, parts: Split, *, quick: bool, folder: Path | None) -
             figure, series = run(where, 2 if quick else SEEDS)
             report.add(figure)
             if folder is not None:
-                drawn = {"learning": list(zip(map(float, series.steps), series.values, strict=True))}
-                ends = (float(series.steps[0]), float(series.steps[-1]))
-                drawn |= {level: [(ends[0], value), (ends[1], value)] for level, value in series.levels.items()}
-                up = "regret a call" if run is recovery else "gain over the best single model"
-                title = f"{name}: {suffix.partition('_')[0]}"
-                drawing = lines(title, "outcomes", up, drawn, logarithmic=False)
-                (folder / f"routing-{series.name}.svg").write_text(drawing, encoding="utf-8")
+                draw_series(series, folder, "regret a call" if run is recovery else "gain over the best single model")
+
+
+def draw_series(series: Series, folder: Path, up: str) -> None:
+    """Draw what a series came to over the outcomes."""
+    drawn = {"learning": list(zip(map(float, series.steps), series.values, strict=True))}
+    ends = (float(series.steps[0]), float(series.steps[-1]))
+    drawn |= {level: [(ends[0], value), (ends[1], value)] for level, value in series.levels.items()}
+    title = series.name.replace(".", ": ")
+    drawing = lines(title, "outcomes", up, drawn, logarithmic=False)
+    (folder / f"routing-{series.name}.svg").write_text(drawing, encoding="utf-8")
 
 
 def warm_gain(where: Field, seeds: int, steps: int = SAMPLE) -> tuple[Figure, Series]:
@@ -205,12 +210,18 @@ def cold_loss(where: Field, seeds: int, steps: int = CHANGE) -> tuple[Figure, Se
 
     The trunk is fitted on the training prompts' texts, no outcome seen.
     """
+    trunk = fit_trunk(where.train_corpus, 32)
+    tokens = np.array([len(prompt) / 4 for prompt in where.train.prompts], np.float32)
+    nothing = blank(trunk, phis(trunk, where.train_corpus), tokens)
+    start = begin(nothing, listed(where.train), where.train.models[where.reference])
+    return begun(where, start, seeds, "cold", steps)
+
+
+def begun(where: Field, start: Policy, seeds: int, name: str, steps: int = CHANGE) -> tuple[Figure, Series]:
+    """Begin with a policy that has seen no outcome: the mean loss over t = 200..2,000, as `SET.NAME_loss_200`."""
     levels = Levels.of(where)
     reference = float(levels.reference.mean())
     gain = float(levels.offline.mean()) - reference
-    trunk = fit_trunk(where.train_corpus, 32)
-    usual = dict(zip(where.train.models, where.train.costs.mean(axis=0).tolist(), strict=True))
-    start = cold(where.train.models, where.train.models[where.reference], usual, trunk)
     curves = []
     for seed in range(seeds):
         rng = np.random.default_rng([seed, 2])
@@ -225,9 +236,9 @@ def cold_loss(where: Field, seeds: int, steps: int = CHANGE) -> tuple[Figure, Se
     found = mean([float(loss) for loss in losses])
     beside = {"worst_seed": float(losses.max()), "last_gain": float(table[:, -1].mean()), "offline_gain": gain}
     note = "below 0: better than the reference"
-    figure = Figure(f"{where.name}.cold_loss_200", found.value, "share", found.low, found.high, seeds, beside, note)
+    figure = Figure(f"{where.name}.{name}_loss_200", found.value, "share", found.low, found.high, seeds, beside, note)
     still = {"offline policy": gain, "best single model": 0.0}
-    return figure, Series(f"{where.name}.cold", at.tolist(), table.mean(axis=0).tolist(), still)
+    return figure, Series(f"{where.name}.{name}", at.tolist(), table.mean(axis=0).tolist(), still)
 
 
 def recovery(where: Field, seeds: int, before: int = CHANGE, after: int = 600) -> tuple[Figure, Series]:

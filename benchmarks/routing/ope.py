@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from benchmarks.report import ControlFailed, Figure, Report
 from benchmarks.routing.data import Split
 from benchmarks.routing.online import SETS, chances, utilities, whole
+from benchmarks.routing.public import listed
 from meliora.routing.learned.explore import Exploration
 from meliora.routing.learned.policy import Policy
-from meliora.routing.learning.cold import cold
 from meliora.routing.learning.evaluate import Log, compare
 from meliora.routing.learning.online import Learning, OnlineLearner, Seen
+from meliora.routing.learning.prior import begin, blank
 from meliora.routing.learning.table import Outcomes
 from meliora.routing.learning.trunk import fit_trunk, read_all
 from meliora.stats.offpolicy import Estimate, doubly_robust
@@ -68,17 +69,17 @@ class World:
         phi = np.concatenate((np.ones((len(placed), 1)), placed / placed.std()), axis=1).astype(np.float32)
         reference = outcomes.best()
         usual = dict(zip(outcomes.models, outcomes.costs.mean(axis=0).tolist(), strict=True))
-        wide = cold(outcomes.models, outcomes.models[reference], usual, trunk)
+        wide = begin(blank(trunk), listed(outcomes), outcomes.models[reference])
         count = len(outcomes.models)
         deviation = np.diag(np.array([0.6] + [0.2] * (LENGTH - 1), np.float32))[None]
-        blank = replace(
+        short = replace(
             wide,
             quality=replace(wide.quality, mean=wide.quality.mean[:, :LENGTH], factor=deviation),
             costs=replace(wide.costs, mean=wide.costs.mean[:, :LENGTH]),
             handicap=0.0,
         )
-        assert blank.quality.mean.shape == (count, LENGTH)
-        return cls(outcomes, phi, blank, PAY * usual[outcomes.models[reference]])
+        assert short.quality.mean.shape == (count, LENGTH)
+        return cls(outcomes, phi, short, PAY * usual[outcomes.models[reference]])
 
     def taught(self, rng: np.random.Generator, prompts: int) -> OnlineLearner:
         """Give a learner that has seen every model on some prompts."""
@@ -99,10 +100,10 @@ class World:
         rows = rng.integers(len(self.outcomes), size=decisions)
         served = np.zeros((decisions, len(self.outcomes.models)))
         action = np.zeros(decisions, np.int64)
-        for begin in range(0, decisions, REFRESH):
-            part = slice(begin, begin + REFRESH)
-            served[part] = chances(learner.policy(begin), self.phi[rows[part]], self.pay, RULE)
-            for step in range(begin, min(begin + REFRESH, decisions)):
+        for start in range(0, decisions, REFRESH):
+            part = slice(start, start + REFRESH)
+            served[part] = chances(learner.policy(start), self.phi[rows[part]], self.pay, RULE)
+            for step in range(start, min(start + REFRESH, decisions)):
                 action[step] = int((rng.random() >= np.cumsum(served[step])).sum().clip(0, served.shape[1] - 1))
                 learner.learn(
                     Seen(

@@ -235,18 +235,11 @@ def learned(policy: Policy, settings: Settings, candidates: Collection[Candidate
     rule = still = Exploration(0.0, 0.0, wished.caution)
     if wished.enabled and settings.learning.enabled and cap > 0:
         rule = Exploration(min(wished.floor, cap), cap, wished.caution, wished.loss)
-    priced = policy.repriced({one.name: _blended(one) for one in candidates if one.name in policy.models})
+    priced = policy.repriced({one.name: one.blended_price for one in candidates if one.name in policy.models})
     beliefs = Beliefs(routing.cascade.alternatives, routing.cascade.correlation)
     return Learned(
         priced, {name: place for place, name in enumerate(policy.models)}, rule, still, tuple(wished.never), beliefs
     )
-
-
-def _blended(model: Candidate) -> float | None:
-    """Give US$ per million tokens, three of input to one of output; None where a price is unknown."""
-    if model.input_price is None or model.output_price is None:
-        return None
-    return (3 * model.input_price + model.output_price) / 4
 
 
 def _worth(quality: float, cost: float | None, pay: float) -> float:

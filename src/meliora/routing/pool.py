@@ -27,6 +27,13 @@ class Candidate:
     priority: int = 0
     """Within its tier the higher is taken first, whatever it costs."""
 
+    @property
+    def blended_price(self) -> float | None:
+        """US dollars a million tokens, three of input to one of output; None: unknown."""
+        if self.input_price is None or self.output_price is None:
+            return None
+        return (3 * self.input_price + self.output_price) / 4
+
 
 class Catalogue(Protocol):
     """What the decision asks about models. Each answer is a look into memory."""

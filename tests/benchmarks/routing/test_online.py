@@ -9,10 +9,10 @@ from benchmarks.routing.online import RULE, Field, Run, _rolling, chances, utili
 from benchmarks.routing.ope import coverage
 from meliora.routing.learned.dial import Dial, choose
 from meliora.routing.learned.policy import Policy
-from meliora.routing.learning.cold import cold
 from meliora.routing.learning.online import Learning
 from meliora.routing.learning.table import Outcomes
 from meliora.routing.learning.trunk import fit_trunk, phis, read_all
+from tests.routing.learned.planted import cold
 
 MODELS = ("cheap", "strong")
 

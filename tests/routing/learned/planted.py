@@ -1,10 +1,14 @@
 """Outcomes made by a rule that a policy can learn: hard prompts need the strong model, easy ones do not."""
 
 import random
+from collections.abc import Mapping
 
 import numpy as np
 
+from meliora.routing.learned.policy import Policy, Trunk
+from meliora.routing.learning.prior import begin, blank
 from meliora.routing.learning.table import Outcomes
+from meliora.routing.pool import Candidate
 
 MODELS = ("small", "middle", "large")
 PRICES = {"small": 0.1, "middle": 1.0, "large": 10.0}
@@ -25,3 +29,13 @@ def outcomes(count: int = 300, seed: int = 1) -> Outcomes:
         length = len(prompts[-1]) / 4 + 200
         costs.append([length * PRICES[model] / 1e6 for model in MODELS])
     return Outcomes(tuple(prompts), MODELS, np.array(rewards), np.array(costs))
+
+
+def cold(
+    models: tuple[str, ...], reference: str, costs: Mapping[str, float | None], trunk: Trunk, number: int = 0
+) -> Policy:
+    """Give a policy that knows nothing but what a call costs, whatever its prompt; None: not known."""
+    nothing = blank(trunk)
+    prices = {model: None if cost is None else cost * 1e6 / nothing.answer for model, cost in costs.items()}
+    pool = [Candidate(model, input_price=prices.get(model), output_price=prices.get(model)) for model in models]
+    return begin(nothing, pool, reference, number)

@@ -12,13 +12,13 @@ from meliora.errors import InvalidRequest
 from meliora.routing.learned.dial import Dial
 from meliora.routing.learned.explore import Exploration
 from meliora.routing.learned.policy import Policy
-from meliora.routing.learning.cold import cold
 from meliora.routing.learning.evaluate import Log, evaluate, log_of, progressive, served_by
 from meliora.routing.learning.records import Outcome
 from meliora.routing.learning.replay import replay
 from meliora.routing.learning.table import Outcomes
 from meliora.routing.learning.trunk import fit_trunk, read_all
 from meliora.telemetry.records import RoutedCandidate
+from tests.routing.learned.planted import cold
 
 MODELS = ("cheap", "strong")
 TRUNK = fit_trunk(read_all(["what is one and one", "write a long proof of it", "name a river"] * 4), 1)

@@ -14,9 +14,9 @@ from meliora.errors import InvalidRequest
 from meliora.routing.learned.dial import Dial, choose
 from meliora.routing.learned.explore import Exploration
 from meliora.routing.learned.policy import Costs, Curve, Heads, Policy, Trunk
-from meliora.routing.learning.cold import cold
 from meliora.routing.learning.guard import handicap
 from meliora.routing.learning.online import Learning, OnlineLearner, Seen
+from tests.routing.learned.planted import cold
 
 SIZE = 4
 MODELS = ("cheap", "middle", "strong")

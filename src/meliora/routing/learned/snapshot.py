@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from meliora.errors import MelioraError
 from meliora.routing.learned.features import FEATURES_VERSION, HAND, IDS
+from meliora.routing.learned.framed import BadSnapshot, Form, arrays_at, form, frame, header_of
 from meliora.routing.learned.policy import DEEPEST, MOST_TREES, Costs, Curve, Forest, Heads, Policy, Trunk
 
+__all__ = ["BadSnapshot", "decode", "encode"]
+
 MAGIC = b"MELPOL2\n"
-_CHECK = 32
-_MOST = 64 * 1024 * 1024
-
-
-class BadSnapshot(MelioraError):
-    """Refuse a routing snapshot; the policy before it serves on."""
-
-    code: ClassVar[str] = "bad_snapshot"
-
-
-class _Array(msgspec.Struct, frozen=True):
-    name: str
-    kind: str
-    shape: tuple[int, ...]
+_WHAT = "routing snapshot"
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -38,48 +26,36 @@ class _Header(msgspec.Struct, frozen=True):
     reference: str
     trunk: str
     notes: dict[str, str]
-    arrays: tuple[_Array, ...]
+    arrays: tuple[Form, ...]
     handicap: float = 0.0
 
 
 _MAY_BE_NAN = frozenset({"costs.price", "costs.ratio", "costs.mean"})
-_KINDS = {"<f2", "<f4", "<f8"}
 _STORED = {"trunk.table": "<f2"}
 
 
 def encode(policy: Policy) -> bytes:
     """Give the policy as bytes; `decode` gives it back, the trunk's table rounded to half precision."""
-    parts, arrays = [], []
-    for name, array in _arrays(policy).items():
-        kind = _STORED.get(name, "<f8" if array.dtype == np.float64 else "<f4")
-        parts.append(np.ascontiguousarray(array, np.dtype(kind)).tobytes())
-        arrays.append(_Array(name, kind, array.shape))
-    header = msgspec.msgpack.encode(
-        _Header(
-            FEATURES_VERSION,
-            policy.number,
-            policy.models,
-            policy.reference,
-            policy.trunk,
-            dict(policy.notes),
-            tuple(arrays),
-            policy.handicap,
-        )
+    arrays = _arrays(policy)
+    forms = tuple(form(name, array, _STORED) for name, array in arrays.items())
+    header = _Header(
+        FEATURES_VERSION,
+        policy.number,
+        policy.models,
+        policy.reference,
+        policy.trunk,
+        dict(policy.notes),
+        forms,
+        policy.handicap,
     )
-    body = MAGIC + len(header).to_bytes(4, "little") + header + b"".join(parts)
-    return body + hashlib.sha256(body).digest()
+    return frame(MAGIC, header, forms, arrays)
 
 
 def decode(blob: bytes) -> Policy:
     """Give the policy. Raises `BadSnapshot`, which says what is wrong with the bytes."""
-    if not blob.startswith(MAGIC):
-        raise BadSnapshot("this is no routing snapshot", hint="Fit the policy again: meliora routing calibrate.")
-    if len(blob) > _MOST or hashlib.sha256(blob[:-_CHECK]).digest() != blob[-_CHECK:]:
-        raise BadSnapshot("the routing snapshot is torn or was altered", hint="Fetch it again, or roll back.")
-    start = len(MAGIC) + 4
-    end = start + int.from_bytes(blob[len(MAGIC) : start], "little")
+    head, at = header_of(blob, MAGIC, _WHAT)
     try:
-        header = msgspec.msgpack.decode(blob[start:end], type=_Header)
+        header = msgspec.msgpack.decode(head, type=_Header)
     except msgspec.DecodeError as error:
         raise BadSnapshot(f"the routing snapshot's header cannot be read: {error}") from error
     if header.features != FEATURES_VERSION:
@@ -87,8 +63,7 @@ def decode(blob: bytes) -> Policy:
             f"the routing snapshot reads features of version {header.features}, this code has {FEATURES_VERSION}",
             hint="Fit the policy again with this release: meliora routing calibrate.",
         )
-    found = _read(blob, end, header.arrays)
-    policy = _built(header, found)
+    policy = _built(header, arrays_at(blob, at, header.arrays, _WHAT, _MAY_BE_NAN))
     _check(policy)
     return policy
 
@@ -113,23 +88,6 @@ def _arrays(policy: Policy) -> dict[str, NDArray[np.floating]]:
         "curve.quality": policy.curve.quality,
         "curve.cost": policy.curve.cost,
     }
-
-
-def _read(blob: bytes, at: int, arrays: tuple[_Array, ...]) -> dict[str, NDArray[np.floating]]:
-    found = {}
-    for array in arrays:
-        if array.kind not in _KINDS or any(size < 0 for size in array.shape):
-            raise BadSnapshot(f"{array.name} of the routing snapshot has the unknown form {array.kind}{array.shape}")
-        size = int(np.prod(array.shape, dtype=np.int64)) * int(array.kind[2])
-        if at + size > len(blob) - _CHECK:
-            raise BadSnapshot(f"{array.name} of the routing snapshot is cut off")
-        values = np.frombuffer(blob, np.dtype(array.kind), size // int(array.kind[2]), at).reshape(array.shape)
-        found[array.name] = values.astype(np.float64 if array.kind == "<f8" else np.float32)
-        found[array.name].flags.writeable = False
-        if array.name not in _MAY_BE_NAN and not np.isfinite(values).all():
-            raise BadSnapshot(f"{array.name} of the routing snapshot has numbers that are not finite")
-        at += size
-    return found
 
 
 def _built(header: _Header, found: dict[str, NDArray[np.floating]]) -> Policy:

@@ -3,7 +3,8 @@
 records     what learning is told and what it keeps; what it asks of the store
 rewards     signals about an answer to what it is worth
 scorers     what judges answers besides people; shape checks JSON, labels hold judges against people, scoring asks them
-learner     the job: rewards, the moving posterior, snapshots; cold begins it without any data
+learner     the job: rewards, the moving posterior, snapshots
+prior       a policy before its first outcome; prior_fit computes what is expected, prior_file keeps it; starting puts it in service
 online      a posterior moved by one outcome at a time; guard and drift hold it
 table       outcomes: prompts by models
 fit         outcomes to a policy; trunk, heads and forest are its parts

@@ -241,7 +241,7 @@ def _evidence(pupil: _Pupil, policy: Policy) -> dict[str, Any]:
     return {
         "outcomes": len(pupil.learned),
         "skipped": pupil.skipped,
-        "handicap": float(policy.notes.get("handicap", 0)),
+        "handicap": policy.handicap,
         "alarms": [
             {"model": alarm.model, "task": alarm.task, "shift": round(alarm.shift, 3), "outcomes": alarm.outcomes}
             for alarm in learner.alarms[-20:]

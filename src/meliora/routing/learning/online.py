@@ -28,6 +28,9 @@ KEYS = 1000
 CAUTION = 20
 """Calls' worth of belief in the predicted cost of a model."""
 
+FEW = 50
+"""Prompts below which the guard does not go under the handicap that a policy began with: so few may be alike."""
+
 
 @dataclass(frozen=True, slots=True)
 class Learning:
@@ -154,7 +157,8 @@ class OnlineLearner:
         costs = self._costs()
         held = self.anchor.handicap
         if self.learning.pay is not None and self._recent:
-            held = self._handicap(costs, self.learning.pay)
+            found = self._handicap(costs, self.learning.pay)
+            held = max(found, held) if len(self._recent) < FEW else found
         notes = {**self.anchor.notes, "learned": str(self.outcomes)}
         return replace(
             self.anchor,
