@@ -36,7 +36,9 @@ def calibrate(
     key: Annotated[
         str, typer.Option(help="Key that pays, as env:NAME or file:PATH; default: the admin key of this machine.")
     ] = "",
-    reference: Annotated[str, typer.Option(help="Model that quality is a share of; default: the best one.")] = "",
+    reference: Annotated[
+        str, typer.Option(help="Model that quality is a share of; default: the declared one, else the best.")
+    ] = "",
     url: Annotated[str, typer.Option(help="Gateway to ask; default: the one of these settings.")] = "",
     together: Annotated[int, typer.Option(min=1, max=64, help="Calls at once.")] = 8,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it costs something.")] = False,
@@ -136,6 +138,31 @@ def _run(run: Run) -> None:
 
 
 @app.command()
+def start(
+    reference: Annotated[
+        str, typer.Option(help="Model that answers until another is expected to be as good; default: the declared one.")
+    ] = "",
+    tenant: Tenant = "default",
+    json: Json = False,
+) -> None:
+    """Begin without any data: a policy by the shipped prior, which serves the reference and learns from what comes."""
+    from meliora.clock import SystemClock
+    from meliora.runtime.shared import effective
+    from meliora.runtime.starting import Offered, starting
+
+    chosen = effective(settings())
+    with store() as opened:
+        snapshot = starting(chosen, opened, Offered(chosen, SystemClock())).by_hand(tenant, reference, "cli")
+        opened.activity.append(
+            tenant, "cli", "routing.start", str(snapshot.number), {"reference": snapshot.evidence["reference"]}
+        )
+    if json:
+        show(snapshot)
+        return
+    say(f"Snapshot {snapshot.number} serves {tenant}: {_known(snapshot)}.")
+
+
+@app.command()
 def evaluate(number: Number, days: Days = 30.0, tenant: Tenant = "default", json: Json = False) -> None:
     """Hold a candidate against what serves, on logged traffic or by its replay. Changes nothing but its evidence."""
     from meliora.clock import SystemClock
@@ -220,7 +247,9 @@ def status(tenant: Tenant = "default", json: Json = False) -> None:
         show({"tenant": tenant, "serving": serving, "outcomes": counts, "learning": learning, "scorers": scorers})
         return
     if serving is None:
-        say(f"No learned policy serves {tenant}; the classifier chooses. `meliora routing calibrate` makes one.")
+        say(
+            f"No learned policy serves {tenant}; the classifier chooses. `meliora routing calibrate` or `start` makes one."
+        )
     else:
         say(f"Snapshot {serving.number} ({serving.kind}) serves {tenant} since {when(serving.served_us)}.")
         say(f"  {_known(serving)}")
@@ -247,7 +276,8 @@ def _parent(one: Snapshot) -> str:
 
 
 def _known(one: Snapshot) -> str:
-    said = [f"{one.evidence[name]} {name}" for name in ("prompts", "outcomes") if name in one.evidence]
+    said = [f"{one.evidence['origin']}; reference {one.evidence['reference']}"] if "origin" in one.evidence else []
+    said += [f"{one.evidence[name]} {name}" for name in ("prompts", "outcomes") if name in one.evidence]
     proof = one.evidence.get("proof") or one.evidence.get("replay")
     if isinstance(proof, dict) and proof.get("verdict"):
         said.append(str(proof["verdict"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,7 +119,7 @@ def fit_and_keep(
     warm = fit_warm(
         table_of(prompts, list(prices), journal, scorer),
         dial_of(settings.routing.dial),
-        reference=reference,
+        reference=reference or _declared(settings, prices),
         prices={model: price.blended for model, price in prices.items() if price.blended is not None},
         running=running,
         running_anchor=None if serving is None or running is None else serving.anchor,
@@ -134,6 +134,13 @@ def fit_and_keep(
     )
     verdict = str(warm.evidence["replay"]["verdict"])
     return Calibrated(kept, warm.policy.reference, warm.prompts, warm.quality_share, warm.saving, verdict)
+
+
+def _declared(settings: Settings, asked: Container[str]) -> str | None:
+    """Give the declared reference where it was asked; None leaves the choice to the fit."""
+    declared = settings.routing.dial.reference
+    named = settings.aliases.get(declared, declared)
+    return named if named in asked else None
 
 
 def _loaded(store: Store, tenant: str, number: int) -> Policy | None:

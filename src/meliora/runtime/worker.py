@@ -19,6 +19,7 @@ from meliora.errors import MelioraError
 from meliora.runtime.learning import hold_judges, learner, rewarder, scoring
 from meliora.runtime.preferences import PREFERENCES_SECONDS, refresher
 from meliora.runtime.shared import effective, on_signals, open_store, private_dir, spool_dir, start_logging
+from meliora.runtime.starting import Offered, Starter
 from meliora.settings import Settings
 from meliora.store.store import Store
 from meliora.telemetry.ingest import Ingester, IngestReport
@@ -37,6 +38,8 @@ RETENTION_SECONDS = 600.0
 EXPORT_SECONDS = 2.0
 JUDGES_SECONDS = 60.0
 """How often judges are held against people's words."""
+START_SECONDS = 10.0
+"""How often tenants are looked at that have no policy, or one without outcomes."""
 LONGEST_WAIT = 5.0
 """Pause of a task that fails again and again: it goes on within seconds of what it needs being back."""
 
@@ -210,6 +213,9 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
         tasks.append(Task("judges", lambda: hold_judges(settings, store, makes), JUDGES_SECONDS))
     if settings.learning.enabled:
         tasks.append(Task("learning", learner(settings, store, clock).step, every))
+        if settings.routing.learned != "off":
+            starter = Starter(settings, store, Offered(settings, clock))
+            tasks.append(Task("starts", Aside(starter.step).step, START_SECONDS))
         tasks.append(Task("preferences", refresher(settings, store, clock).step, PREFERENCES_SECONDS))
     if settings.otlp.enabled:
         tasks.append(_exporter(settings, store))

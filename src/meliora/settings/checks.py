@@ -48,6 +48,7 @@ def complaints(settings: Settings, environ: Mapping[str, str]) -> Iterator[Compl
     yield from _fallbacks(settings)
     yield from _rules(settings)
     yield from _scorers(settings, environ)
+    yield from _reference_model(settings)
 
 
 def _server(settings: Settings) -> Iterator[Complaint]:
@@ -267,6 +268,13 @@ def _scorers(settings: Settings, environ: Mapping[str, str]) -> Iterator[Complai
             if scorer.model not in settings.aliases and not _exists(scorer.model, settings, known):
                 what = f"{scorer.model!r} is served by no provider."
                 yield Complaint((*path, "model"), what, _guess(scorer.model, known))
+
+
+def _reference_model(settings: Settings) -> Iterator[Complaint]:
+    name, known = settings.routing.dial.reference, _known(settings)
+    if name and name not in settings.aliases and not _exists(name, settings, known):
+        path = ("routing", "dial", "reference")
+        yield Complaint(path, f"names {name!r}, which no provider serves.", _guess(name, known))
 
 
 def _rules(settings: Settings) -> Iterator[Complaint]:

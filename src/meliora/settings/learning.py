@@ -44,6 +44,13 @@ class RoutingLearning(Section):
     publish_seconds: Seconds = Field(
         default=30, description="Least seconds between two snapshots of a tenant; none is made while nothing changes."
     )
+    start: Literal["prior", "cold", "off"] = Field(
+        default="prior",
+        description=(
+            "How a policy begins where routing.dial.reference is declared and nothing was learned: by the shipped prior, knowing "
+            "nothing but the price list, or not by itself."
+        ),
+    )
     margin: Share = Field(
         default=0.01,
         description="How much worse than the best single model the policy may be expected to be, in quality less cost at the dial.",

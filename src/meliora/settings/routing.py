@@ -17,6 +17,14 @@ class Dial(Section):
     quality_floor: float = Field(
         default=0.98, gt=0, le=1, description="Share of the reference model's quality to hold."
     )
+    reference: str = Field(
+        default="",
+        max_length=200,
+        description=(
+            "Model that floors are a share of, and that answers until another is expected to be as good; declared, a policy "
+            "begins without any data. Empty: the best one of a calibration."
+        ),
+    )
     willingness_to_pay: float | None = Field(
         default=None,
         ge=0,

@@ -111,17 +111,54 @@ class RoutingSnapshots:
                 self._retire(connection, tenant)
                 return None
             chosen = _ready(connection, tenant, target)
-            last = sa.select(sa.func.max(routing_outcomes.c.seq)).where(routing_outcomes.c.tenant == tenant)
             self._serve(
                 connection,
                 tenant,
                 target,
                 anchor=target,
                 replaced=_get(connection, tenant, chosen.anchor).replaced,
-                learned_seq=connection.execute(last).scalar() or 0,
+                learned_seq=_last_seq(connection, tenant),
                 evidence=chosen.evidence | (evidence or {}),
             )
             return _get(connection, tenant, target)
+
+    def begin(
+        self,
+        tenant: str,
+        expected: int | None,
+        encode: Encode,
+        *,
+        made_by: str,
+        evidence: dict[str, Any],
+        first: bool = False,
+    ) -> Snapshot | None:
+        """Keep a policy that has seen no outcome and let it serve in place of `expected` (None: nothing serves).
+
+        None, and nothing changed, where that is no longer so; with `first` also where the tenant has any snapshot. What came in
+        before is not learned, unless it came in while `expected` served.
+        """
+        with writing(self._engine) as connection:
+            hold(connection, _LOCK)
+            present = _serving(connection, tenant)
+            if (None if present is None else present.number) != expected:
+                return None
+            any_number = sa.select(_T.number).where(_T.tenant == tenant).limit(1)
+            if first and connection.execute(any_number).scalar() is not None:
+                return None
+            learned_seq = _last_seq(connection, tenant) if present is None else present.learned_seq
+            number = self._insert(
+                connection,
+                tenant,
+                encode,
+                kind="prior",
+                made_by=made_by,
+                evidence=evidence,
+                parent=expected,
+                learned_seq=learned_seq,
+            )
+            replaced = None if present is None else present.replaced
+            self._serve(connection, tenant, number, anchor=number, replaced=replaced)
+            return _get(connection, tenant, number)
 
     def publish(
         self, tenant: str, expected: int, encode: Encode, *, learned_seq: int, evidence: dict[str, Any], keep: int
@@ -209,6 +246,12 @@ def _get(connection: sa.Connection, tenant: str, number: int) -> Snapshot:
 def _serving(connection: sa.Connection, tenant: str) -> Snapshot | None:
     row = connection.execute(_SELECT.where(_T.tenant == tenant, _T.state == "serving")).one_or_none()
     return None if row is None else _snapshot(row)
+
+
+def _last_seq(connection: sa.Connection, tenant: str) -> int:
+    """Give the number of the tenant's last outcome; 0 where there is none."""
+    last = sa.select(sa.func.max(routing_outcomes.c.seq)).where(routing_outcomes.c.tenant == tenant)
+    return connection.execute(last).scalar() or 0
 
 
 def _ready(connection: sa.Connection, tenant: str, number: int) -> Snapshot:

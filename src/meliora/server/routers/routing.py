@@ -45,6 +45,16 @@ class Back(Body):
     )
 
 
+class Begin(Body):
+    """How to begin without data."""
+
+    reference: str = Field(
+        default="",
+        max_length=200,
+        description="Model that answers until another is expected to be as good; default: the declared one.",
+    )
+
+
 class SnapshotList(msgspec.Struct, frozen=True):
     """Snapshots, the newest first."""
 
@@ -135,6 +145,18 @@ def promote(number: Number, caller: AdminCaller, control: HereControl, wish: Wis
         caller.tenant, number, force=wished.force, actor=caller.key_id
     )
     _changed(control, caller, "routing.promote", snapshot, {"proved": proof.proved, "forced": wished.force})
+    return Answer(snapshot)
+
+
+@router.post("/start", **says(Snapshot, 400, 409))
+def start(caller: AdminCaller, control: HereControl, begin: Begin | None = None) -> Answer:
+    """Begin with a policy that has seen no outcome; 409 where one serves that was fitted or has learned."""
+    from meliora.routing.learning.starting import Starting
+
+    context = control.context
+    work = Starting(control.store.routing_snapshots, context.offers, context.settings.routing)
+    snapshot = work.by_hand(caller.tenant, (begin or Begin()).reference, caller.key_id)
+    _changed(control, caller, "routing.start", snapshot, {"reference": snapshot.evidence["reference"]})
     return Answer(snapshot)
 
 
