@@ -426,3 +426,15 @@ def test_the_models_are_settings_as_they_stand() -> None:
     )
     assert {model.tier for model in made.models.values()} == {"fast", "balanced", "deep", "code", None}
     assert all(model.price and model.price.input is not None for model in made.models.values())
+
+
+def test_embeddings_of_texts_about_the_same_are_nearer_than_of_texts_that_sound_alike() -> None:
+    def near(first: str, second: str) -> float:
+        body = {"model": "e", "input": [first, second]}
+        one, other = (row["embedding"] for row in json.loads(answer("/v1/embeddings", body, VECTORS, 0).body)["data"])
+        return sum(a * b for a, b in zip(one, other, strict=True))
+
+    assert near("Paris is the capital of France.", "The capital of France is Paris!") == pytest.approx(1)
+    assert near("You reverse a list with list.reverse().", "To reverse the list, call its reverse method.") > 0.6
+    assert near("The answer is a cat.", "The answer is a dog.") < 0.6
+    assert near("Water boils at 100 degrees.", "The revolution began in 1789.") < 0.3
