@@ -6,6 +6,7 @@ Hashing is arithmetic on bytes, so that the same text has the same ids in every 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import msgspec
@@ -56,6 +57,7 @@ _PLACES = np.frombuffer(_BYTES, np.uint8)
 _LOWER = np.arange(256, dtype=np.uint32)
 _LOWER[65:91] += 32
 _WORDLIKE = np.isin(_CLASS, (2, 3, 4, 7))
+_WORD = re.compile(rb"[0-9A-Za-z\x80-\xff]+")
 
 HAND = 15 + len(_BYTES) + len(_MARKS) + _CLASSES + 2 + len(TASKS) + len(NEEDS)
 """How many hand features there are."""
@@ -95,14 +97,25 @@ class Features:
 def read(text: str, context: Context = NOTHING) -> Features:
     """Read a prompt and what is known of its call."""
     length = len(text)
-    if length > CUT:
-        text = f"{text[: CUT // 2]}\n{text[-(CUT // 2) :]}"
+    text = cut(text)
     letters = _letters(text)
     asked = _last_block(text)
     last = letters if len(asked) == len(text) else _letters(asked)
     words, sizes = _words(letters)
     ids, weights = _counted(np.concatenate((_grams(last), words + np.uint32(BUCKETS))))
     return Features(_hand(text, asked, last, length, sizes, context), ids, weights)
+
+
+def cut(text: str) -> str:
+    """Give what is read of a text."""
+    return text if len(text) <= CUT else f"{text[: CUT // 2]}\n{text[-(CUT // 2) :]}"
+
+
+def words(text: str) -> tuple[list[bytes], NDArray[np.int64]]:
+    """Give the words that `read` hashes of a text, as often as they are there, A to Z in lower case; and the id of each."""
+    letters = _letters(cut(text))
+    hashed, _ = _words(letters)
+    return _WORD.findall(letters.tobytes().lower()), hashed.astype(np.int64) + BUCKETS
 
 
 def _counted(found: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -8,6 +8,7 @@ prior       a policy before its first outcome; prior_fit computes what is expect
 online      a posterior moved by one outcome at a time; guard and drift hold it
 table       outcomes: prompts by models
 fit         outcomes to a policy; trunk, heads and forest are its parts
+embedding   what words or prompts mean, folded into a trunk; vectors reads a table of words, embedded asks a model in batches
 calibrate   every model on a sample of prompts, resumable; warm fits what came of it
 evaluate    from logged traffic, what a candidate would have earned; replay where every outcome is known
 promotion   a candidate serves when it has proved better

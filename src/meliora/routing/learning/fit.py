@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from meliora.errors import InvalidRequest
 from meliora.routing.learned.policy import Curve, Policy, Trunk
+from meliora.routing.learning.embedding import folded
 from meliora.routing.learning.heads import PENALTIES, fit_costs, fit_heads
 from meliora.routing.learning.table import Outcomes
 from meliora.routing.learning.trunk import (
@@ -90,6 +91,8 @@ def fit_both(
     held = outcomes.best() if reference is None else outcomes.models.index(reference)
     read = corpus or read_all(outcomes.prompts, outcomes.contexts)
     bare = fit_trunk(read, how.embedding.width, how.seed)
+    if how.embedding.vectors is not None:
+        bare = folded(bare, read, outcomes.prompts, how.embedding.vectors)
     placed = phis(everywhere(bare), read)
     unseen = _out_of_fold(bare, placed, outcomes, how)
     trunk, planted = plant(bare, placed, outcomes.rewards, how.embedding, how.seed)

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from meliora.routing.learned.features import FEATURES_VERSION, HAND, IDS, NOTHING, Context, read
 from meliora.routing.learned.policy import LEFT, REACH, Forest, Trunk
 from meliora.routing.learning.forest import Growing, grow, outputs
+
+if TYPE_CHECKING:
+    from meliora.routing.learning.embedding import Vectors
 
 Floats = NDArray[np.floating]
 
@@ -79,6 +83,8 @@ class Embedding:
     stretch: float = 4.0
     """Standard deviation of the forest's first output in `phi`: being a prediction already, it is to be shrunk less."""
     growing: Growing = field(default_factory=Growing)
+    vectors: Vectors | None = None
+    """What is known of the meaning of words or prompts."""
 
 
 def fit_trunk(corpus: Corpus, width: int = 40, seed: int = 7) -> Trunk:
@@ -92,15 +98,26 @@ def fit_trunk(corpus: Corpus, width: int = 40, seed: int = 7) -> Trunk:
     scale = np.where(deviation > 1e-3, 1 / np.maximum(deviation, 1e-3), 0).astype(np.float32)
     seen = np.bincount(corpus.ids, minlength=IDS)
     idf = np.where(seen > 0, np.log((1 + len(corpus)) / (1 + seen)), 0).astype(np.float32)
-    order = np.argsort(-seen, kind="stable")
-    columns = np.sort(order[: min(_WIDEST, int((seen > 1).sum()))])
+    columns = frequent(corpus)
     wide = corpus.dense(columns, idf)
     directions = _singular(wide, min(width, *wide.shape), seed) if wide.size else np.zeros((len(columns), 0))
     table = np.zeros((IDS, width), np.float32)
     spread = float(np.sqrt((wide @ directions).var(axis=0).mean())) if directions.size else 1.0
     table[columns, : directions.shape[1]] = directions / max(spread, 1e-6) * idf[columns, None]
-    trunk = Trunk("", centre, scale, idf, table)
-    return replace(trunk, usual=_usual(phis(trunk, corpus)[:, 1:]), id=_named(centre, scale, table))
+    return finished(Trunk("", centre, scale, idf, table), corpus)
+
+
+def finished(trunk: Trunk, corpus: Corpus) -> Trunk:
+    """Give a trunk without a forest what it takes to tell usual prompts, and its id."""
+    placed = phis(everywhere(trunk), corpus)[:, 1:]
+    return replace(trunk, usual=_usual(placed), id=_named(trunk.centre, trunk.scale, trunk.table))
+
+
+def frequent(corpus: Corpus) -> NDArray[np.int64]:
+    """Give the hashed n-grams that most prompts have, those of a single prompt left out; ascending."""
+    seen = np.bincount(corpus.ids, minlength=IDS)
+    order = np.argsort(-seen, kind="stable")
+    return np.sort(order[: min(_WIDEST, int((seen > 1).sum()))])
 
 
 def plant(trunk: Trunk, phi: Floats, rewards: Floats, how: Embedding, seed: int = 7) -> tuple[Trunk, Floats]:
@@ -137,15 +154,20 @@ def everywhere(trunk: Trunk) -> Trunk:
 def phis(trunk: Trunk, corpus: Corpus) -> NDArray[np.float32]:
     """Give `phi` of every prompt, [n, trunk.size]: as `Trunk.phi` does, for many at once."""
     hand = np.clip((corpus.hand - trunk.centre) * trunk.scale, -REACH, REACH)
+    space = positions(trunk.table, corpus, trunk.idf)
+    return grown(trunk, np.concatenate((np.ones((len(corpus), 1)), hand, space), axis=1).astype(np.float32))
+
+
+def positions(table: Floats, corpus: Corpus, idf: Floats) -> NDArray[np.float32]:
+    """Give where each prompt lies in the space of a `table` [IDS, k] that counts the idf in, [n, k]: as `Trunk.phi` does."""
     rows = np.repeat(np.arange(len(corpus)), np.diff(corpus.starts))
-    values = corpus.weights * trunk.idf[corpus.ids]
+    values = corpus.weights * idf[corpus.ids]
     length = np.sqrt(np.bincount(rows, values * values, len(corpus)))
-    space = np.zeros((len(corpus), trunk.table.shape[1]), np.float32)
+    space = np.zeros((len(corpus), table.shape[1]), np.float32)
     for row in range(len(corpus)):
         part = slice(corpus.starts[row], corpus.starts[row + 1])
-        space[row] = corpus.weights[part] @ trunk.table[corpus.ids[part]]
-    space /= np.where(length > 0, length, 1)[:, None]
-    return grown(trunk, np.concatenate((np.ones((len(corpus), 1)), hand, space), axis=1).astype(np.float32))
+        space[row] = corpus.weights[part] @ table[corpus.ids[part]]
+    return space / np.where(length > 0, length, 1)[:, None].astype(np.float32)
 
 
 def grown(trunk: Trunk, phi: Floats) -> NDArray[np.float32]:

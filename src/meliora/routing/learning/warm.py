@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from meliora.errors import InvalidRequest
 from meliora.routing.learned.dial import Dial
 from meliora.routing.learned.policy import Policy
+from meliora.routing.learning.embedding import Vectors
 from meliora.routing.learning.evaluate import told
-from meliora.routing.learning.fit import LEAST, OutOfFold, fit_both
+from meliora.routing.learning.fit import LEAST, Fitting, OutOfFold, fit_both
 from meliora.routing.learning.replay import chances
 from meliora.routing.learning.table import Outcomes
+from meliora.routing.learning.trunk import Embedding
 
 Array = NDArray[np.float64]
 _Z = 1.959964
@@ -45,10 +47,11 @@ def fit_warm(
     running: Policy | None,
     running_anchor: int | None,
     number: int = 0,
+    vectors: Vectors | None = None,
 ) -> Warm:
     """Fit, and hold the policy against `running`, or where nothing serves against its reference model.
 
-    Raises `InvalidRequest` where too few prompts have a score.
+    `vectors` are what is known of the meaning of the prompts. Raises `InvalidRequest` where too few prompts have a score.
     """
     table = outcomes.take(np.flatnonzero(~np.isnan(outcomes.rewards).all(axis=1)))
     if len(table) < LEAST:
@@ -61,7 +64,8 @@ def fit_warm(
             f"Every answer was given the same score, {float(np.nanmax(table.rewards)):g}: there is nothing to learn.",
             hint="Look at the answers in the journal, and whether the scorer fits them.",
         )
-    policy, unseen = fit_both(table, reference=reference, prices=prices, number=number)
+    fitting = Fitting(embedding=Embedding(vectors=vectors))
+    policy, unseen = fit_both(table, reference=reference, prices=prices, number=number, fitting=fitting)
     held = policy.models.index(policy.reference)
     pay = dial.pay(policy.curve)
     place = int(np.searchsorted(policy.curve.pay, pay, side="right")) - 1
@@ -72,6 +76,7 @@ def fit_warm(
         "reference": policy.reference,
         "pay": pay,
         "quality_share": round(float(policy.curve.quality[max(place, 0)]), 4),
+        "vectors": None if vectors is None else vectors.name,
         "saving": round(1 - float(policy.curve.cost[max(place, 0)]), 4) if priced else None,
         "replay": held_against(table, unseen, policy, dial, running, running_anchor),
     }
