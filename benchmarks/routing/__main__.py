@@ -23,6 +23,7 @@ from benchmarks.routing.ope import measure as measure_ope
 from benchmarks.routing.preferences import measure as measure_preferences
 from benchmarks.routing.prior import measure as measure_prior
 from benchmarks.routing.resplit import measure as measure_resplit
+from meliora.routing.learning.embedding import WordVectors
 
 PARTS = ("offline", "leave-out", "preferences", "decision", "online", "ope")
 USERS, USERS_QUICK = 1000, 100
@@ -40,6 +41,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--prior", action="store_true", help="also what a prior computed without each set brings to it")
     parser.add_argument("--splits", type=int, default=0, help="also the mean saving over so many other splits")
     parser.add_argument("--sets", nargs="*", help="sets to run; default: all that are there")
+    parser.add_argument(
+        "--vectors", type=Path, help="word vectors as text, folded into the policies of the offline parts"
+    )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     parser.add_argument("--plots", type=Path, help="folder for the plots; default: beside the JSON file")
@@ -61,7 +65,7 @@ def _measure(report: Report, parts: Split, asked: argparse.Namespace) -> None:
     folder = asked.plots or (asked.json.parent if asked.json else None)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    offline = Offline(parts, report, asked.quick, folder)
+    offline = Offline(parts, report, asked.quick, folder, _vectors(asked.vectors, parts))
     offline.run(figures="offline" in asked.only, leave_out="leave-out" in asked.only)
     if asked.splits > 0:
         measure_resplit(report, parts, FLOORS, asked.splits)
@@ -77,6 +81,12 @@ def _measure(report: Report, parts: Split, asked: argparse.Namespace) -> None:
         measure_ope(report, parts, quick=asked.quick, seed=asked.seed)
     if asked.prior:
         measure_prior(report, parts, quick=asked.quick, folder=folder)
+
+
+def _vectors(file: Path | None, parts: Split) -> WordVectors | None:
+    if file is None:
+        return None
+    return WordVectors.read(file, [prompt for part in parts.train.values() for prompt in part.outcomes.prompts])
 
 
 def _parts(asked: argparse.Namespace) -> Split:

@@ -18,7 +18,7 @@ from benchmarks.routing.data import Set
 from benchmarks.routing.measure import Judged, chosen, predicted, saved
 from meliora.routing.learned.cascade import agrees
 from meliora.routing.learned.dial import Dial
-from meliora.routing.learning.fit import fit_both
+from meliora.routing.learning.fit import Fitting, fit_both
 from meliora.routing.learning.table import Outcomes
 from meliora.routing.learning.trunk import Corpus
 from meliora.stats.hull import hull
@@ -42,7 +42,14 @@ class Legs:
 
 
 def saving(
-    name: str, train: Set, test: Set, corpora: tuple[Corpus, Corpus], here: Judged, floor: float, beside: float
+    name: str,
+    train: Set,
+    test: Set,
+    corpora: tuple[Corpus, Corpus],
+    here: Judged,
+    floor: float,
+    beside: float,
+    fitting: Fitting | None = None,
 ) -> Figure:
     """Give the saving of the policy that may also cascade; `beside` is the saving of the policy that may not, at the same floor.
 
@@ -51,7 +58,7 @@ def saving(
     legs = worth_having(train)
     reference = train.outcomes.models[here.best]
     wide = widened(train, legs)
-    policy, _ = fit_both(wide, reference=reference, corpus=corpora[0])
+    policy, _ = fit_both(wide, reference=reference, corpus=corpora[0], fitting=fitting)
     quality, cost = predicted(policy, corpora[1])
     picks = chosen(quality, cost, Dial(quality_floor=floor).pay(policy.curve), wide.models.index(reference))
     outcomes = widened(test, legs)

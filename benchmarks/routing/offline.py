@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,9 +14,10 @@ from benchmarks.routing import cascade, plots
 from benchmarks.routing.data import Set, Split, digest
 from benchmarks.routing.measure import Judged, apgr, by_calls, judged, loss_left_out, oracle_sweep, saving, swept
 from meliora.routing.learned.policy import Policy
+from meliora.routing.learning.embedding import WordVectors
 from meliora.routing.learning.fit import Fitting, fit
 from meliora.routing.learning.table import Outcomes
-from meliora.routing.learning.trunk import Corpus, read_all
+from meliora.routing.learning.trunk import Corpus, Embedding, read_all
 from meliora.stats.hull import hull
 
 FLOORS = {"mmlupro": 1.0}
@@ -38,6 +39,8 @@ class Offline:
     quick: bool = False
     folder: Path | None = None
     """Where plots go."""
+    vectors: WordVectors | None = None
+    """Folded into every policy."""
     _corpora: dict[tuple[str, bool], Corpus] = field(default_factory=dict)
 
     def run(self, figures: bool = True, leave_out: bool = True) -> None:
@@ -59,7 +62,7 @@ class Offline:
 
     def _set(self, name: str, train: Set, test: Set, priced: bool) -> None:
         here, rows = judged(train.outcomes, test.outcomes)
-        policy = fit(train.outcomes, corpus=self._corpus(train, True))
+        policy = fit(train.outcomes, corpus=self._corpus(train, True), fitting=self._fitting())
         corpus = self._corpus(test, False).take(rows)
         if not priced:
             self.report.add(apgr(f"{name}.apgr", policy, corpus, here))
@@ -84,7 +87,9 @@ class Offline:
             corpora = self._corpus(train, True), corpus
             alone = saving(name, policy, corpus, here, 1.0).value
             self.report.add(
-                cascade.saving(f"{name}.cascade_save100", train, test.take(rows), corpora, here, 1.0, alone)
+                cascade.saving(
+                    f"{name}.cascade_save100", train, test.take(rows), corpora, here, 1.0, alone, self._fitting()
+                )
             )
 
     def _left_out(self, name: str, train: Set, test: Set) -> None:
@@ -102,7 +107,7 @@ class Offline:
             kept, out = np.flatnonzero(marks != family), np.flatnonzero(marks == family)
             also = np.flatnonzero(others == family)
             inside = train.outcomes.take(kept)
-            policy = fit(inside, corpus=corpora[0].take(kept), fitting=Fitting(folds=3))
+            policy = fit(inside, corpus=corpora[0].take(kept), fitting=replace(self._fitting(), folds=3))
             part, rest = train.outcomes.take(out), test.outcomes.take(also)
             both = Outcomes(
                 part.prompts + rest.prompts,
@@ -125,6 +130,9 @@ class Offline:
                 note=f"worst: {worst}; below zero is better than the mix",
             )
         )
+
+    def _fitting(self) -> Fitting:
+        return Fitting(embedding=Embedding(vectors=self.vectors))
 
     def _corpus(self, part: Set, train: bool) -> Corpus:
         key = (part.name, train)
