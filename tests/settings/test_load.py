@@ -229,6 +229,7 @@ def test_a_key_file_that_others_can_read_is_a_warning(tmp_path: Path) -> None:
 
 
 SERVED = '[providers.p]\nbase_url = "http://h/v1"\nmodels = ["gpt", "mini"]\n'
+EMBEDDING = '[routing.cascade]\nagreement = "embedding"\nembedding_model = "{}"\n'
 
 
 @pytest.mark.parametrize(
@@ -255,6 +256,19 @@ SERVED = '[providers.p]\nbase_url = "http://h/v1"\nmodels = ["gpt", "mini"]\n'
         ('[[routing.scorers]]\nname = "s"\nkind = "regex"\npattern = "a"\n' * 2, "'s' is taken"),
         ('[[routing.scorers]]\nname = "expected"\nkind = "regex"\npattern = "a"\n', "'expected' is taken"),
         ('[[routing.scorers]]\nname = "s"\nkind = "code"\n', "takes function"),
+        ('[routing.embedding]\ntable = "a.vec"\nmodel = "m"\n', "not both"),
+        ('[routing.embedding]\nmodel = "simulated-embedding"\n', "a model takes a key"),
+        ('[routing.embedding]\nmodel = "simulated-embedding"\nkey = "sk-abcdef0123456789"\n', "literal value"),
+        ('[routing.embedding]\nmodel = "nobody"\nkey = "env:K"\n', "'nobody' is served by no provider"),
+        ('[routing.embedding]\ntable = "nowhere.vec"\n', "nowhere.vec, which is not a file here"),
+        ('[routing.cascade]\nagreement = "embedding"\n', "takes an embedding_model"),
+        (SERVED + EMBEDDING.format("minni"), "Did you mean 'mini'?"),
+        (
+            SERVED + '[models.mini]\ncapabilities = ["tools"]\n' + EMBEDDING.format("mini"),
+            "does not declare embeddings",
+        ),
+        (SERVED + EMBEDDING.format("none"), "'none' is served by no provider"),
+        (EMBEDDING.format("simulated-embedding") + "similarity = 1.5\n", "similarity"),
         ('[[rules]]\npattern = "x"\n', "names a preferred_layer"),
         ('[store]\nurl = "postgres://h/db"\n', "postgresql+psycopg://"),
         ('[server]\nhost = "0.0.0.0"\n[gateway]\nanonymous = true\n', "whoever reaches"),
@@ -275,6 +289,8 @@ def test_what_does_not_hold_together_is_said(tmp_path: Path, text: str, what: st
         '[aliases]\nsmart = "simulated-large"\n',
         '[models.mine]\nendpoints = [{ provider = "simulated", model = "simulated-large" }]\n',
         '[providers.p]\nkind = "simulated"\nmodels = ["simulated-small"]\n',
+        EMBEDDING.format("simulated-embedding"),
+        SERVED + EMBEDDING.format("mini"),
     ],
 )
 def test_what_holds_together_is_left_in_peace(tmp_path: Path, text: str) -> None:

@@ -48,8 +48,7 @@ class Admission:
         view = call.view
         assert view is not None
         estimate = expected(view)
-        relay = decision.relay
-        asked = (decision.model,) if relay is None else (relay.first, relay.second, relay.strong)
+        asked = _asked(decision, snapshot)
         tokens = ((estimate.input or 0) + (estimate.output or 0)) * len(asked)
         admitted = self.limiter.admit(call.key, tokens, self._clock.monotonic())
         if call.key.budget_day_micros is None and call.key.budget_month_micros is None:
@@ -93,6 +92,15 @@ class Admission:
                 raise
             await self._lease()  # also where nothing came of it: another call's asking may have brought some
             return self.ledger.reserve(key, amount, self._clock.now_us())
+
+
+def _asked(decision: Decision, snapshot: Snapshot) -> tuple[str, ...]:
+    """Give the models that a call may have to pay."""
+    relay, cascade = decision.relay, snapshot.settings.routing.cascade
+    if relay is None:
+        return (decision.model,)
+    compared = (cascade.embedding_model,) if cascade.agreement == "embedding" else ()
+    return (relay.first, relay.second, relay.strong, *compared)
 
 
 def _dearest(model: str, snapshot: Snapshot, estimate: Usage) -> int:

@@ -7,7 +7,6 @@ leaves nothing running: when the client leaves, both are cancelled.
 from __future__ import annotations
 
 import asyncio
-import copy
 import importlib
 from collections.abc import Callable
 from functools import cache
@@ -15,10 +14,13 @@ from functools import cache
 import msgspec
 import structlog
 
-from meliora.errors import MelioraError, SettingsError
+from meliora.errors import MelioraError, SettingsError, UpstreamBroken
 from meliora.gateway.attempt import AttemptFailed, Opened, Whole
 from meliora.gateway.call import Call
+from meliora.gateway.catalog import Catalog
 from meliora.gateway.dialects.summary import Summary, summarise_body
+from meliora.gateway.likeness import beside, comparable, cosine, embedding_call
+from meliora.gateway.listing import allowed
 from meliora.gateway.prices import cost_micros
 from meliora.gateway.snapshot import Snapshot
 from meliora.gateway.tries import Means, Prepare, Tries
@@ -31,9 +33,11 @@ log = structlog.get_logger(__name__)
 Verifier = Callable[[str, str, str], object]
 """Given the prompt and both answers, says whether they agree (by something true)."""
 
+_ROUNDING = 1e-9
+
 
 class _Asked(msgspec.Struct):
-    """One of the two while it is asked."""
+    """A model while it is asked: one of the two, or the one that compares them."""
 
     call: Call
     model: str
@@ -58,16 +62,17 @@ class Pair:
         call, clock = self._call, self._means.clock
         began = clock.monotonic()
         prompt = call.view.prompt_text if call.view is not None else ""
-        both = [_Asked(_own(call), model, began) for model in (relay.first, relay.second)]
+        both = [_Asked(beside(call), model, began) for model in (relay.first, relay.second)]
+        asked = [*both]
         accepted: _Asked | None = None
         try:
             async with asyncio.timeout(self._settings.latency):
-                if await self._answered(both, prepare) and await self._agree(prompt, both):
+                if await self._answered(both, prepare) and await self._agree(prompt, both, asked):
                     accepted = both[0]
         except TimeoutError:
             log.info("the two models of a cascade took too long; the strong one is asked", call=call.id)
         finally:
-            for one in both:
+            for one in asked:
                 call.attempts.extend(one.call.attempts)
                 call.legs.append(self._leg(one, one is accepted))
             call.upstream_seconds += clock.monotonic() - began
@@ -108,18 +113,46 @@ class Pair:
             asked.ended = self._means.clock.monotonic()
         return asked.error is None
 
-    async def _agree(self, prompt: str, both: list[_Asked]) -> bool:
+    async def _agree(self, prompt: str, both: list[_Asked], asked: list[_Asked]) -> bool:
+        """Say whether both answers agree; what is asked to find out is put to `asked`."""
         first, second = (one.summary.text if one.summary is not None else "" for one in both)
         how = self._settings.agreement
         if how != "verifier":
             from meliora.routing.learned.cascade import agrees
 
-            return agrees(first, second, how)
+            if agrees(first, second, "normalised" if how == "embedding" else how):
+                return True
+            alike = how == "embedding" and comparable(both[0].summary, both[1].summary)
+            return alike and await self._alike((first, second), asked)
         try:
             return bool(await asyncio.to_thread(verifier_of(self._settings.verifier), prompt, first, second))
         except Exception:
             log.exception("the cascade's verifier failed; the strong model is asked", verifier=self._settings.verifier)
             return False
+
+    async def _alike(self, texts: tuple[str, str], asked: list[_Asked]) -> bool:
+        """Say whether an embedding model takes two answers for near; not where it does not answer, or the key may not use it."""
+        model, means = self._settings.embedding_model, self._means
+        if not allowed(self._snapshot, self._call.key, model):
+            means.metrics.likeness.labels("forbidden").inc()
+            return False
+        own, prepare = embedding_call(self._call, model, texts)
+        one = _Asked(own, model, means.clock.monotonic())
+        asked.append(one)
+        found = "cancelled"
+        try:
+            if await self._one(one, prepare) and one.answer is not None:
+                near = cosine(one.answer.parsed)
+                found = "alike" if near >= self._settings.similarity - _ROUNDING else "unlike"
+            else:
+                found = "failed"
+        except UpstreamBroken as error:
+            found, one.error = "failed", error.code
+        finally:
+            means.metrics.likeness.labels(found).inc()
+        if found == "failed":
+            log.warning("a cascade's answers were not embedded; the strong one is asked", model=model, error=one.error)
+        return found == "alike"
 
     def _leg(self, asked: _Asked, accepted: bool) -> Leg:
         call, endpoint = asked.call, asked.call.endpoint
@@ -142,10 +175,17 @@ class Pair:
         )
 
 
-def check(settings: Cascade) -> None:
-    """Load the verifier, if one is used. Raises `SettingsError` where there is none by that name."""
+def check(settings: Cascade, catalog: Catalog) -> None:
+    """Load the verifier or find the embedding model, if one is used. Raises `SettingsError` where there is none by that name."""
     if settings.enabled and settings.agreement == "verifier":
         verifier_of(settings.verifier)
+    if settings.enabled and settings.agreement == "embedding":
+        found = catalog.find(settings.embedding_model)
+        if found is None or (found.capabilities is not None and "embeddings" not in found.capabilities):
+            raise SettingsError(
+                f"routing.cascade.embedding_model: {settings.embedding_model!r} is no model that gives embeddings.",
+                hint="`meliora models` lists the models there are.",
+            )
 
 
 @cache
@@ -170,12 +210,3 @@ def usage_of(summary: Summary, call: Call) -> Usage:
         return summary.usage
     chars = call.view.input_chars if call.view is not None else 0
     return Usage(input=max(1, chars // 4), output=len(summary.text.encode()) // 4)
-
-
-def _own(call: Call) -> Call:
-    """Give a call that one of the two may write into."""
-    own = copy.copy(call)
-    own.attempts, own.legs = [], []
-    own.upstream_seconds = 0.0
-    own.entry = own.endpoint = None
-    return own

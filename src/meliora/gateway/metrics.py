@@ -34,6 +34,12 @@ class Metrics:
         )
         self.spool_appended = Gauge("meliora_spool_appended", "Records written to the spool.", registry=registry)
         self.cache_hits = Counter("meliora_cache_hits", "Calls answered from the cache.", registry=registry)
+        self.likeness = Counter(
+            "meliora_cascade_likeness",
+            "Pairs of answers that an embedding model was to compare: alike, unlike, failed, cancelled, or the key may not.",
+            ["found"],
+            registry=registry,
+        )
         self.policies = Gauge("meliora_policies", "Learned routing policies that serve.", registry=registry)
         self.policies_refused = Gauge(
             "meliora_policies_refused",

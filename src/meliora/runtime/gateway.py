@@ -65,9 +65,9 @@ def build(settings: Settings, clock: Clock | None = None, ask: Ask | None = None
     """Give the ASGI application with all that runs beside it; `ask` stands in for the price list. Raises `SettingsError`."""
     clock = clock or SystemClock()
     settings = effective(settings)
-    check(settings.routing.cascade)
     name = process_name("gateway")
     catalog = catalog_of(settings, clock, None, ask)
+    check(settings.routing.cascade, catalog)
     state = kept_state(settings.server.state_dir / STATE_FILE) or State(0, clock.now_us(), os.urandom(32).hex())
     metrics = Metrics()
     spool = SpoolWriter(
@@ -187,7 +187,7 @@ class Parts(Lifespan):
         try:
             settings = effective(await asyncio.to_thread(load, str(config) if config else None))
             catalog = await asyncio.to_thread(catalog_of, settings, self._clock, before.catalog)
-            check(settings.routing.cascade)
+            check(settings.routing.cascade, catalog)
         except MelioraError as error:
             log.error("the new settings were refused; the old ones serve on", error=str(error))
             return

@@ -49,6 +49,7 @@ def complaints(settings: Settings, environ: Mapping[str, str]) -> Iterator[Compl
     yield from _rules(settings)
     yield from _scorers(settings, environ)
     yield from _reference_model(settings)
+    yield from _embeddings(settings, environ)
 
 
 def _server(settings: Settings) -> Iterator[Complaint]:
@@ -275,6 +276,30 @@ def _reference_model(settings: Settings) -> Iterator[Complaint]:
     if name and name not in settings.aliases and not _exists(name, settings, known):
         path = ("routing", "dial", "reference")
         yield Complaint(path, f"names {name!r}, which no provider serves.", _guess(name, known))
+
+
+def _embeddings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Complaint]:
+    chosen, path = settings.routing.embedding, ("routing", "embedding")
+    if chosen.table and not File(chosen.table).expanduser().is_file():
+        what = f"names {chosen.table}, which is not a file here."
+        yield Complaint((*path, "table"), what, "A calibration will need it.", "warning")
+    if chosen.model:
+        yield from _embeds((*path, "model"), chosen.model, settings)
+        yield from _reference((*path, "key"), chosen.key, 'key = "env:EMBEDDING_KEY"', environ)
+    cascade = settings.routing.cascade
+    if cascade.agreement == "embedding":
+        yield from _embeds(("routing", "cascade", "embedding_model"), cascade.embedding_model, settings)
+
+
+def _embeds(path: Path, name: str, settings: Settings) -> Iterator[Complaint]:
+    """Refuse a model that there is not, or that says that it gives no embeddings."""
+    known = _known(settings)
+    model = settings.models.get(name)
+    if not _exists(name, settings, known):
+        yield Complaint(path, f"{name!r} is served by no provider.", _guess(name, known))
+    elif model is not None and model.capabilities is not None and "embeddings" not in model.capabilities:
+        write = f'Write capabilities = ["embeddings"] under [models.{name}], or name another model.'
+        yield Complaint(path, f"{name!r} does not declare embeddings.", write)
 
 
 def _rules(settings: Settings) -> Iterator[Complaint]:

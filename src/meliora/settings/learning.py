@@ -37,6 +37,31 @@ class Reward(Section):
     failure_value: Share = Field(default=0, description="What a failure is worth.")
 
 
+class RoutingEmbedding(Section):
+    """What is known of the meaning of prompts, folded into a policy when it is fitted. A call is decided without asking anybody."""
+
+    table: str = Field(
+        default="",
+        description="File of word vectors as text (`word v1 v2 ...` a line), such as GloVe's .txt or fastText's .vec.",
+    )
+    model: str = Field(
+        default="",
+        description="Or a model that gives embeddings; a calibration asks it about each prompt of the sample.",
+    )
+    key: str = Field(
+        default="", description="model: reference (`env:NAME`, `file:PATH`) to the key its calls are charged to."
+    )
+    width: int = Field(default=20, ge=1, le=256, description="Directions of meaning that are kept, at most.")
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> RoutingEmbedding:
+        if self.table and self.model:
+            raise ValueError("takes a table or a model, not both")
+        if self.model and not self.key:
+            raise ValueError("a model takes a key, to which its calls are charged")
+        return self
+
+
 class RoutingLearning(Section):
     """How outcomes move a policy. `learning.enabled = false` freezes it as it is."""
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from meliora.settings.escalation import Crosscheck, Escalation, TaskTiers
-from meliora.settings.learning import Reward, RoutingLearning, Scorer
+from meliora.settings.learning import Reward, RoutingEmbedding, RoutingLearning, Scorer
 from meliora.settings.section import Name, Seconds, Section, Share, Tier
 
 
@@ -84,9 +84,18 @@ class Cascade(Section):
         default=10, description="Seconds the two may take before the strong model is asked without them."
     )
     tools: bool = Field(default=False, description="Also for calls that offer tools.")
-    agreement: Literal["exact", "normalised", "verifier"] = Field(
+    agreement: Literal["exact", "normalised", "embedding", "verifier"] = Field(
         default="normalised",
-        description="What counts as agreeing: the same text; the same final answer; or what your own function says.",
+        description=(
+            "What counts as agreeing: the same text; the same final answer; that, or texts whose embeddings are near; or what "
+            "your own function says."
+        ),
+    )
+    embedding_model: str = Field(
+        default="", description="embedding: the model that embeds both answers, in one call that is charged as a leg."
+    )
+    similarity: float = Field(
+        default=0.9, gt=0, le=1, description="embedding: least cosine of both answers' embeddings at which they agree."
     )
     verifier: str = Field(
         default="",
@@ -103,9 +112,11 @@ class Cascade(Section):
     )
 
     @model_validator(mode="after")
-    def _has_a_verifier(self) -> Cascade:
+    def _has_what_it_takes(self) -> Cascade:
         if self.agreement == "verifier" and not self.verifier:
             raise ValueError('agreement = "verifier" takes a verifier = "module:function"')
+        if self.agreement == "embedding" and not self.embedding_model:
+            raise ValueError('agreement = "embedding" takes an embedding_model = "NAME"')
         return self
 
 
@@ -146,4 +157,5 @@ class Routing(Section):
     preferences: Preferences = Preferences()
     reward: Reward = Reward()
     learning: RoutingLearning = RoutingLearning()
+    embedding: RoutingEmbedding = RoutingEmbedding()
     scorers: list[Scorer] = Field(default=[], description="What judges answers, besides people.")

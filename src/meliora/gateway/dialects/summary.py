@@ -27,6 +27,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The assistant's words, then a line `name(arguments)` a tool call, then refusals. Reasoning is left out."""
     finish_reason: str | None = None
     usage: Usage | None = None
+    calls: int = 0
+    """Tool calls in it."""
     error_code: str | None = None
     error_message: str | None = None
     complete: bool = False
@@ -103,6 +105,7 @@ class Gathered:
             text="\n".join(line for line in lines if line),
             finish_reason=self.finish,
             usage=read_usage(dialect, self.usage),
+            calls=len(self.calls),
             error_code=(fault.code or "upstream_error") if fault else None,
             error_message=fault.message if fault else None,
             complete=self.complete,
