@@ -154,3 +154,51 @@ def test_without_a_policy_the_status_says_who_chooses(
     assert json.loads(said(capsys, "status", "--json"))["serving"] is None
     assert "There is no routing snapshot 7" in said(capsys, "promote", "7", code=1)
     assert "No learned policy serves" in said(capsys, "rollback", code=1)
+
+
+def embedding(tmp_path: Path, **chosen: Any) -> None:
+    lines = [f"{name} = {json.dumps(value)}" for name, value in chosen.items()]
+    (tmp_path / "meliora.toml").write_text("[routing.embedding]\n" + "\n".join(lines) + "\n")
+
+
+def test_a_calibration_may_ask_a_model_for_embeddings_priced_first_and_paid_once(
+    running: RunningMeliora, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    embedding(tmp_path, model="simulated-embedding", key="env:K")
+    assert main(command(running, "--yes")) == 0
+    shown = capsys.readouterr().out
+    assert "simulated-embedding" in shown and f"{2 * SAMPLE + 1} calls, about $" in shown
+    running.settle()
+    calls = running.store.calls.list("default", CallFilter(), limit=500).items
+    [asked] = [call for call in calls if call.model == "simulated-embedding"]
+    assert (asked.dialect, asked.feature) == ("embeddings", "routing") and asked.cost_micros is not None
+    assert main(command(running, "--yes")) == 0
+    running.settle()
+    assert len(running.store.calls.list("default", CallFilter(), limit=500).items) == 2 * SAMPLE + 1
+    snapshots = [json.loads(line) for line in said(capsys, "snapshots", "--json").splitlines()]
+    assert {one["evidence"]["vectors"] for one in snapshots} == {"simulated-embedding"}
+
+
+def test_a_calibration_may_use_a_table_of_words_and_gets_another_trunk(
+    running: RunningMeliora, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from meliora.routing.learned.snapshot import decode
+
+    words = {"python": "1 0", "function": "1 0.1", "reverse": "0.9 0", "what": "0 1", "is": "0 0.8", "write": "1 0.2"}
+    (tmp_path / "words.vec").write_text("".join(f"{word} {vector}\n" for word, vector in words.items()))
+    assert main(command(running, "--yes")) == 0
+    embedding(tmp_path, table="words.vec")
+    assert main(command(running, "--yes")) == 0
+    bare, wide = (decode(running.store.routing_snapshots.blob("default", number)) for number in (1, 2))
+    assert wide.embedding.table.shape[1] > bare.embedding.table.shape[1]
+    assert wide.trunk != bare.trunk
+
+
+def test_a_table_that_does_not_read_is_said_before_it_costs_anything(
+    running: RunningMeliora, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "words.vec").write_text("python 1 2\nwhat 1\n")
+    embedding(tmp_path, table="words.vec")
+    assert main(command(running, "--yes")) != 0
+    assert "words.vec:2 has 1 numbers where the lines before have 2" in capsys.readouterr().err
+    assert running.gateway.finished() == []

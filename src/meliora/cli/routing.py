@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
 from meliora.cli.shared import Json, Tenant, count, now_us, paint, say, settings, show, store, table, usd, when
 
 if TYPE_CHECKING:
-    from meliora.routing.learning.calibrate import ModelPrice, Quote, Run
+    from meliora.routing.learning.calibrate import ModelPrice, Quote, Step
     from meliora.routing.learning.promotion import Proof
     from meliora.routing.learning.records import Snapshot
     from meliora.routing.learning.scoring import ScorerStatus
@@ -49,6 +51,7 @@ def calibrate(
     Shows first what it will cost. Stopped or killed it goes on where it stood, and pays nothing twice.
     """
     from meliora.routing.learning.calibrate import Journal, Run, quotes
+    from meliora.routing.learning.embedded import Embedded
     from meliora.routing.learning.prompts import read_prompts
     from meliora.routing.learning.prompts import sample as draw
     from meliora.runtime import calibration
@@ -70,11 +73,16 @@ def calibrate(
         tenant = calibration.key_of(opened, secret, now_us()).tenant
         path = calibration.journal_of(chosen, tenant, drawn)
         with Journal(path) as journal:
-            _agree(quotes(drawn, prices, journal), judge.name, yes=yes)
-            ask = calibration.asking(gateway, secret, path)
-            _run(Run(drawn, names, journal, ask, judge, together))
+            vectors = calibration.vectors_of(chosen, drawn, gateway, journal)
+            missing = quotes(drawn, prices, journal)
+            runs: list[Steps] = [Run(drawn, names, journal, calibration.asking(gateway, secret, path), judge, together)]
+            if isinstance(vectors, Embedded):
+                missing.append(vectors.quote(_prices(chosen, [vectors.name])[vectors.name].input))
+                runs.append(vectors)
+            _agree(missing, judge.name, yes=yes)
+            _run(runs)
             found = calibration.fit_and_keep(
-                chosen, opened, tenant, drawn, prices, journal, judge.name, reference or None
+                chosen, opened, tenant, drawn, prices, journal, judge.name, reference or None, vectors
             )
     if json:
         show(found)
@@ -120,13 +128,25 @@ def _agree(found: list[Quote], scorer: str, *, yes: bool) -> None:
         typer.confirm("Go on?", abort=True)
 
 
-def _run(run: Run) -> None:
+class Steps(Protocol):
+    """Something that a calibration has to do, step by step."""
+
+    def missing(self) -> int:
+        """Count what is left."""
+        ...
+
+    def steps(self) -> Iterator[Step]:
+        """Do what is left, and tell each step."""
+        ...
+
+
+def _run(runs: list[Steps]) -> None:
     failed: dict[str, str] = {}
     count = 0
     with typer.progressbar(
-        length=run.missing(), label="answers and scores", file=typer.get_text_stream("stderr")
+        length=sum(run.missing() for run in runs), label="answers and scores", file=typer.get_text_stream("stderr")
     ) as bar:
-        for step in run.steps():
+        for step in chain.from_iterable(run.steps() for run in runs):
             bar.update(1)
             if step.error is not None:
                 count += 1

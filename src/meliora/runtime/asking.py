@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email.message import Message
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ from meliora.errors import (
     UpstreamError,
     UpstreamUnreachable,
 )
+from meliora.gateway.dialects.embeddings import vectors_of
 from meliora.settings import Settings
 
 PATIENCE = 300.0
@@ -67,18 +69,38 @@ class OwnGateway:
         Raises `UpstreamUnreachable` without a gateway, `Unauthorized`, `Forbidden`, `NotFound`, `RateLimited`, `BudgetExhausted`
         or `InvalidRequest` as the gateway refuses, `UpstreamError` where no model answered.
         """
-        headers = {"content-type": "application/json", "authorization": f"Bearer {key}", "x-meliora-feature": feature}
-        if once is not None:
-            headers |= {"idempotency-key": once, "x-meliora-message-id": once}
         asked: dict[str, Any] = {"model": model, "messages": messages}
         if schema is not None:
             shape = {"name": "judgement", "strict": True, "schema": schema}
             asked["response_format"] = {"type": "json_schema", "json_schema": shape}
+        told, said = self._post("chat/completions", asked, key, feature, once)
+        again = told.get("x-meliora-cache") is not None
+        cost = None if again else _micros(told.get("x-meliora-cost"))
+        return Answered(_text(said, model), cost, told.get("x-meliora-model"), told.get("x-meliora-call"))
+
+    def embed(
+        self, key: str, model: str, texts: Sequence[str], *, feature: str, once: str | None = None
+    ) -> list[list[float]]:
+        """Give the vectors of texts. Raises as `ask` does; `UpstreamBroken` where the vectors do not read."""
+        asked = {"model": model, "input": list(texts)}
+        _, said = self._post("embeddings", asked, key, feature, once)
+        try:
+            return vectors_of(msgspec.json.decode(said), len(texts))
+        except msgspec.MsgspecError as error:
+            raise UpstreamBroken(f"The answer of {model} does not read: {error}.") from error
+
+    def _post(
+        self, path: str, asked: dict[str, Any], key: str, feature: str, once: str | None
+    ) -> tuple[Message, bytes]:
+        """Give the headers and the body of a good answer."""
+        headers = {"content-type": "application/json", "authorization": f"Bearer {key}", "x-meliora-feature": feature}
+        if once is not None:
+            headers |= {"idempotency-key": once, "x-meliora-message-id": once}
         body = msgspec.json.encode(asked)
         maker = http.client.HTTPSConnection if self._https else http.client.HTTPConnection
         connection = maker(self._host, self._port, timeout=self._patience)
         try:
-            connection.request("POST", f"{self._path}/v1/chat/completions", body, headers)
+            connection.request("POST", f"{self._path}/v1/{path}", body, headers)
             response = connection.getresponse()
             said = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -88,11 +110,8 @@ class OwnGateway:
         finally:
             connection.close()
         if response.status != 200:
-            raise _refusal(response.status, said, model)
-        again = response.headers.get("x-meliora-cache") is not None
-        cost = None if again else _micros(response.headers.get("x-meliora-cost"))
-        told = response.headers
-        return Answered(_text(said, model), cost, told.get("x-meliora-model"), told.get("x-meliora-call"))
+            raise _refusal(response.status, said, asked["model"])
+        return response.headers, said
 
 
 def gateway_url(settings: Settings) -> str:

@@ -18,10 +18,13 @@ from meliora.routing.learning.scorers import EXPECTED, Expected, Scorer, build
 from meliora.runtime.asking import OwnGateway
 from meliora.runtime.learning import FEATURE, judge_by
 from meliora.settings import Settings
+from meliora.settings.secret import resolve_secret
 from meliora.store.store import Store
 
 if TYPE_CHECKING:
     from meliora.routing.learned.policy import Policy
+    from meliora.routing.learning.embedded import Embedded
+    from meliora.routing.learning.embedding import Vectors, WordVectors
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +82,31 @@ def asking(gateway: OwnGateway, secret: str, journal: Path) -> Ask:
     return ask
 
 
+def vectors_of(
+    settings: Settings, prompts: Sequence[Prompt], gateway: OwnGateway, journal: Journal
+) -> WordVectors | Embedded | None:
+    """Give what the settings let be known of the meaning of prompts; a table is read, and a model is yet to be asked.
+
+    Raises `InvalidRequest` for a table that does not read, `SettingsError` for a key that is not there.
+    """
+    chosen = settings.routing.embedding
+    if chosen.table:
+        from meliora.routing.learning.embedding import WordVectors
+
+        return WordVectors.read(Path(chosen.table).expanduser(), [prompt.text for prompt in prompts], chosen.width)
+    if not chosen.model:
+        return None
+    from meliora.routing.learning.embedded import Embedded
+
+    secret = resolve_secret(chosen.key)
+
+    def embed(number: int, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        once = f"embed-{journal.path.stem}-{number}-{chosen.model}"[:255]
+        return gateway.embed(secret, chosen.model, texts, feature=FEATURE, once=once)
+
+    return Embedded(prompts, chosen.model, journal, embed, chosen.width)
+
+
 def journal_of(settings: Settings, tenant: str, prompts: Sequence[Prompt]) -> Path:
     """Give where the calibration of this sample is written down."""
     return journal_path(settings.server.state_dir.expanduser() / "calibrations", tenant, prompts)
@@ -106,6 +134,7 @@ def fit_and_keep(
     journal: Journal,
     scorer: str,
     reference: str | None,
+    vectors: Vectors | None = None,
 ) -> Calibrated:
     """Fit a policy to what the journal holds and keep it as a candidate. Raises `InvalidRequest` where that is too little."""
     from dataclasses import replace
@@ -123,6 +152,7 @@ def fit_and_keep(
         prices={model: price.blended for model, price in prices.items() if price.blended is not None},
         running=running,
         running_anchor=None if serving is None or running is None else serving.anchor,
+        vectors=vectors,
     )
     kept = store.routing_snapshots.add(
         tenant,

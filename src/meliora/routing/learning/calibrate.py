@@ -28,7 +28,7 @@ OUTPUT_TOKENS = 400
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A line of the journal: an answer that was paid for, or with `scorer` what that one says of it."""
+    """A line of the journal: an answer that was paid for, with `scorer` what that one says of it, or the prompt's `embedding`."""
 
     prompt: str
     model: str
@@ -37,6 +37,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     scorer: str | None = None
     value: float | None = None
     reason: str = ""
+    embedding: bytes | None = None
+    """32-bit floats, little-endian."""
 
 
 class Journal:
@@ -49,6 +51,7 @@ class Journal:
         self.path = path
         self._answers: dict[tuple[str, str], Entry] = {}
         self._scores: dict[tuple[str, str, str], Entry] = {}
+        self._embeddings: dict[tuple[str, str], bytes] = {}
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Journal:
@@ -83,18 +86,21 @@ class Journal:
         return end
 
     def _keep(self, entry: Entry) -> None:
-        if entry.scorer is None:
+        if entry.embedding is not None:
+            self._embeddings[entry.prompt, entry.model] = entry.embedding
+        elif entry.scorer is None:
             self._answers[entry.prompt, entry.model] = entry
         else:
             self._scores[entry.prompt, entry.model, entry.scorer] = entry
 
-    def add(self, entry: Entry) -> None:
-        """Write a line down for good."""
+    def add(self, *entries: Entry) -> None:
+        """Write lines down for good."""
         assert self._file is not None
-        self._file.write(msgspec.json.encode(entry) + b"\n")
+        self._file.write(b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries))
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._keep(entry)
+        for entry in entries:
+            self._keep(entry)
 
     def answer(self, prompt: Prompt, model: str) -> Entry | None:
         """Give a model's answer, None where it was not paid for yet."""
@@ -103,6 +109,10 @@ class Journal:
     def score(self, prompt: Prompt, model: str, scorer: str) -> Entry | None:
         """Give what a scorer said, None where it was not asked."""
         return self._scores.get((prompt.id, model, scorer))
+
+    def embedding(self, prompt: Prompt, model: str) -> bytes | None:
+        """Give a prompt's embedding by a model, None where it was not paid for yet."""
+        return self._embeddings.get((prompt.id, model))
 
 
 def journal_path(folder: Path, tenant: str, prompts: Sequence[Prompt]) -> Path:
