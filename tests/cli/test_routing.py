@@ -194,6 +194,16 @@ def test_a_calibration_may_use_a_table_of_words_and_gets_another_trunk(
     assert wide.trunk != bare.trunk
 
 
+def test_an_embedding_that_is_refused_ends_a_calibration_before_its_answers_are_paid(
+    running: RunningMeliora, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WRONG", "mel_nobody-has-this-secret")
+    embedding(tmp_path, model="simulated-embedding", key="env:WRONG")
+    assert main(command(running, "--yes")) != 0
+    assert "simulated-embedding was not asked" in capsys.readouterr().err
+    assert running.gateway.finished() == []
+
+
 def test_a_table_that_does_not_read_is_said_before_it_costs_anything(
     running: RunningMeliora, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

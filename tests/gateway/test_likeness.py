@@ -235,7 +235,7 @@ def test_a_model_whose_provider_cannot_embed_agrees_to_nothing(tmp_path: Path) -
     assert MODEL not in asked_models(fake)
 
 
-def test_a_key_that_may_not_use_the_model_or_its_region_does_not(tmp_path: Path) -> None:
+def test_a_key_that_may_not_use_the_model_agrees_to_nothing_by_it(tmp_path: Path) -> None:
     steps = {MODEL: embedded(NEAR, NEAR)}
     _, record, fake, metrics = go(tmp_path, steps, keys=(key(models=("tiny", "small", "big")),))
     assert record.model == "big" and MODEL not in asked_models(fake)

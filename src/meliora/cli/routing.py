@@ -78,7 +78,7 @@ def calibrate(
             runs: list[Steps] = [Run(drawn, names, journal, calibration.asking(gateway, secret, path), judge, together)]
             if isinstance(vectors, Embedded):
                 missing.append(vectors.quote(_prices(chosen, [vectors.name])[vectors.name].input))
-                runs.append(vectors)
+                runs.insert(0, vectors)  # costs the least, and fails before anything else is paid
             _agree(missing, judge.name, yes=yes)
             _run(runs)
             found = calibration.fit_and_keep(

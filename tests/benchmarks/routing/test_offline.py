@@ -151,6 +151,24 @@ def test_a_run_writes_its_figures_and_its_plot(tmp_path, capsys):
     assert "zeroeval.save98" in capsys.readouterr().out
 
 
+def test_a_run_with_word_vectors_is_another_one_and_without_them_nothing_changes(tmp_path):
+    written(made(200), tmp_path / "zeroeval.parquet")
+    hard, easy = "theorem integral proof lemma eigenvalue", "capital colour weather greet name"
+    lines = [
+        f"{word} {at} {1 - at} {0.1 * len(word)}" for at, group in enumerate((easy, hard)) for word in group.split()
+    ]
+    (tmp_path / "words.vec").write_text("\n".join(lines) + "\n")
+
+    def values(*more: str) -> list[float]:
+        file = tmp_path / "routing.json"
+        assert main(["--data", str(tmp_path), "--only", "offline", "--json", str(file), *more]) == 0
+        return [figure["value"] for figure in json.loads(file.read_text())["figures"]]
+
+    alone = values()
+    assert values() == alone
+    assert values("--vectors", str(tmp_path / "words.vec")) != alone
+
+
 def test_a_folder_without_outcomes_says_what_it_looked_for(tmp_path):
     with pytest.raises(FileNotFoundError, match="routerbench"):
         load(tmp_path)
