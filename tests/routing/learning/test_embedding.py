@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +10,13 @@ import pytest
 
 from meliora.errors import InvalidRequest
 from meliora.routing.learned.features import BUCKETS, IDS, read, words
-from meliora.routing.learned.policy import ANYWHERE
 from meliora.routing.learned.snapshot import decode, encode
 from meliora.routing.learning.embedding import PromptVectors, WordVectors, folded, foretold, principal
 from meliora.routing.learning.fit import Fitting, fit
 from meliora.routing.learning.forest import Growing
 from meliora.routing.learning.online import Learning, OnlineLearner
 from meliora.routing.learning.table import Outcomes
-from meliora.routing.learning.trunk import Embedding, fit_trunk, phis, positions, read_all
+from meliora.routing.learning.trunk import Embedding, everywhere, fit_trunk, phis, positions, read_all
 
 MODELS = ("small", "large")
 _RNG = random.Random(5)
@@ -85,7 +83,7 @@ def test_a_models_embeddings_help_as_far_as_n_grams_foretell_them():
     assert error(PromptVectors(known, "planted"), train, test) < 0.95 * error(None, train, test)
 
 
-def test_the_new_columns_weigh_as_much_as_the_space_of_words_and_come_with_a_reach_and_an_id():
+def test_the_new_columns_weigh_as_much_as_the_space_of_words_and_are_minded_in_telling_what_is_usual():
     table = outcomes(150)
     corpus = read_all(table.prompts)
     bare = fit_trunk(corpus, 8)
@@ -95,9 +93,9 @@ def test_the_new_columns_weigh_as_much_as_the_space_of_words_and_come_with_a_rea
     new = positions(made.table[:, 8:], corpus, made.idf)
     assert new.var(axis=0).mean() == pytest.approx(1, abs=1e-3)
     assert np.abs(new.mean(axis=0)).max() < 0.3
-    assert made.id != bare.id and made.reach > bare.reach
-    far = np.sqrt((phis(replace(made, reach=ANYWHERE), corpus)[:, 1:] ** 2).sum(axis=1))
-    assert (far <= made.reach).mean() == pytest.approx(0.95, abs=0.02)
+    assert made.id != bare.id and len(made.usual) == made.size - 1 > len(bare.usual)
+    far = ((phis(everywhere(made), corpus)[:, 1:] @ made.usual) ** 2).sum(axis=1)
+    assert 0.9 <= (far <= 1).mean() < 1
     again = folded(bare, corpus, table.prompts, WordVectors(vectors(), "planted", width=5))
     assert again.id == made.id
     assert folded(bare, corpus, table.prompts, WordVectors(vectors(), "planted", width=4)).id != made.id
