@@ -212,3 +212,18 @@ def test_a_table_that_does_not_read_is_said_before_it_costs_anything(
     assert main(command(running, "--yes")) != 0
     assert "words.vec:2 has 1 numbers where the lines before have 2" in capsys.readouterr().err
     assert running.gateway.finished() == []
+
+
+def test_a_policy_is_begun_without_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["db", "upgrade"]) == 0
+    assert "No reference model is declared" in said(capsys, "start", code=2)
+    assert "'gpt-99' is not in the pool" in said(capsys, "start", "--reference", "gpt-99", code=2)
+    shown = said(capsys, "start", "--reference", "simulated-large", "--tenant", "acme")
+    assert "Snapshot 1 serves acme: shipped prior, no outcomes yet; reference simulated-large." in shown
+    monkeypatch.setenv("MELIORA_ROUTING__DIAL__REFERENCE", "simulated-medium")
+    made = json.loads(said(capsys, "start", "--json"))
+    assert (made["number"], made["kind"], made["evidence"]["reference"]) == (1, "prior", "simulated-medium")
+    assert "Snapshot 1 (prior) serves default" in said(capsys, "status")

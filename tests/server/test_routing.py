@@ -147,3 +147,27 @@ def test_bytes_of_a_policy_are_for_gateways_alone(house: House) -> None:
     assert house.gateway().get(f"/internal/policies/default/{number}").status_code == 200
     assert house.gateway().get("/internal/policies/default/99").status_code == 404
     assert house.client(house.key()).get(f"/internal/policies/default/{number}").status_code == 404
+
+
+def test_a_policy_begins_without_data_and_reaches_the_gateways(house: House) -> None:
+    admin = house.client(house.key())
+    refused = admin.post(f"{URL}/start")
+    assert refused.status_code == 400 and "No reference model is declared" in error_of(refused)["message"]
+    unknown = admin.post(f"{URL}/start", json={"reference": "gpt-99"})
+    assert unknown.status_code == 400 and "'gpt-99' is not in the pool" in error_of(unknown)["message"]
+    made = admin.post(f"{URL}/start", json={"reference": "simulated-large"}).json()
+    assert (made["number"], made["kind"], made["state"]) == (1, "prior", "serving")
+    assert made["evidence"]["origin"] == "shipped prior, no outcomes yet"
+    assert state(house).policies["default"].number == 1
+    assert [entry["action"] for entry in admin.get("/api/v1/activity").json()["items"]][:1] == ["routing.start"]
+    reader = house.client(house.key("default", "read"))
+    assert reader.post(f"{URL}/start", json={"reference": "simulated-large"}).status_code == 403
+    other = house.client(house.key("other"))
+    assert other.get(f"{URL}/status").json()["serving"] is None, "each tenant begins for itself"
+
+
+def test_a_start_does_not_replace_what_knows_more(house: House) -> None:
+    admin = house.client(house.key())
+    admin.post(f"{URL}/snapshots/{add(house, 0.01)}/promote")
+    refused = admin.post(f"{URL}/start", json={"reference": "simulated-large"})
+    assert refused.status_code == 409 and "serves already" in error_of(refused)["message"]

@@ -269,6 +269,7 @@ EMBEDDING = '[routing.cascade]\nagreement = "embedding"\nembedding_model = "{}"\
         ),
         (SERVED + EMBEDDING.format("none"), "'none' is served by no provider"),
         (EMBEDDING.format("simulated-embedding") + "similarity = 1.5\n", "similarity"),
+        ('[routing.dial]\nreference = "simulate-large"\n', "names 'simulate-large', which no provider serves"),
         ('[[rules]]\npattern = "x"\n', "names a preferred_layer"),
         ('[store]\nurl = "postgres://h/db"\n', "postgresql+psycopg://"),
         ('[server]\nhost = "0.0.0.0"\n[gateway]\nanonymous = true\n', "whoever reaches"),

@@ -138,3 +138,28 @@ def test_the_bytes_survive_a_dump_of_the_tables(store, engine, tmp_path) -> None
     dump_tables(engine, tmp_path / "tables")
     load_tables(engine, tmp_path / "tables")
     assert store.routing_snapshots.blob("default", 1) == binary
+
+
+def begin(store: Store, expected: int | None, *, first: bool = False):
+    return store.routing_snapshots.begin("default", expected, blob, made_by="worker", evidence={}, first=first)
+
+
+def test_a_beginning_serves_at_once_and_only_in_place_of_what_was_seen(store) -> None:
+    made = begin(store, None, first=True)
+    assert (made.number, made.kind, made.state, made.anchor, made.replaced) == (1, "prior", "serving", 1, None)
+    assert begin(store, None) is None and begin(store, 7) is None, "another one serves by now"
+    again = begin(store, 1)
+    assert (again.number, again.parent, again.replaced, serving(store)) == (2, 1, None, 2)
+    assert store.routing_snapshots.rollback("default") is None, "nothing served before the first"
+    assert begin(store, None, first=True) is None, "it is not the first any more"
+    assert begin(store, None).number == 3
+
+
+def test_a_beginning_keeps_what_came_in_while_the_one_before_it_served_and_nothing_older(store, feed) -> None:
+    begin(store, None)
+    call = feed.call(routing=trace())
+    store.feedbacks.give("default", FeedbackGiven(feedback_type="thumbs_up", call_id=call.id))
+    settle(store)
+    assert begin(store, 1).learned_seq == 0
+    store.routing_snapshots.rollback("default")
+    assert begin(store, None).learned_seq == 1

@@ -62,8 +62,11 @@ class Starter:
         work = starting(self._settings, self._store, self._offers)
         for tenant in self._tenants():
             try:
-                work.by_itself(tenant)
+                made = work.by_itself(tenant)
                 self._said.pop(tenant, None)
+                if made is not None:
+                    reference = made.evidence["reference"]
+                    log.info("a policy begins without data", tenant=tenant, number=made.number, reference=reference)
             except InvalidRequest as error:
                 if self._said.get(tenant) != str(error):
                     log.warning("no policy begins; the classifier chooses", tenant=tenant, why=str(error))

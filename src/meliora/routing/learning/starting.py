@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import structlog
-
 from meliora.errors import Conflict, InvalidRequest
 from meliora.routing.learned.policy import Policy
 from meliora.routing.learned.snapshot import encode
@@ -20,8 +18,6 @@ from meliora.routing.learning.promotion import dial_of
 from meliora.routing.learning.records import Encode, Snapshot
 from meliora.routing.pool import Candidate, Catalogue
 from meliora.settings.routing import Routing
-
-log = structlog.get_logger(__name__)
 
 ITSELF = "worker"
 """Who made what was begun without a person."""
@@ -112,7 +108,7 @@ class Starting:
 
     def _begun(self, tenant: str, serving: Snapshot | None, asked: str, actor: str) -> Snapshot | None:
         policy = self._policy(asked)
-        made = self.shelf.begin(
+        return self.shelf.begin(
             tenant,
             None if serving is None else serving.number,
             lambda number: encode(replace(policy, number=number)),
@@ -120,9 +116,6 @@ class Starting:
             evidence=self._evidence(asked),
             first=serving is None and actor == ITSELF,
         )
-        if made is not None:
-            log.info("a policy begins without data", tenant=tenant, number=made.number, reference=policy.reference)
-        return made
 
     def _policy(self, asked: str) -> Policy:
         reference, prior = self._named(asked), self.read()
