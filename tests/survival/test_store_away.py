@@ -23,6 +23,8 @@ from tests.survival.house import House
 from tests.survival.load import Load, compare
 
 DEFAULT_DSN = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
+AWAY = float(os.environ.get("MELIORA_TEST_AWAY") or 0)
+"""Seconds that the store stays away at least; the long run's 60 are more than every patience with it."""
 
 
 @pytest.fixture
@@ -49,6 +51,15 @@ def cable() -> Iterator[tuple[Cable, str, sa.Engine]]:
     admin.dispose()
 
 
+def _stay_away(house: House, load: Load, since: float) -> None:
+    """Wait until the store was away for long enough; calls go on all the time."""
+    while time.monotonic() - since < AWAY:
+        known = len(load.answered)
+        house.wait(lambda known=known: len(load.answered) > known + 10, 15, "calls stopped with the store")
+        time.sleep(0.5)
+
+
+@pytest.mark.timeout(AWAY + 120)
 def test_postgresql_is_cut_off_and_comes_back(
     tmp_path: Path, provider: FakeProvider, cable: tuple[Cable, str, sa.Engine]
 ) -> None:
@@ -62,6 +73,7 @@ def test_postgresql_is_cut_off_and_comes_back(
         with load.running():
             house.wait(lambda: len(load.answered) > 10, 15, "no calls")
             wire.cut()
+            since = time.monotonic()
             known = len(load.answered)
             house.wait(lambda: house.health().get("status") == "unhealthy", 15, "the health does not say it")
             assert house.health()["parts"]["store"]["status"] == "unhealthy"
@@ -75,6 +87,7 @@ def test_postgresql_is_cut_off_and_comes_back(
             house.wait(lambda: not house.alive("worker"), 15, "a worker starts without its store")
             last = (house.layout.logs / "worker.log").read_text().strip().splitlines()[-1]
             assert "database cannot be used" in last and "Traceback" not in house.logs()
+            _stay_away(house, load, since)
             wire.mend()
             house.spawn("worker")
             known = len(load.answered)
@@ -136,6 +149,7 @@ connection.execute("ROLLBACK")
 """
 
 
+@pytest.mark.timeout(AWAY + 120)
 def test_sqlite_is_locked_by_another_process(tmp_path: Path, provider: FakeProvider) -> None:
     """Nothing can be written for a while; a gateway that starts meanwhile serves."""
     with House(tmp_path, provider).prepare() as house:
@@ -152,6 +166,7 @@ def test_sqlite_is_locked_by_another_process(tmp_path: Path, provider: FakeProvi
             ) as other:
                 assert other.stdin is not None and other.stdout is not None
                 assert other.stdout.readline() == b"locked\n"
+                since = time.monotonic()
                 known = len(load.answered)
                 house.wait(lambda: len(load.answered) > known + 20, 15, "calls wait for the database")
                 house.kill("gateway")
@@ -159,6 +174,7 @@ def test_sqlite_is_locked_by_another_process(tmp_path: Path, provider: FakeProvi
                 house.wait_ready()
                 known = len(load.answered)
                 house.wait(lambda: len(load.answered) > known + 20, 15, "a new gateway does not serve")
+                _stay_away(house, load, since)
                 other.stdin.close()
         house.settle()
         compare(house, load)
