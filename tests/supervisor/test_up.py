@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from meliora.supervisor.layout import Layout, free_port, read_pids
+from meliora.settings.models import Server, Settings
+from meliora.supervisor.detach import stop
+from meliora.supervisor.layout import Layout, free_port, read_pids, write_pids
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -69,3 +71,29 @@ def test_settings_that_are_wrong_end_the_start_with_2_and_the_line(run: Run, tmp
     done = run("up", "--detach")
     assert done.returncode == 2 and "meliora.toml:2" in done.stderr
     assert not (tmp_path / "var").exists()
+
+
+LINGERING = """
+import fcntl, os, signal, sys, time
+lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.flock(lock, fcntl.LOCK_EX)
+def leave(*_):
+    os.close(lock)
+    time.sleep(0.5)
+    os._exit(0)
+signal.signal(signal.SIGTERM, leave)
+print("holds", flush=True)
+while True:
+    time.sleep(60)
+"""
+
+
+def test_down_has_ended_when_the_supervisor_is_gone_and_not_when_its_lock_is(tmp_path: Path) -> None:
+    """Whoever starts something in its place next must not meet it."""
+    layout = Layout(tmp_path)
+    command = [sys.executable, "-c", LINGERING, str(layout.lock_file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as supervisor:
+        assert supervisor.stdout is not None and supervisor.stdout.readline() == b"holds\n"
+        write_pids(layout, {"supervisor": supervisor.pid}, "http://x")
+        assert stop(Settings(server=Server(state_dir=tmp_path)))
+        assert read_pids(layout).supervisor is None

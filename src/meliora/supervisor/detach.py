@@ -153,13 +153,14 @@ def stop(settings: Settings) -> bool:
     """
     layout = Layout.of(settings)
     running = read_pids(layout)
-    if not is_locked(layout) or running.supervisor is None:
+    supervisor = running.supervisor
+    if not is_locked(layout) or supervisor is None:
         return _end_orphans(layout, settings.server.drain_seconds)
-    os.kill(running.supervisor, signal.SIGTERM)
+    os.kill(supervisor, signal.SIGTERM)
     deadline = time.monotonic() + settings.server.drain_seconds + 30
-    while is_locked(layout):
+    while is_locked(layout) or running.supervisor is not None:  # its lock goes a moment before it does
         if time.monotonic() > deadline:
-            raise NotReady(f"Process {running.supervisor} does not end.", hint=f"See {layout.logs}/supervisor.log.")
+            raise NotReady(f"Process {supervisor} does not end.", hint=f"See {layout.logs}/supervisor.log.")
         time.sleep(0.1)
     return True
 
