@@ -15,6 +15,9 @@ SHARED = {"/health", "/live", "/ready", "/api/v1/breakers", "/api/v1/gateways", 
 NAMES_NOTHING = {"/api/v1/users/{user}", "/routing/classify/{prompt}", "/preferences/users/{user}"}
 """Routes whose path holds no id of a thing."""
 
+SNAPSHOT = 2
+"""Number of a routing snapshot that `a` has: `b` comes to a first one of its own."""
+
 
 @pytest.fixture
 def mine(house: House) -> dict[str, str]:
@@ -36,8 +39,9 @@ def mine(house: House) -> dict[str, str]:
     assert client.post("/preferences/interaction", json=told).status_code == 201
     spent = {"model": MARK, "input_tokens": 1, "output_tokens": 1, "cost": 0.5}
     assert client.post("/routing/cost/record", json=spent).status_code == 201
-    house.store.routing_snapshots.add("a", lambda _: b"", kind="fit", made_by="cli", evidence={"note": MARK})
-    house.store.routing_snapshots.promote("a", 1)
+    for _ in range(SNAPSHOT):
+        house.store.routing_snapshots.add("a", lambda _: b"", kind="fit", made_by="cli", evidence={"note": MARK})
+    house.store.routing_snapshots.promote("a", SNAPSHOT)
     return {"key_id": key["id"], "rule_id": rule["id"], "call_id": call_id, "user": MARK, "prompt": "hello"}
 
 
@@ -60,7 +64,8 @@ def _body(path: str, ids: dict[str, str]) -> Any:
         "/preferences/import": {"interactions": [{"id": "of b", "user_id": "b", "model": "b"}]},
         "/api/v1/routing/snapshots/{number}/evaluate": {},
         "/api/v1/routing/snapshots/{number}/promote": {"force": True},
-        "/api/v1/routing/rollback": {"number": 1},
+        "/api/v1/routing/rollback": {"number": SNAPSHOT},
+        "/api/v1/routing/start": {"reference": "simulated-large"},
         "/route": {"prompt": MARK},
         "/routing/classify": {"prompt": "hello"},
         "/routing/route": {"prompt": "hello", "session": MARK},
@@ -110,7 +115,9 @@ def test_nothing_of_a_tenant_is_seen_or_changed_by_another(house: House, mine: d
     assert sum(MARK in text for text in before.values()) >= 8, "the owner must see what is to be hidden"
     for path, method, operation in _routes(house):
         takes_body = "requestBody" in operation
-        answer = stranger.request(method, path.format(**mine, number=1), json=_body(path, mine) if takes_body else None)
+        answer = stranger.request(
+            method, path.format(**mine, number=SNAPSHOT), json=_body(path, mine) if takes_body else None
+        )
         where = f"{method} {path}: {answer.status_code} {answer.text}"
         named = "{" in path or (method == "post" and path in NAMES_ANOTHERS)
         if named and path not in NAMES_NOTHING:
@@ -126,7 +133,10 @@ def test_every_route_asks_for_a_key(house: House, mine: dict[str, str]) -> None:
     nobody = house.client()
     for path, method, operation in _routes(house):
         body = _body(path, mine) if "requestBody" in operation else None
-        assert nobody.request(method, path.format(**mine, number=1), json=body).status_code == 401, (method, path)
+        assert nobody.request(method, path.format(**mine, number=SNAPSHOT), json=body).status_code == 401, (
+            method,
+            path,
+        )
 
 
 def test_a_key_that_may_only_call_reaches_nothing_but_decisions(house: House, mine: dict[str, str]) -> None:
@@ -135,7 +145,7 @@ def test_a_key_that_may_only_call_reaches_nothing_but_decisions(house: House, mi
         path
         for path, method, operation in _routes(house)
         if caller.request(
-            method, path.format(**mine, number=1), json=_body(path, mine) if "requestBody" in operation else None
+            method, path.format(**mine, number=SNAPSHOT), json=_body(path, mine) if "requestBody" in operation else None
         ).status_code
         != 403
     }
