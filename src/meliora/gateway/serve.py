@@ -141,7 +141,6 @@ class Serving:
             assert call.view is not None
             if call.view.stream:
                 push = self._line.push if self._line is not None else None
-                push = self._line.push if self._line is not None else None
                 self._stream = Stream(self._dialect, self._send, push, asyncio.get_running_loop().time())
                 self._stream.copy = [] if found is not None else None
                 house.watch.stream(call, self._stream, answer_headers(call, None))
