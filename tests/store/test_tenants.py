@@ -159,6 +159,7 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "preferences.forget",
         "preference_tables.put",
         "routing_snapshots.add",
+        "routing_snapshots.begin",
         "routing_snapshots.publish",
         "rules.upsert",
         "keys.create",
