@@ -36,11 +36,17 @@ def test_the_same_head_is_known_with_a_body_of_any_length_and_says_that_length()
     """Only the digits differ; what else the scope said stays, and belongs to one request alone."""
     head = _learnt()
     assert head.body_in(HEAD % 12 + b"y" * 12) == b"y" * 12
-    scope = head.scope(12)
+    scope = head.scope(12, ("192.0.2.7", 4711))
     assert scope["headers"] == [(b"host", b"a"), (b"content-length", b"12"), (b"x-b", b"c")]
     assert "meliora.exchange" not in scope
     scope["headers"].clear()
-    assert head.scope(3)["headers"]
+    assert head.scope(3, None)["headers"]
+
+
+def test_connections_with_the_same_head_share_what_is_known_of_it_and_keep_their_own_address():
+    one, other = _learnt(5), _learnt(9)
+    assert one is other
+    assert one.scope(1, ("192.0.2.1", 1))["client"] != other.scope(1, ("192.0.2.2", 2))["client"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from weakref import WeakValueDictionary
 
 HEAD_END = b"\r\n\r\n"
 LONGEST_BODY = 64 * 1024
@@ -20,7 +21,7 @@ _NEVER = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"trailer"))
 class KnownHead:
     """A head that was read, cut where the length of its body stands."""
 
-    __slots__ = ("_after", "_at", "_before", "_length_at", "_scope", "size")
+    __slots__ = ("__weakref__", "_after", "_at", "_before", "_length_at", "_scope", "size")
 
     def __init__(self, before: bytes, after: bytes, scope: dict[str, Any], length_at: int) -> None:
         self._before = before
@@ -46,9 +47,10 @@ class KnownHead:
             return None
         return data[start:]
 
-    def scope(self, length: int) -> dict[str, Any]:
-        """Give a scope of its own to a request with a body of this length."""
+    def scope(self, length: int, client: tuple[str, int] | None) -> dict[str, Any]:
+        """Give a scope of its own to a request of this client with a body of this length."""
         scope = self._scope.copy()
+        scope["client"] = client
         headers = scope["headers"] = self._scope["headers"].copy()
         headers[self._length_at] = (b"content-length", b"%d" % length)
         return scope
@@ -69,5 +71,13 @@ def known_head(data: bytes, scope: dict[str, Any]) -> KnownHead | None:
     # What the parser read must be what stands there, and nothing else behind the head: else its end lies elsewhere.
     if len(lines) != 1 or lines[0][1] != headers[place][1] or int(lines[0][1]) != len(data) - end:
         return None
-    kept = {name: value for name, value in scope.items() if not name.startswith("meliora.")}
-    return KnownHead(data[: lines[0].start(1)], data[lines[0].end(1) : end], kept, place)
+    before, after = data[: lines[0].start(1)], data[lines[0].end(1) : end]
+    found = _shared.get((before, after))
+    if found is None:
+        kept = {name: value for name, value in scope.items() if not name.startswith("meliora.")}
+        found = _shared[before, after] = KnownHead(before, after, kept, place)
+    return found
+
+
+_shared: WeakValueDictionary[tuple[bytes, bytes], KnownHead] = WeakValueDictionary()
+"""Heads that some connection knows: the connections of one client share theirs."""

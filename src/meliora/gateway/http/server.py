@@ -306,7 +306,7 @@ class ServerProtocol(asyncio.Protocol):
 
     def _again(self, known: KnownHead, body: bytes) -> None:
         """Take a whole request whose head is known, past the parser, which stands between two messages."""
-        exchange = Exchange(self, known.scope(len(body)), keep_alive=not self._closing)
+        exchange = Exchange(self, known.scope(len(body), self.client), keep_alive=not self._closing)
         exchange.feed(body)
         exchange.feed_end()
         self._begin(exchange)
