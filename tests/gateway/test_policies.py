@@ -136,3 +136,29 @@ async def test_what_lies_on_the_disk_serves_before_the_control_process_answers(t
 
 def test_a_reference_leads_nowhere_else_on_the_disk(tmp_path: Path):
     assert file_of(tmp_path, PolicyRef(1, "../../etc/passwd")).parent == tmp_path / "policies"
+
+
+async def test_a_refusal_that_comes_after_a_rollback_is_no_trouble_any_more(tmp_path: Path):
+    """The bad one was still being fetched when the state went back to the one that serves."""
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Shelf):
+        async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+            found = await super().ask(method, path, body)
+            if path.endswith("/2"):
+                asked.set()
+                await go_on.wait()
+            return found
+
+    followed = Followed(Slow(_1=FIRST, _2=b"no snapshot at all"), tmp_path)
+    policies = followed.policies
+    policies.want({"t": ref(FIRST, 1)})
+    policies.start()
+    await followed.until(lambda: followed.swapped == [1])
+    policies.want({"t": ref(b"no snapshot at all", 2)})
+    await asyncio.wait_for(asked.wait(), 10)
+    policies.want({"t": ref(FIRST, 1), "u": ref(SECOND, 3)})
+    go_on.set()
+    await followed.until(lambda: "u" in policies.troubles)  # asked for after the late refusal
+    assert "t" not in policies.troubles and policies.serving["t"].number == 1
+    await policies.stop()

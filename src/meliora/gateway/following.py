@@ -139,6 +139,8 @@ class Following(Generic[T]):
         log.info("serves", what=self.name, tenant=tenant, number=ref.number)
 
     def _refuse(self, tenant: str, ref: PolicyRef, why: str) -> None:
+        if self._wanted.get(tenant) != ref:
+            return  # another one is wanted by now, or none: what is wrong with this one is nobody's trouble any more
         self.refused += 1
         message = f"{self.name.capitalize()} {ref.number} does not serve: {why}"
         if self.troubles.get(tenant) != message:
