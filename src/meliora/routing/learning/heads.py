@@ -62,6 +62,8 @@ class _Design:
         self._kept = sizes**2 / (sizes**2 + self._penalties[:, None])
         """[P, k] share of each direction of `phi` that is left under each penalty."""
         self._sizes = np.maximum(sizes, 1e-9)
+        self._rest = np.maximum(1 - self._kept @ (self._left**2).T - 1 / len(phi), 1e-6)
+        """[P, n] what each row does not say of itself: 1 less its leverage."""
 
     def fit(self, rewards: Array) -> tuple[Array, float, Array]:
         """Give the coefficients [M, d], the smallest penalty chosen, and by how much each reward was missed when left out [n, M]."""
@@ -92,8 +94,7 @@ class _Design:
     def _misses(self, target: Array, along: Array) -> Array:
         """Give by how much each row is missed by a fit without it, [P, n]."""
         fitted = (self._kept * along) @ self._left.T
-        leverage = self._kept @ (self._left**2).T + 1 / len(target)
-        return (target - fitted) / np.maximum(1 - leverage, 1e-6)
+        return (target - fitted) / self._rest
 
 
 def fit_costs(phi: Array, costs: Array) -> Costs:
