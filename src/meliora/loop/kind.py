@@ -150,7 +150,7 @@ class ChangeKind(Protocol):
         """Put the candidate in service, once however often it is called, and give the version read back."""
         ...
 
-    def undo(self, change: Change, work: Work) -> str | None | Later:
+    def undo(self, change: Change, work: Work) -> str | Later | None:
         """Restore the baseline, also after half a delivery, and give the version read back (None: nothing serves, as before)."""
         ...
 

@@ -33,9 +33,7 @@ METRICS: dict[str, Metric] = {
         Metric(name="cost_per_call", direction="down", form="mean", unit="USD", column="cost_micros"),
         Metric(name="latency_mean", direction="down", form="mean", unit="ms", column="latency_us"),
         Metric(name="latency_p95", direction="down", form="quantile", unit="ms", column="latency_us", quantile=0.95),
-        Metric(
-            name="reward", direction="up", form="mean", unit="0..1", column="reward", maturity_seconds=300.0
-        ),
+        Metric(name="reward", direction="up", form="mean", unit="0..1", column="reward", maturity_seconds=300.0),
         Metric(
             name="satisfaction", direction="up", form="mean", unit="0..1", column="feedback", maturity_seconds=300.0
         ),

@@ -59,6 +59,7 @@ EDGES: dict[State, frozenset[State]] = {
             S.STOPPING,
             S.ROLLING_BACK,
             S.REJECTED,
+            S.PAUSED,
         }
     ),
     S.REJECTED: frozenset(),
@@ -82,7 +83,7 @@ def lawful(source: State, target: State, paused_from: State | None = None) -> bo
         return False
     if source is not State.PAUSED:
         return True
-    if target is paused_from:
+    if target is paused_from or target is State.PAUSED:
         return True
     if paused_from is State.TRYING:
         return target is State.STOPPING

@@ -565,3 +565,82 @@ preference_tables = sa.Table(
     sa.Column("blob", sa.LargeBinary, nullable=False),
     _time("made_us"),
 )
+
+cycles = sa.Table(
+    "cycles",
+    metadata,
+    _text("id", key=True),  # si_2026_11_26_001
+    _text("tenant"),
+    _text("environment"),
+    _text("origin_kind"),
+    _text("origin_name"),
+    _text("subject"),  # what it is about: a gate, a target
+    sa.Column("kinds", Json, nullable=False),  # kinds of change to try, in order
+    sa.Column("breach", Json, nullable=True),  # what was measured when it opened
+    _text("finding", null=True),
+    _text("outcome", null=True),  # improved, unchanged, rolled_back, stopped; empty while it is open
+    sa.Column("notes", Json, nullable=True),
+    _time("opened_us"),
+    _time("closed_us", null=True),
+    sa.Index("ix_cycles_tenant_opened", "tenant", "opened_us"),
+)
+_open = sa.text("closed_us IS NULL")
+sa.Index("ix_cycles_open", cycles.c.opened_us, sqlite_where=_open, postgresql_where=_open)
+
+changes = sa.Table(
+    "changes",
+    metadata,
+    _text("id", key=True),
+    _text("tenant"),
+    _text("kind"),
+    _text("target"),
+    _text("surface"),
+    _text("environment"),
+    _text("origin_kind"),
+    _text("origin_name"),
+    _text("state"),
+    _text("summary"),
+    sa.Column("payload", Json, nullable=False),
+    _text("baseline", null=True),
+    _text("candidate", null=True),
+    _text("paused_from", null=True),
+    _text("reason", null=True),
+    _text("cycle", null=True),
+    _text("finding", null=True),
+    sa.Column("progress", Json, nullable=False),
+    _count("attempt"),
+    _time("due_us", null=True),
+    _text("lease_owner", null=True),
+    _time("lease_until_us", null=True),
+    _time("created_us"),
+    _time("updated_us"),
+    sa.Index("ix_changes_tenant_created", "tenant", "created_us"),
+    sa.Index("ix_changes_tenant_state", "tenant", "state", "updated_us"),
+    sa.Index("ix_changes_cycle", "cycle"),
+)
+_due = sa.text("due_us IS NOT NULL")
+sa.Index("ix_changes_due", changes.c.due_us, sqlite_where=_due, postgresql_where=_due)
+
+change_edges = sa.Table(
+    "change_edges",
+    metadata,
+    _text("change", key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    _text("tenant"),
+    _text("source"),
+    _text("target"),
+    _time("at_us"),
+    _text("actor"),
+    _count("attempt"),
+    sa.Column("evidence", Json, nullable=False),
+    _text("policy", null=True),
+    sa.Index("ix_change_edges_tenant_at", "tenant", "at_us"),
+)
+
+change_holds = sa.Table(
+    "change_holds",
+    metadata,
+    _text("tenant", key=True),
+    _text("surface", key=True),
+    _text("change"),
+)

@@ -1,0 +1,416 @@
+"""Changes, the edges they take, and who holds which surface. The row is the truth; every write is held to the table of lawful edges.
+
+A job writes under its fence: in one transaction it is seen to be the current attempt, the edge is lawful, the target's surface is
+free or its own, and the edge, its evidence, its audit entry and what else belongs to it are written together, or nothing is.
+Leases run on the database's clock, so that workers need not agree on the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from meliora.errors import Conflict, NotFound
+from meliora.loop.change import Change, Edge, Environment, Origin
+from meliora.loop.shelf import Due, EdgeWish, Held, Recorded
+from meliora.loop.states import ENDED, State, holds, lawful
+from meliora.loop.work import Fence, Superseded
+from meliora.store.cursors import Page, decode, encode
+from meliora.store.engine import reading, writing
+from meliora.store.rows import AnyRow, before, insert_into, new_id, page_size
+from meliora.store.tables import change_edges, change_holds, changes
+
+Also = Callable[[sa.Connection], None]
+"""What belongs to an edge and is written in its transaction."""
+
+MOST_LEASE_US = 3_600_000_000
+"""A lease that ends later than this from now was made before the clock was set back: it is over."""
+
+
+class Changes:
+    """Keep the changes of all tenants."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        clock_us: Callable[[], int],
+        randbytes: Callable[[int], bytes],
+        record: Callable[[sa.Connection, Recorded], None],
+        halted: Callable[[sa.Connection], bool],
+        *,
+        database_clock: bool = True,
+    ) -> None:
+        self._engine = engine
+        self._clock_us = clock_us
+        self._randbytes = randbytes
+        self._record = record
+        self._halted = halted
+        self._database_clock = database_clock and engine.dialect.name == "postgresql"
+
+    def now_us(self, connection: sa.Connection | None = None) -> int:
+        """Give the time that leases and dates run on."""
+        if not self._database_clock:
+            return self._clock_us()
+        if connection is None:
+            with reading(self._engine) as own:
+                return self.now_us(own)
+        return round(float(connection.execute(_DATABASE_NOW).scalar_one()) * 1e6)
+
+    # Reading
+
+    def get(self, tenant: str, change: str) -> Change:
+        """Give one change. Raises `NotFound`."""
+        with reading(self._engine) as connection:
+            return _get(connection, tenant, change)
+
+    def edges(self, tenant: str, change: str) -> tuple[Edge, ...]:
+        """Give the edges that a change took, the first one first. Raises `NotFound`."""
+        query = sa.select(*_EDGE).where(_E.tenant == tenant, _E.change == change).order_by(_E.seq)
+        with reading(self._engine) as connection:
+            _get(connection, tenant, change)
+            return tuple(_edge(row) for row in connection.execute(query))
+
+    def list(
+        self,
+        tenant: str,
+        *,
+        state: Sequence[State] = (),
+        kind: str | None = None,
+        cycle: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Change]:
+        """Give changes, the newest first; at most 500."""
+        limit = page_size(limit)
+        query = sa.select(changes).where(_T.tenant == tenant)
+        if state:
+            query = query.where(_T.state.in_([str(one) for one in state]))
+        if kind is not None:
+            query = query.where(_T.kind == kind)
+        if cycle is not None:
+            query = query.where(_T.cycle == cycle)
+        if cursor is not None:
+            query = query.where(before(_T.created_us, _T.id, decode(cursor, str)))
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(_T.created_us.desc(), _T.id.desc()).limit(limit + 1)).all()
+        found = tuple(_change(row) for row in rows[:limit])
+        return Page(found, encode(found[-1].created_us, found[-1].id) if len(rows) > limit else None)
+
+    def counts(self, tenant: str, since_us: int) -> dict[str, dict[str, int]]:
+        """Count the changes made since, by kind and state."""
+        query = (
+            sa.select(_T.kind, _T.state, sa.func.count())
+            .where(_T.tenant == tenant, _T.created_us >= since_us)
+            .group_by(_T.kind, _T.state)
+        )
+        found: dict[str, dict[str, int]] = {}
+        with reading(self._engine) as connection:
+            for kind, state, count in connection.execute(query):
+                found.setdefault(kind, {})[state] = count
+        return found
+
+    def holder(self, tenant: str, surface: str) -> str | None:
+        """Give the change that holds a surface."""
+        with reading(self._engine) as connection:
+            return _holder(connection, tenant, surface)
+
+    def last(self, tenant: str, target: str, states: Sequence[State]) -> Change | None:
+        """Give the last change of a target that came to one of these states."""
+        query = sa.select(changes).where(
+            _T.tenant == tenant, _T.target == target, _T.state.in_([str(one) for one in states])
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(query.order_by(_T.updated_us.desc()).limit(1)).one_or_none()
+        return None if row is None else _change(row)
+
+    def due(self, limit: int = 20, *, restoring_only: bool = False) -> tuple[Due, ...]:
+        """Give the changes that have something to do and nobody at it, the longest due first."""
+        with reading(self._engine) as connection:
+            now = self.now_us(connection)
+            query = (
+                sa.select(_T.tenant, _T.id, _T.state)
+                .where(_T.due_us.is_not(None), _ripe(now), _free(now))
+                .order_by(_T.due_us)
+                .limit(limit)
+            )
+            if restoring_only:
+                query = query.where(_T.state.in_(_RESTORED))
+            return tuple(Due(row.tenant, row.id, State(row.state)) for row in connection.execute(query))
+
+    def next_due_us(self) -> int | None:
+        """Give when the next change is due."""
+        with reading(self._engine) as connection:
+            return connection.execute(sa.select(sa.func.min(_T.due_us)).where(_T.due_us.is_not(None))).scalar()
+
+    # Writing
+
+    def add(
+        self,
+        tenant: str,
+        *,
+        kind: str,
+        target: str,
+        surface: str,
+        environment: Environment,
+        origin: Origin,
+        state: State = State.OBSERVED,
+        summary: str = "",
+        payload: dict[str, Any] | None = None,
+        baseline: str | None = None,
+        candidate: str | None = None,
+        cycle: str | None = None,
+        finding: str | None = None,
+        evidence: dict[str, Any] | None = None,
+        also: Callable[[sa.Connection, Change], None] | None = None,
+    ) -> Change:
+        """Begin a change, due at once. Its first edge leads from `observed` to where it begins."""
+        with writing(self._engine) as connection:
+            now = self.now_us(connection)
+            change = Change(
+                id=new_id("chg", self._randbytes),
+                tenant=tenant,
+                kind=kind,
+                target=target,
+                surface=surface,
+                environment=environment,
+                origin=origin,
+                state=state,
+                summary=summary,
+                payload=payload or {},
+                baseline=baseline,
+                candidate=candidate,
+                cycle=cycle,
+                finding=finding,
+                due_us=now,
+                created_us=now,
+                updated_us=now,
+            )
+            connection.execute(sa.insert(changes).values(**_row(change)))
+            self._note(connection, change, State.OBSERVED, origin.name, evidence or {}, None, now)
+            if also is not None:
+                also(connection, change)
+            return change
+
+    def claim(self, due: Due, owner: str, lease_us: int) -> Change | None:
+        """Take up what is due under the next attempt number; None where somebody else did, or it is due no more."""
+        with writing(self._engine) as connection:
+            now = self.now_us(connection)
+            taken = connection.execute(
+                sa.update(changes)
+                .where(_T.tenant == due.tenant, _T.id == due.change, _T.due_us.is_not(None), _ripe(now), _free(now))
+                .values(attempt=_T.attempt + 1, lease_owner=owner, lease_until_us=now + lease_us)
+            )
+            return _get(connection, due.tenant, due.change) if taken.rowcount else None
+
+    def renew(self, fence: Fence, lease_us: int, progress: dict[str, Any] | None = None) -> None:
+        """Go on for another while, and note how far it is. Raises `Superseded`."""
+        with writing(self._engine) as connection:
+            change = self._held(connection, fence)
+            values: dict[str, Any] = {"lease_until_us": self.now_us(connection) + lease_us}
+            if progress is not None:
+                values["progress"] = change.progress | progress
+            _set(connection, change, **values)
+
+    def put_off(
+        self, fence: Fence, seconds: float | None, *, progress: dict[str, Any] | None = None, reason: str | None = None
+    ) -> Change:
+        """Leave it where it stands until later (None: until somebody acts), and give up the lease. Raises `Superseded`."""
+        with writing(self._engine) as connection:
+            change = self._held(connection, fence)
+            now = self.now_us(connection)
+            due = None if seconds is None else now + round(seconds * 1e6)
+            _set(
+                connection,
+                change,
+                due_us=due,
+                lease_owner=None,
+                lease_until_us=None,
+                progress=change.progress | (progress or {}),
+                reason=reason,
+                updated_us=now,
+            )
+            return _get(connection, fence.tenant, fence.change)
+
+    def take(self, fence: Fence, wish: EdgeWish, also: Also | None = None) -> Change:
+        """Take an edge as the current attempt. Raises `Superseded`; `Held` where another change holds the surface."""
+        with writing(self._engine) as connection:
+            return self._go(connection, self._held(connection, fence), wish, also)
+
+    def act(self, tenant: str, change: str, expected: State, wish: EdgeWish, also: Also | None = None) -> Change:
+        """Take an edge by a person's word: what is under way there is superseded. Raises `Conflict` where it stands elsewhere by now."""
+        with writing(self._engine) as connection:
+            found = _get(connection, tenant, change, lock=True)
+            if found.state is not expected:
+                raise Conflict(f"Change {change} is {found.state} by now, not {expected}.", hint="Look at it again.")
+            _set(connection, found, attempt=found.attempt + 1)
+            return self._go(connection, msgspec.structs.replace(found, attempt=found.attempt + 1), wish, also)
+
+    def wake(self, tenant: str, change: str) -> None:
+        """Make a change due now: something that it waited for has come. Nothing happens to one that has ended."""
+        with writing(self._engine) as connection:
+            connection.execute(
+                sa.update(changes)
+                .where(_T.tenant == tenant, _T.id == change, _T.state.not_in([str(one) for one in ENDED]))
+                .values(due_us=self.now_us(connection))
+            )
+
+    def check(self, fence: Fence) -> Callable[[sa.Connection], None]:
+        """Give what a plane's repository calls first in its own transaction: it raises `Superseded` for an old attempt."""
+
+        def held(connection: sa.Connection) -> None:
+            self._held(connection, fence)
+
+        return held
+
+    def _held(self, connection: sa.Connection, fence: Fence) -> Change:
+        found = _get(connection, fence.tenant, fence.change, lock=True)
+        if found.attempt != fence.attempt:
+            raise Superseded(
+                f"Attempt {fence.attempt} at change {fence.change} was superseded by attempt {found.attempt}.",
+                hint="Nothing is to be done: what it wanted to write was not written.",
+            )
+        return found
+
+    def _go(self, connection: sa.Connection, change: Change, wish: EdgeWish, also: Also | None) -> Change:
+        if not lawful(change.state, wish.target, change.paused_from):
+            raise Conflict(f"Change {change.id} is {change.state}: no edge leads from there to {wish.target}.")
+        if wish.target not in _UNDER_HALT and self._halted(connection):
+            raise Conflict(
+                f"The kill switch is on: change {change.id} stays {change.state}.",
+                hint="`meliora loop resume` lifts it.",
+            )
+        now = self.now_us(connection)
+        stands = change.paused_from if change.state is State.PAUSED else change.state
+        paused_from = stands if wish.target is State.PAUSED else None
+        self._hold(connection, change, wish.target, paused_from)
+        moved = msgspec.structs.replace(
+            change,
+            **wish.values,
+            state=wish.target,
+            paused_from=paused_from,
+            reason=wish.reason,
+            progress=wish.progress if wish.progress is not None else change.progress,
+            due_us=None if wish.wait is None or wish.target in ENDED else now + round(wish.wait * 1e6),
+            lease_owner=None,
+            lease_until_us=None,
+            updated_us=now,
+        )
+        connection.execute(sa.update(changes).where(_T.id == change.id).values(**_row(moved)))
+        self._note(connection, moved, change.state, wish.actor, wish.evidence, wish.policy, now)
+        if also is not None:
+            also(connection)
+        return moved
+
+    def _hold(self, connection: sa.Connection, change: Change, target: State, paused_from: State | None) -> None:
+        had, has = holds(change.state, change.paused_from), holds(target, paused_from)
+        if has and not had:
+            insert = insert_into(connection, change_holds).values(
+                tenant=change.tenant, surface=change.surface, change=change.id
+            )
+            connection.execute(insert.on_conflict_do_nothing())
+            holder = _holder(connection, change.tenant, change.surface)
+            if holder != change.id:
+                raise Held(change.surface, holder or "another change")
+        elif had and not has:
+            connection.execute(sa.delete(change_holds).where(_H.tenant == change.tenant, _H.change == change.id))
+
+    def _note(
+        self,
+        connection: sa.Connection,
+        change: Change,
+        source: State,
+        actor: str,
+        evidence: dict[str, Any],
+        policy: str | None,
+        now: int,
+    ) -> None:
+        last = connection.execute(sa.select(sa.func.max(_E.seq)).where(_E.change == change.id)).scalar() or 0
+        edge = Edge(
+            change=change.id,
+            seq=last + 1,
+            source=source,
+            target=change.state,
+            at_us=now,
+            actor=actor,
+            attempt=change.attempt,
+            evidence=evidence,
+            policy=policy,
+        )
+        row = msgspec.structs.asdict(edge) | {
+            "tenant": change.tenant,
+            "source": str(edge.source),
+            "target": str(edge.target),
+        }
+        connection.execute(sa.insert(change_edges).values(**row))
+        self._record(connection, Recorded(change, edge))
+
+
+_T = changes.c
+_E = change_edges.c
+_H = change_holds.c
+_DATABASE_NOW = sa.text("SELECT extract(epoch FROM clock_timestamp())")
+_UNDER_HALT = {
+    State.STOPPING,
+    State.ROLLING_BACK,
+    State.ROLLED_BACK,
+    State.ROLLBACK_FAILED,
+    State.REJECTED,
+    State.PAUSED,
+}
+_RESTORED = [str(one) for one in (State.STOPPING, State.ROLLING_BACK, State.DELIVERING)]
+_EDGE = [_E[name] for name in Edge.__struct_fields__]
+_DIRECT = [name for name in Change.__struct_fields__ if name != "origin"]
+
+
+def _ripe(now: int) -> sa.ColumnElement[bool]:
+    """Due by now, or due by a clock that has been set back since."""
+    return sa.or_(_T.due_us <= now, _T.updated_us > now + 60_000_000)
+
+
+def _free(now: int) -> sa.ColumnElement[bool]:
+    return sa.or_(_T.lease_until_us.is_(None), _T.lease_until_us <= now, _T.lease_until_us > now + MOST_LEASE_US)
+
+
+def _change(row: AnyRow) -> Change:
+    values: dict[str, Any] = dict(row._mapping)
+    origin = Origin(values.pop("origin_kind"), values.pop("origin_name"))
+    paused_from = values.pop("paused_from")
+    values |= {"state": State(values["state"]), "paused_from": State(paused_from) if paused_from else None}
+    return Change(**values, origin=origin)
+
+
+def _row(change: Change) -> dict[str, Any]:
+    values = {name: getattr(change, name) for name in _DIRECT}
+    paused_from = change.paused_from
+    return values | {
+        "state": str(change.state),
+        "paused_from": None if paused_from is None else str(paused_from),
+        "origin_kind": change.origin.kind,
+        "origin_name": change.origin.name,
+    }
+
+
+def _edge(row: AnyRow) -> Edge:
+    values: dict[str, Any] = dict(row._mapping)
+    values |= {"source": State(values["source"]), "target": State(values["target"])}
+    return Edge(**values)
+
+
+def _get(connection: sa.Connection, tenant: str, change: str, *, lock: bool = False) -> Change:
+    query = sa.select(changes).where(_T.tenant == tenant, _T.id == change)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no change {change!r}.", hint="`meliora changes list` lists them.")
+    return _change(row)
+
+
+def _holder(connection: sa.Connection, tenant: str, surface: str) -> str | None:
+    query = sa.select(_H.change).where(_H.tenant == tenant, _H.surface == surface)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def _set(connection: sa.Connection, change: Change, **values: Any) -> None:
+    connection.execute(sa.update(changes).where(_T.tenant == change.tenant, _T.id == change.id).values(**values))
