@@ -57,7 +57,8 @@ def trying(house: House, change: Change, work: Work) -> Outcome:
         return deliver(house, change, work, {"proved": True, "trial_won": True}, evidence)
     if age >= plan.maximum_seconds:
         return hold(house, change, f"inconclusive after {round(age)} s: {verdict.sentence}", evidence)
-    return Wait(house.rules.look_seconds, verdict.sentence, {"looked": evidence["trial"]})
+    anchored = {name: min(change.progress.get(name, now), now) for name in ("began_us", "stage_began_us")}
+    return Wait(house.rules.look_seconds, verdict.sentence, {"looked": evidence["trial"], **anchored})
 
 
 def stopping(house: House, change: Change, work: Work) -> Outcome:
@@ -147,4 +148,5 @@ def _plan(house: House, change: Change) -> TrialPlan:
 
 
 def _since(change: Change, name: str, now: int) -> float:
+    """Give the seconds since; a clock that was set back begins anew (and the next wait says so)."""
     return max(0, now - change.progress.get(name, now)) / 1e6

@@ -24,7 +24,7 @@ def watching(house: House, change: Change, work: Work) -> Outcome:
     if plan is None:
         return _keep(house, change, {"watch": "no traffic tells of it"})
     progress = change.progress
-    found = house.judge.watch(change, plan, progress.get("period_us", 0))
+    found = house.judge.watch(change, plan, min(progress.get("period_us", 0), work.now_us()))
     check = {"outcome": found.outcome, "sentence": found.sentence, "calls": found.calls, **found.evidence}
     if found.outcome != "fail" and found.calls < plan.minimum_calls:
         return _thin(house, change, plan, found.calls, check)
