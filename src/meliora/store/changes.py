@@ -21,7 +21,7 @@ from meliora.loop.work import Fence, Superseded
 from meliora.store.cursors import Page, decode, encode
 from meliora.store.engine import reading, writing
 from meliora.store.rows import AnyRow, before, insert_into, new_id, page_size
-from meliora.store.tables import change_edges, change_holds, changes
+from meliora.store.tables import change_edges, change_holds, changes, cycles
 
 Also = Callable[[sa.Connection], None]
 """What belongs to an edge and is written in its transaction."""
@@ -99,6 +99,12 @@ class Changes:
         found = tuple(_change(row) for row in rows[:limit])
         return Page(found, encode(found[-1].created_us, found[-1].id) if len(rows) > limit else None)
 
+    def of_cycle(self, tenant: str, cycle: str) -> tuple[Change, ...]:
+        """Give a cycle's changes, the oldest first."""
+        query = sa.select(changes).where(_T.tenant == tenant, _T.cycle == cycle).order_by(_T.created_us, _T.id)
+        with reading(self._engine) as connection:
+            return tuple(_change(row) for row in connection.execute(query))
+
     def counts(self, tenant: str, since_us: int) -> dict[str, dict[str, int]]:
         """Count the changes made since, by kind and state."""
         query = (
@@ -164,10 +170,19 @@ class Changes:
         cycle: str | None = None,
         finding: str | None = None,
         evidence: dict[str, Any] | None = None,
+        nth: int | None = None,
         also: Callable[[sa.Connection, Change], None] | None = None,
     ) -> Change:
-        """Begin a change, due at once. Its first edge leads from `observed` to where it begins."""
+        """Begin a change, due at once. Its first edge leads from `observed` to where it begins.
+
+        With `nth` it is the cycle's change of that number, counted from 0; raises `Conflict` where another has made it meanwhile.
+        """
         with writing(self._engine) as connection:
+            if nth is not None:
+                connection.execute(sa.select(cycles.c.id).where(cycles.c.id == cycle).with_for_update())
+                made = sa.select(sa.func.count()).select_from(changes).where(_T.cycle == cycle)
+                if connection.execute(made).scalar_one() != nth:
+                    raise Conflict(f"Cycle {cycle} has its change number {nth} already.")
             now = self.now_us(connection)
             change = Change(
                 id=new_id("chg", self._randbytes),

@@ -1,0 +1,164 @@
+"""Judges the arms of a trial and the holdback of a watch: from the sums that the store reads off the calls to a verdict.
+
+All that a verdict rests on goes into its evidence, so that `again` comes to the same one from the record alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from meliora.loop.arms import Arm, Stretch
+from meliora.loop.change import Change
+from meliora.loop.house import TrialVerdict, WatchVerdict
+from meliora.loop.kind import Guardrail, TrialPlan, WatchPlan
+from meliora.loop.metrics import METRICS, Metric
+from meliora.stats import trial as statistics
+from meliora.stats.quantiles import quantile_point
+from meliora.stats.srm import Split, log_e_value, mismatch
+
+SPLIT = "split"
+VERDICT = "verdict"
+
+
+class ArmReader(Protocol):
+    """Reads what the arms of a change have shown. Raises `StoreError`."""
+
+    def stretches(
+        self, tenant: str, change: str, phase: str, metrics: Sequence[Metric], now_us: int
+    ) -> Sequence[Stretch]:
+        """Give each stretch of one share, the first one first, with the sums of what is mature by now."""
+        ...
+
+    def calls(self, tenant: str, change: str, phase: str, since_us: int) -> int:
+        """Count the calls of both arms since."""
+        ...
+
+
+class ArmJudge:
+    """Judges by `stats.trial`."""
+
+    def __init__(self, arms: ArmReader, now_us: Any) -> None:
+        self._arms = arms
+        self._now_us = now_us
+
+    def trial(self, change: Change, plan: TrialPlan) -> TrialVerdict:
+        """Judge a trial by everything that is mature: harm first, then the split, then the gain."""
+        metrics = [METRICS[plan.primary], *(METRICS[one.metric] for one in plan.guardrails)]
+        stretches = self._arms.stretches(change.tenant, change.id, "trial", metrics, self._now_us())
+        live = [one for one in stretches if 0 < one.share < 1]
+        units = sum(one.candidate.units for one in live), sum(one.baseline.units for one in live)
+        last = live[-1].candidate.units if live and live[-1] is stretches[-1] else 0
+        counted = {"candidate_units": units[0], "baseline_units": units[1], "stage_units": last}
+        if not any(units):
+            return TrialVerdict(outcome="no_data", sentence="no calls have come into the arms yet", **counted)
+        rules = statistics.Rules(
+            alpha=plan.alpha,
+            boundary=plan.boundary,
+            target=float(plan.horizon_units or max(plan.minimum_units, 3000)),
+            least=min(plan.minimum_units, 100),
+        )
+        evidence = {
+            SPLIT: [[one.candidate.units, one.baseline.units, one.share] for one in live],
+            VERDICT: {
+                "primary": _plain(_reading(METRICS[plan.primary], plan.margin or None, True, live)),
+                "guardrails": [
+                    _plain(_reading(METRICS[one.metric], one.margin, one.relative, live)) for one in plan.guardrails
+                ],
+                "rules": msgspec.to_builtins(rules),
+                "looks": change.progress.get("looks", []),
+            },
+        }
+        outcome, sentence, figures = again(evidence)
+        return TrialVerdict(outcome=outcome, sentence=sentence, evidence=evidence | {"figures": figures}, **counted)
+
+    def watch(self, change: Change, plan: WatchPlan, period_us: int) -> WatchVerdict:
+        """Judge by everything since the delivery: it fails when a guardrail is shown to be worse than its margin allows."""
+        metrics = [METRICS[one.metric] for one in plan.guardrails]
+        stretches = self._arms.stretches(change.tenant, change.id, "watch", metrics, self._now_us())
+        live = [one for one in stretches if 0 < one.share < 1]
+        calls = self._arms.calls(change.tenant, change.id, "watch", period_us)
+        rules = statistics.Rules(alpha=plan.alpha, harm_alpha=plan.alpha, least=2**31)
+        readings = [_reading(METRICS[one.metric], one.margin, one.relative, live) for one in plan.guardrails]
+        evidence = {
+            VERDICT: {
+                "primary": _plain(readings[0]),
+                "guardrails": [_plain(one) for one in readings[1:]],
+                "rules": msgspec.to_builtins(rules),
+                "looks": [],
+            }
+        }
+        if not live or not all(min(one.candidate.units, one.baseline.units) for one in live[-1:]):
+            return WatchVerdict(outcome="no_data", sentence="an arm has had no calls", calls=calls, evidence=evidence)
+        outcome, sentence, figures = again(evidence)
+        return WatchVerdict(
+            outcome="fail" if outcome == "worse" else "pass",
+            sentence=sentence,
+            calls=calls,
+            evidence=evidence | {"figures": figures},
+        )
+
+
+def again(evidence: Mapping[str, Any]) -> tuple[Any, str, list[dict[str, Any]]]:
+    """Come to a verdict from evidence as it is recorded: outcome, sentence, figures."""
+    given = evidence[VERDICT]
+    found = statistics.decide(
+        statistics.reading_from_json(given["primary"]),
+        [statistics.reading_from_json(one) for one in given["guardrails"]],
+        statistics.Rules(**given["rules"]),
+        given["looks"],
+    )
+    figures = [msgspec.to_builtins(one) for one in found.findings]
+    because = ", ".join(found.because)
+    if found.outcome == "worse":
+        return "worse", f"{because} is worse than its margin allows: {_said(found)}", figures
+    splits = [Split((a, b), (share, 1 - share)) for a, b, share in evidence.get(SPLIT, [])]
+    if splits and mismatch(splits):
+        evidence_for = round(log_e_value(splits), 1)
+        sentence = f"the arms' sizes do not fit their shares (log e-value {evidence_for}): nothing they say counts"
+        return "mismatch", sentence, figures
+    if found.outcome in ("better", "not_inferior"):
+        return "better", f"{because} is {found.outcome.replace('_', ' ')}: {_said(found)}", figures
+    return "undecided", f"{because} is not decided yet: {_said(found)}", figures
+
+
+def _said(found: statistics.Verdict) -> str:
+    named = {one.name: one for one in found.findings}
+    said = []
+    for name in found.because:
+        one = named[name]
+        if one.effect is None:
+            said.append(f"{name} is not known yet")
+        elif one.low is None or one.high is None:
+            said.append(f"{name} {one.effect:+.4g}")
+        else:
+            said.append(f"{name} {one.effect:+.4g} ({one.low:+.4g} to {one.high:+.4g})")
+    return "; ".join(said)
+
+
+def _reading(metric: Metric, margin: float | None, relative: bool, live: Sequence[Stretch]) -> statistics.Reading:
+    kind: Any = {"rate": "ratio", "mean": "ratio", "quantile": "quantile"}[metric.form]
+    known = statistics.Metric(
+        name=metric.name,
+        kind=kind,
+        better="higher" if metric.direction == "up" else "lower",
+        margin=margin,
+        relative=relative and margin is not None,
+    )
+    pairs = [statistics.Pair(_point(one.baseline, metric), _point(one.candidate, metric)) for one in live]
+    return statistics.Reading(known, tuple(pairs))
+
+
+def _point(arm: Arm, metric: Metric) -> Any:
+    if metric.quantile is not None:
+        return quantile_point(arm.histograms[metric.name], metric.quantile, float(arm.units))
+    return arm.sums[metric.name]
+
+
+def _plain(reading: statistics.Reading) -> dict[str, Any]:
+    return statistics.reading_to_json(reading)
+
+
+__all__ = ["ArmJudge", "ArmReader", "Guardrail", "again"]
