@@ -1,0 +1,102 @@
+"""What is kept of one arm of a trial: sums over its randomised units, from which the mean or ratio and its variance follow.
+
+The unit is what was assigned by chance (a user, a conversation, a key), never a call: calls of one unit resemble each other, and
+counting them as independent makes differences out of nothing. A unit with several outcomes gives its sum and its number of them,
+and the arm's value is the ratio of the sums (Deng, Knoblich & Lu, KDD 2018). All fields may be arrays, one element a trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meliora.stats.special import Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """An arm's value with the variance of that value, and the units behind it."""
+
+    units: Numbers
+    value: Numbers
+    variance: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums over units u of an outcome y_u and of the number x_u of what it counts over; for a plain mean each x_u is 1."""
+
+    units: Numbers
+    total: Numbers
+    """Sum of y."""
+    squares: Numbers
+    """Sum of y squared."""
+    weight: Numbers
+    """Sum of x."""
+    cross: Numbers
+    """Sum of x y."""
+    weight_squares: Numbers
+    """Sum of x squared."""
+
+    @classmethod
+    def of(cls, outcomes: Sequence[float] | NDArray[np.float64], counts: Sequence[float] | None = None) -> Sums:
+        """Sum up what each unit had, and over how many; without `counts` each unit counts once.
+
+        Raises `ValueError` for numbers that are not finite, or counts that do not fit: what is missing is left out, not made zero.
+        """
+        y = np.asarray(outcomes, dtype=float)
+        x = np.ones_like(y) if counts is None else np.asarray(counts, dtype=float)
+        if x.shape != y.shape or not (np.isfinite(x).all() and np.isfinite(y).all()) or (x < 0).any():
+            raise ValueError("each unit has one finite outcome, and a finite count that is not negative")
+        return cls(float(len(y)), float(y.sum()), float(y @ y), float(x.sum()), float(x @ y), float(x @ x))
+
+    @classmethod
+    def of_mean(cls, units: Numbers, total: Numbers, squares: Numbers) -> Sums:
+        """Make the sums of a plain mean from the number of units, their sum and their sum of squares."""
+        return cls(units, total, squares, units, total, units)
+
+    @classmethod
+    def of_rate(cls, units: Numbers, hits: Numbers) -> Sums:
+        """Make the sums of a share: `hits` of the units have it."""
+        return cls.of_mean(units, hits, hits)
+
+    def __add__(self, other: Sums) -> Sums:
+        """Add the sums of other units; a unit must not be in both."""
+        return Sums(
+            self.units + other.units,
+            self.total + other.total,
+            self.squares + other.squares,
+            self.weight + other.weight,
+            self.cross + other.cross,
+            self.weight_squares + other.weight_squares,
+        )
+
+    def point(self) -> Point:
+        """Give the ratio of sums and its linearised variance (Cochran, Sampling Techniques, 1977, 2.11); nan below two units."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.divide(self.total, self.weight)
+            left = self.squares - 2 * ratio * self.cross + ratio * ratio * self.weight_squares
+            freedom = np.subtract(self.units, 1.0)
+            bad = (freedom <= 0) | (np.asarray(self.weight) <= 0)
+            variance = np.maximum(left, 0.0) * np.divide(self.units, freedom) / np.square(self.weight)
+        return Point(self.units, _plain(np.where(bad, np.nan, ratio)), _plain(np.where(bad, np.nan, variance)))
+
+    def rate_point(self) -> Point:
+        """Give the share of units, its variance drawn towards one half by one hit and one miss, so that it is never zero.
+
+        As Agresti and Caffo (The American Statistician 54(4), 2000) do it for the variance; the share itself is left as it is.
+        Only for outcomes of 0 and 1, one a unit.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            drawn = np.divide(np.add(self.total, 1.0), np.add(self.units, 2.0))
+            bad = np.asarray(self.units) < 2
+            share = np.where(bad, np.nan, np.divide(self.total, self.units))
+            variance = np.where(bad, np.nan, drawn * (1 - drawn) / self.units)
+        return Point(self.units, _plain(share), _plain(variance))
+
+
+def _plain(found: NDArray[np.float64]) -> Numbers:
+    return float(found) if found.ndim == 0 else found
