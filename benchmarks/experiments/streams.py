@@ -109,8 +109,8 @@ class Clusters:
     """Sums of both arms by user, updated call by call."""
 
     def __init__(self, trials: int, users: int) -> None:
-        self.y = np.zeros((trials, users))
-        self.x = np.zeros((trials, users))
+        self.y = np.zeros((trials, users), dtype=np.float32)
+        self.x = np.zeros((trials, users), dtype=np.float32)
         self.held = np.zeros((2, 6, trials))
         self.rows = np.arange(trials)
 

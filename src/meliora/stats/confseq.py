@@ -74,7 +74,8 @@ def interval(contrast: Contrast, tuned: Tuning, side: Side = "both") -> tuple[Nu
 def log_e_value(contrast: Contrast, tuned: Tuning, side: Side = "both", null: float = 0.0) -> Numbers:
     """Give the log of the evidence against "the effect is `null`", on one side against "it is not above (below) `null`".
 
-    Exceeds log(1 / alpha) wherever `interval` excludes `null`. 0, which is no evidence, where too little is known.
+    Reaches log(1 / alpha) wherever `interval` excludes `null`. Minus infinity where too little is known: an e-value of 0, since
+    one that were 1 until then would gain by stopping early.
     """
     spent = _spent(contrast, tuned, side)
     z = np.asarray(contrast.z(null))
@@ -83,7 +84,7 @@ def log_e_value(contrast: Contrast, tuned: Tuning, side: Side = "both", null: fl
     if side != "both":
         share = normal_cdf(np.nan_to_num(scaled if side == "above" else -scaled))
         found = found + np.log(2 * np.maximum(share, 1e-300))
-    found = np.where(_early(contrast, tuned) | ~np.isfinite(z), 0.0, found)
+    found = np.where(_early(contrast, tuned) | ~np.isfinite(z), -np.inf, found)
     return float(found) if found.ndim == 0 else found
 
 

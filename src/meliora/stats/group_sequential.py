@@ -18,7 +18,7 @@ from meliora.stats.special import normal_cdf, normal_quantile
 
 Array = NDArray[np.float64]
 
-LEAST_STEP = 0.005
+LEAST_STEP = 0.02
 """Information between two looks, as a share of the horizon's, at the least."""
 _REACH = 8.0
 """Standard deviations beyond which a density counts as nothing."""
@@ -61,6 +61,19 @@ def boundaries(fractions: Sequence[float], alpha: float, sides: Literal[1, 2] = 
     return tuple(found)
 
 
+def spaced(fractions: Sequence[float]) -> tuple[float, ...]:
+    """Give those looks that `boundaries` takes: a look too near the one before it, or the end, spends nothing and is left out.
+
+    Which are left out depends on the looks before alone, so that a look that was counted stays counted.
+    """
+    kept: list[float] = []
+    for fraction in (min(fraction, 1.0) for fraction in fractions):
+        apart = fraction - (kept[-1] if kept else 0.0) >= LEAST_STEP
+        if apart and (fraction == 1.0 or fraction <= 1 - LEAST_STEP):
+            kept.append(fraction)
+    return tuple(kept)
+
+
 def repeated_p_value(zs: Sequence[float], fractions: Sequence[float]) -> float:
     """Give the least one-sided level at which any look so far would have crossed (Jennison & Turnbull, 2000, chapter 9), by bisection."""
     low, high = 1e-8, 0.5
@@ -68,7 +81,7 @@ def repeated_p_value(zs: Sequence[float], fractions: Sequence[float]) -> float:
         return 1.0
     if _crossed(zs, fractions, low):
         return low
-    for _ in range(24):
+    for _ in range(16):
         middle = math.sqrt(low * high)
         low, high = (low, middle) if _crossed(zs, fractions, middle) else (middle, high)
     return high
