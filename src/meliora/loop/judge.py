@@ -51,9 +51,8 @@ class ArmJudge:
         live = [one for one in stretches if 0 < one.share < 1]
         units = sum(one.candidate.units for one in live), sum(one.baseline.units for one in live)
         last = live[-1].candidate.units if live and live[-1] is stretches[-1] else 0
-        counted = {"candidate_units": units[0], "baseline_units": units[1], "stage_units": last}
         if not any(units):
-            return TrialVerdict(outcome="no_data", sentence="no calls have come into the arms yet", **counted)
+            return TrialVerdict(outcome="no_data", sentence="no calls have come into the arms yet")
         rules = statistics.Rules(
             alpha=plan.alpha,
             boundary=plan.boundary,
@@ -72,7 +71,14 @@ class ArmJudge:
             },
         }
         outcome, sentence, figures = again(evidence)
-        return TrialVerdict(outcome=outcome, sentence=sentence, evidence=evidence | {"figures": figures}, **counted)
+        return TrialVerdict(
+            outcome=outcome,
+            sentence=sentence,
+            candidate_units=units[0],
+            baseline_units=units[1],
+            stage_units=last,
+            evidence=evidence | {"figures": figures},
+        )
 
     def watch(self, change: Change, plan: WatchPlan, period_us: int) -> WatchVerdict:
         """Judge by everything since the delivery: it fails when a guardrail is shown to be worse than its margin allows."""
@@ -116,7 +122,7 @@ def again(evidence: Mapping[str, Any]) -> tuple[Any, str, list[dict[str, Any]]]:
         return "worse", f"{because} is worse than its margin allows: {_said(found)}", figures
     splits = [Split((a, b), (share, 1 - share)) for a, b, share in evidence.get(SPLIT, [])]
     if splits and mismatch(splits):
-        evidence_for = round(log_e_value(splits), 1)
+        evidence_for = round(float(log_e_value(splits)), 1)
         sentence = f"the arms' sizes do not fit their shares (log e-value {evidence_for}): nothing they say counts"
         return "mismatch", sentence, figures
     if found.outcome in ("better", "not_inferior"):
