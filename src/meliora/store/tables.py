@@ -644,3 +644,97 @@ change_holds = sa.Table(
     _text("surface", key=True),
     _text("change"),
 )
+
+# What governs the loop: the audit, approvals, the kill switch, flags, what was learned.
+
+audit_entries = sa.Table(
+    "audit_entries",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    _text("tenant"),
+    _time("at_us"),
+    _text("actor"),
+    _text("action"),
+    _text("subject"),
+    _text("body"),  # canonical JSON, kept as text: the hash is over these very bytes
+    _text("prev"),
+    _text("hash"),
+    sa.Index("ix_audit_entries_subject", "tenant", "subject", "seq"),
+    sa.Index("ix_audit_entries_at", "at_us"),
+)
+
+audit_head = sa.Table(
+    "audit_head",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),  # 1
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    _text("hash"),
+)
+
+policy_bundles = sa.Table(
+    "policy_bundles",
+    metadata,
+    _text("sha256", key=True),
+    _text("text"),
+    _time("kept_us"),
+)
+
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    _text("id", key=True),
+    _text("tenant"),
+    _text("change"),
+    _text("edge"),
+    _text("state"),  # asked, approved, rejected; one that has run out is still asked
+    _text("asked_by"),
+    _text("asked_why"),
+    _time("asked_us"),
+    _time("expires_us"),
+    _text("decided_by", null=True),
+    _time("decided_us", null=True),
+    _text("decided_why", null=True),
+    sa.Index("ix_approvals_change", "tenant", "change", "edge", "asked_us"),
+    sa.Index("ix_approvals_state", "tenant", "state", "asked_us"),
+)
+
+loop_control = sa.Table("loop_control", metadata, _text("name", key=True), _text("value"), _time("at_us"))
+
+loop_processes = sa.Table(
+    "loop_processes",
+    metadata,
+    _text("id", key=True),
+    _text("kind"),  # gateway, worker, control
+    _text("host"),
+    sa.Column("pid", sa.Integer, nullable=False),
+    _time("seen_us"),
+    _count("kill_epoch"),  # the last one that it acknowledged
+    _time("acked_us", null=True),
+)
+
+feature_flags = sa.Table(
+    "feature_flags",
+    metadata,
+    _text("tenant", key=True),
+    _text("environment", key=True),
+    _text("name", key=True),
+    _flag("enabled"),
+    sa.Column("rollout_percentage", sa.Double, nullable=False),
+    sa.Column("conditions", Json, nullable=False),
+    sa.Column("metadata", Json, nullable=False),
+    _time("updated_us"),
+)
+
+learning_events = sa.Table(
+    "learning_events",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    _text("tenant"),
+    _time("at_us"),
+    _text("event_type"),
+    _text("category"),
+    sa.Column("before_state", Json, nullable=True),
+    sa.Column("after_state", Json, nullable=True),
+    sa.Column("impact_score", sa.Double, nullable=False),
+    sa.Index("ix_learning_events_tenant", "tenant", "id"),
+)
