@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from meliora.loop.acts import Acts
 from meliora.loop.change import Change, Origin
 from meliora.loop.engine import Engine
 from meliora.loop.house import Happened, House, Rules, TrialVerdict, WatchVerdict
-from meliora.loop.shelf import Recorded
 from meliora.loop.states import State
+from meliora.store.audit import Audit
 from meliora.store.changes import Changes
 from meliora.testing import FrozenClock
 from meliora.testing.loop import MemoryTrials, OpenGovernance, ScriptedJudge, ScriptedKind
@@ -36,7 +35,7 @@ class Bench:
 
     changes: Changes
     clock: FrozenClock
-    recorded: list[Recorded]
+    audit: Audit
     kind: ScriptedKind = field(default_factory=ScriptedKind)
     judge: ScriptedJudge = field(default_factory=lambda: ScriptedJudge([UNDECIDED, BETTER], [PASS]))
     governance: OpenGovernance = field(default_factory=OpenGovernance)
@@ -106,12 +105,6 @@ class Bench:
 @pytest.fixture
 def bench() -> Iterator[Bench]:
     clock = FrozenClock()
-    recorded: list[Recorded] = []
-
-    def record(connection: sa.Connection, entry: Recorded) -> None:
-        recorded.append(entry)
-
     with temporary_store(clock) as store:
-        yield Bench(
-            Changes(store.engine, clock.now_us, random.Random(3).randbytes, record, lambda _: False), clock, recorded
-        )
+        audit = Audit(store.engine, store.secret, clock.now_us)
+        yield Bench(Changes(store.engine, clock.now_us, random.Random(3).randbytes, audit), clock, audit)

@@ -30,7 +30,8 @@ def test_a_change_that_wins_everywhere_is_kept(bench: Bench) -> None:
     assert bench.kind.effects == [("deliver", f"{change.id}/delivering")]
     assert bench.trials.live == {}
     assert [one.what for one in bench.told] == ["delivered", "kept"]
-    assert len(bench.recorded) == len(bench.changes.edges("default", change.id))
+    assert len(bench.audit.of("default", change.id)) == len(bench.changes.edges("default", change.id))
+    assert bench.audit.verify().whole
 
 
 def test_the_trial_ramps_by_its_stages_before_it_may_win(bench: Bench) -> None:

@@ -51,13 +51,6 @@ class EdgeWish(msgspec.Struct, frozen=True, kw_only=True):
     """Other fields of the change: payload, baseline, candidate, summary, finding, target."""
 
 
-class Recorded(msgspec.Struct, frozen=True):
-    """An edge as it goes to the audit."""
-
-    change: Change
-    edge: Edge
-
-
 class Shelf(Protocol):
     """Changes as the engine needs them. All methods raise `StoreError`; `Also` is the store's own business."""
 

@@ -15,13 +15,15 @@ import sqlalchemy as sa
 
 from meliora.errors import Conflict, NotFound
 from meliora.loop.change import Change, Edge, Environment, Origin
-from meliora.loop.shelf import Due, EdgeWish, Held, Recorded
+from meliora.loop.record import noted
+from meliora.loop.shelf import Due, EdgeWish, Held
 from meliora.loop.states import ENDED, State, holds, lawful
 from meliora.loop.work import Fence, Superseded
+from meliora.store.audit import Audit, Recording
 from meliora.store.cursors import Page, decode, encode
 from meliora.store.engine import reading, writing
 from meliora.store.rows import AnyRow, before, insert_into, new_id, page_size
-from meliora.store.tables import change_edges, change_holds, changes, cycles
+from meliora.store.tables import change_edges, change_holds, changes, cycles, loop_control
 
 Also = Callable[[sa.Connection], None]
 """What belongs to an edge and is written in its transaction."""
@@ -38,16 +40,14 @@ class Changes:
         engine: sa.Engine,
         clock_us: Callable[[], int],
         randbytes: Callable[[int], bytes],
-        record: Callable[[sa.Connection, Recorded], None],
-        halted: Callable[[sa.Connection], bool],
+        audit: Audit,
         *,
         database_clock: bool = True,
     ) -> None:
         self._engine = engine
         self._clock_us = clock_us
         self._randbytes = randbytes
-        self._record = record
-        self._halted = halted
+        self._audit = audit
         self._database_clock = database_clock and engine.dialect.name == "postgresql"
 
     def now_us(self, connection: sa.Connection | None = None) -> int:
@@ -177,7 +177,8 @@ class Changes:
 
         With `nth` it is the cycle's change of that number, counted from 0; raises `Conflict` where another has made it meanwhile.
         """
-        with writing(self._engine) as connection:
+        with self._audit.recording() as recording:
+            connection = recording.connection
             if nth is not None:
                 connection.execute(sa.select(cycles.c.id).where(cycles.c.id == cycle).with_for_update())
                 made = sa.select(sa.func.count()).select_from(changes).where(_T.cycle == cycle)
@@ -204,7 +205,7 @@ class Changes:
                 updated_us=now,
             )
             connection.execute(sa.insert(changes).values(**_row(change)))
-            self._note(connection, change, State.OBSERVED, origin.name, evidence or {}, None, now)
+            self._note(recording, change, State.OBSERVED, origin.name, evidence or {}, None, now)
             if also is not None:
                 also(connection, change)
             return change
@@ -251,17 +252,17 @@ class Changes:
 
     def take(self, fence: Fence, wish: EdgeWish, also: Also | None = None) -> Change:
         """Take an edge as the current attempt. Raises `Superseded`; `Held` where another change holds the surface."""
-        with writing(self._engine) as connection:
-            return self._go(connection, self._held(connection, fence), wish, also)
+        with self._audit.recording() as recording:
+            return self._go(recording, self._held(recording.connection, fence), wish, also)
 
     def act(self, tenant: str, change: str, expected: State, wish: EdgeWish, also: Also | None = None) -> Change:
         """Take an edge by a person's word: what is under way there is superseded. Raises `Conflict` where it stands elsewhere by now."""
-        with writing(self._engine) as connection:
-            found = _get(connection, tenant, change, lock=True)
+        with self._audit.recording() as recording:
+            found = _get(recording.connection, tenant, change, lock=True)
             if found.state is not expected:
                 raise Conflict(f"Change {change} is {found.state} by now, not {expected}.", hint="Look at it again.")
-            _set(connection, found, attempt=found.attempt + 1)
-            return self._go(connection, msgspec.structs.replace(found, attempt=found.attempt + 1), wish, also)
+            _set(recording.connection, found, attempt=found.attempt + 1)
+            return self._go(recording, msgspec.structs.replace(found, attempt=found.attempt + 1), wish, also)
 
     def wake(self, tenant: str, change: str) -> None:
         """Make a change due now: something that it waited for has come. Nothing happens to one that has ended."""
@@ -289,10 +290,11 @@ class Changes:
             )
         return found
 
-    def _go(self, connection: sa.Connection, change: Change, wish: EdgeWish, also: Also | None) -> Change:
+    def _go(self, recording: Recording, change: Change, wish: EdgeWish, also: Also | None) -> Change:
+        connection = recording.connection
         if not lawful(change.state, wish.target, change.paused_from):
             raise Conflict(f"Change {change.id} is {change.state}: no edge leads from there to {wish.target}.")
-        if wish.target not in _UNDER_HALT and self._halted(connection):
+        if wish.target not in _UNDER_HALT and _halted(connection):
             raise Conflict(
                 f"The kill switch is on: change {change.id} stays {change.state}.",
                 hint="`meliora loop resume` lifts it.",
@@ -314,7 +316,7 @@ class Changes:
             updated_us=now,
         )
         connection.execute(sa.update(changes).where(_T.id == change.id).values(**_row(moved)))
-        self._note(connection, moved, change.state, wish.actor, wish.evidence, wish.policy, now)
+        self._note(recording, moved, change.state, wish.actor, wish.evidence, wish.policy, now)
         if also is not None:
             also(connection)
         return moved
@@ -334,7 +336,7 @@ class Changes:
 
     def _note(
         self,
-        connection: sa.Connection,
+        recording: Recording,
         change: Change,
         source: State,
         actor: str,
@@ -342,6 +344,7 @@ class Changes:
         policy: str | None,
         now: int,
     ) -> None:
+        connection = recording.connection
         last = connection.execute(sa.select(sa.func.max(_E.seq)).where(_E.change == change.id)).scalar() or 0
         edge = Edge(
             change=change.id,
@@ -360,7 +363,7 @@ class Changes:
             "target": str(edge.target),
         }
         connection.execute(sa.insert(change_edges).values(**row))
-        self._record(connection, Recorded(change, edge))
+        recording.append(noted(change, edge))
 
 
 _T = changes.c
@@ -378,6 +381,11 @@ _UNDER_HALT = {
 _RESTORED = [str(one) for one in (State.STOPPING, State.ROLLING_BACK, State.DELIVERING)]
 _EDGE = [_E[name] for name in Edge.__struct_fields__]
 _DIRECT = [name for name in Change.__struct_fields__ if name != "origin"]
+
+
+def _halted(connection: sa.Connection) -> bool:
+    query = sa.select(loop_control.c.value).where(loop_control.c.name == "halted")
+    return connection.execute(query).scalar_one_or_none() == "1"
 
 
 def _ripe(now: int) -> sa.ColumnElement[bool]:
