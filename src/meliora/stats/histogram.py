@@ -144,6 +144,11 @@ class LogHistogram:
         for bucket in sorted(self.positive):
             yield _representative(bucket), self.positive[bucket]
 
+    def pairs(self) -> list[tuple[float, int]]:
+        """Give the values in ascending order, each within half a percent, with how often each was counted."""
+        held = ((min(max(value, self.least), self.greatest), times) for value, times in self._ascending())
+        return list(held)
+
     def to_json(self) -> dict[str, Any]:
         """Give plain data: lists of bucket, count, bucket, count. Empty parts are left out."""
         plain: dict[str, Any] = {"v": _FORMAT, "n": self.count}

@@ -18,6 +18,8 @@ from meliora.store.decisions import Decisions
 from meliora.store.deployment import Deployment
 from meliora.store.engine import connect, database_url
 from meliora.store.feedbacks import Feedbacks
+from meliora.store.gate_figures import GateFigures
+from meliora.store.gates import Gates
 from meliora.store.gateways import Gateways
 from meliora.store.housekeeping import StoreHousekeeping
 from meliora.store.keys import Keys
@@ -30,6 +32,7 @@ from meliora.store.routing_snapshots import RoutingSnapshots
 from meliora.store.rules import Rules
 from meliora.store.sink import SpoolSink
 from meliora.store.states import States
+from meliora.store.triggers import TriggerTable
 from meliora.store.windows import RollupWindows
 from meliora.telemetry.ids import CallIds
 from meliora.telemetry.pending import Pending
@@ -78,6 +81,9 @@ class Store:
         self.activity = Activity(engine, clock_us)
         self.preferences = Preferences(engine, self.secret, clock_us, randbytes)
         self.preference_tables = PreferenceTables(engine, self.secret, clock_us)
+        self.gates = Gates(engine)
+        self.gate_figures = GateFigures(engine)
+        self.triggers = TriggerTable(engine, clock_us)
         self.windows = RollupWindows(engine)
         self.housekeeping = StoreHousekeeping(engine, self.secret, clock_us)
 

@@ -738,3 +738,47 @@ learning_events = sa.Table(
     sa.Column("impact_score", sa.Double, nullable=False),
     sa.Index("ix_learning_events_tenant", "tenant", "id"),
 )
+
+gates = sa.Table(
+    "gates",
+    metadata,
+    _text("tenant", key=True),
+    _text("name", key=True),
+    sa.Column("definition", Json, nullable=False),
+    sa.Column("baseline", Json, nullable=True),
+    _text("state"),  # pass, near, fail, no_data
+    _flag("failing"),
+    _count("fails"),
+    _count("passes"),
+    _time("since_us"),
+    _time("changed_us"),
+    _time("evaluated_us", null=True),
+)
+
+gate_readings = sa.Table(
+    "gate_readings",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    _text("tenant"),
+    _text("gate"),
+    _time("at_us"),
+    _text("state"),
+    sa.Column("value", sa.Double, nullable=True),
+    sa.Column("low", sa.Double, nullable=True),
+    sa.Column("high", sa.Double, nullable=True),
+    _count("n"),
+    sa.Column("bound", sa.Double, nullable=True),
+    _text("reason"),
+    sa.Index("ix_gate_readings_gate", "tenant", "gate", "at_us"),
+    sa.Index("ix_gate_readings_at", "at_us"),
+)
+
+triggers = sa.Table(
+    "triggers",
+    metadata,
+    _text("tenant", key=True),
+    _text("name", key=True),
+    sa.Column("definition", Json, nullable=False),
+    _text("updated_by"),
+    _time("updated_us"),
+)

@@ -1,0 +1,137 @@
+"""Does a reading say that a gate is passed, near, or broken? One look over all gates of a tick, false discoveries held together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from meliora.loop.gates.gate import Baseline, Gate
+from meliora.loop.gates.reading import Cell, NoData, Reading
+from meliora.stats.exceedance import discoveries, evidence, fall_p, mean_growth, rate_growth, surprise
+
+Verdict = Literal["pass", "near", "fail", "no_data"]
+FALSE_DISCOVERIES = 0.25
+"""Share of the gates found broken in a tick that may be so by chance."""
+LEAST_SHARED = 0.5
+"""Of the frozen queries, so many must have been measured again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one reading says by itself. `p`: how surprising it is while the gate holds; None where nothing was sampled."""
+
+    verdict: Verdict
+    within: bool = False
+    """The value is on the right side, whatever the evidence."""
+    bound: float | None = None
+    p: float | None = None
+    reason: str = ""
+
+
+def look(gate: Gate, reading: Reading | NoData, baseline: Baseline | None, since_us: int) -> Opinion:
+    """Form an opinion. Evidence counts from `since_us`, when the gate began to pass: what a former failure left is not told again.
+
+    The verdict `fail` is provisional where `p` is given: `settle` decides over all gates.
+    """
+    if isinstance(reading, NoData):
+        return Opinion("no_data", reason=reading.reason)
+    bound = gate.bound(baseline)
+    if bound is None:
+        return Opinion("no_data", reason="no baseline is frozen: freeze one")
+    if reading.n < gate.minimum:
+        what = "queries" if reading.form == "paired" else "requests" if gate.kind == "telemetry" else "observations"
+        return Opinion("no_data", bound=bound, reason=f"{reading.n} {what} in the window, {gate.minimum} are needed")
+    if reading.form == "paired" and baseline is not None and gate.change is not None:
+        return _paired(gate, reading, baseline)
+    beyond = gate.beyond(reading.value, bound)
+    p = _surprise(gate, reading, bound, since_us) if beyond else None if reading.form == "gauge" else 1.0
+    near = gate.close(reading.value, bound)
+    return Opinion("fail" if beyond else "near" if near else "pass", within=not beyond, bound=bound, p=p)
+
+
+def settle(opinions: Sequence[Opinion], family: int, level: float = FALSE_DISCOVERIES) -> list[Opinion]:
+    """Decide which are broken, with all gates of the tick in view; `family` is how many sampled gates there are, looked at or not.
+
+    What is beyond its bound and not beyond chance is near.
+    """
+    known = [1.0 if one.p is None else one.p for one in opinions if one.p is not None]
+    padded = known + [1.0] * max(0, family - len(known))
+    found = iter(discoveries(padded, level)) if padded else iter(())
+    settled = []
+    for one in opinions:
+        if one.p is not None:
+            sure = bool(next(found))
+            if one.verdict == "fail" and not sure:
+                one = Opinion("near", one.within, one.bound, one.p, "beyond the bound, and not beyond chance")
+        settled.append(one)
+    return settled
+
+
+def _surprise(gate: Gate, reading: Reading, bound: float, since_us: int) -> float | None:
+    """Give what is compared as a p-value; None for a gauge, whose value is what it is."""
+    if reading.form == "gauge":
+        return None
+    if reading.form == "paired":
+        return _fall(np.asarray(list(reading.per_query.values())) - bound, falling=gate.direction == "min")
+    cells = [cell for cell in reading.cells if cell.start_us >= since_us]
+    if not cells:
+        return 1.0
+    upper = gate.direction == "max"
+    if reading.form == "mean":
+        ceiling = gate.of().ceiling
+        if not upper and (ceiling is None or ceiling <= bound):
+            values = np.concatenate([np.repeat(cell.values, cell.counts.astype(int)) for cell in cells])
+            return _fall(values - bound, falling=True)
+        grown = [_mean_bets(cell, bound, ceiling if not upper else None) for cell in cells]
+        log = evidence(np.stack(grown), [cell.n for cell in cells])
+    else:
+        hits, n, share = _as_rate(gate, reading, cells, bound)
+        log = evidence(rate_growth(hits, n, share), n)
+    return float(surprise(log))
+
+
+def _mean_bets(cell: Cell, bound: float, ceiling: float | None) -> np.ndarray:
+    """Bet that the mean is above the bound, or that its distance from the ceiling is."""
+    if ceiling is None:
+        return mean_growth(cell.values, cell.counts, bound)
+    return mean_growth(np.maximum(0.0, ceiling - cell.values), cell.counts, ceiling - bound)
+
+
+def _as_rate(
+    gate: Gate, reading: Reading, cells: Sequence[Cell], bound: float
+) -> tuple[list[float], list[float], float]:
+    """Say it as a share that must not be passed: a p95 is above 800 ms where more than 5% of the calls are."""
+    upper = gate.direction == "max"
+    if reading.form == "quantile" and reading.quantile is not None:
+        wrong = [float(cell.counts[cell.values > bound if upper else cell.values < bound].sum()) for cell in cells]
+        return wrong, [float(cell.counts.sum()) for cell in cells], 1 - reading.quantile if upper else reading.quantile
+    n = [float(cell.n) for cell in cells]
+    if upper:
+        return [float(cell.hits) for cell in cells], n, bound
+    return [float(cell.n - cell.hits) for cell in cells], n, 1 - bound
+
+
+def _paired(gate: Gate, reading: Reading, baseline: Baseline) -> Opinion:
+    """Compare query by query with the frozen baseline; what only one side has measured does not count."""
+    shared = sorted(set(reading.per_query) & set(baseline.per_query))
+    if len(shared) < max(gate.minimum, LEAST_SHARED * len(baseline.per_query)):
+        reason = f"{len(shared)} of the {len(baseline.per_query)} frozen queries were measured in the window"
+        return Opinion("no_data", reason=reason)
+    new = np.asarray([reading.per_query[query] for query in shared])
+    old = np.asarray([baseline.per_query[query] for query in shared])
+    allowed = 1 + (gate.change or 0.0)
+    bound = float(old.mean()) * allowed
+    beyond = gate.beyond(float(new.mean()), bound)
+    p = _fall(new - allowed * old, falling=gate.direction == "min") if beyond else 1.0
+    near = gate.close(float(new.mean()), bound)
+    return Opinion("fail" if beyond else "near" if near else "pass", within=not beyond, bound=bound, p=p)
+
+
+def _fall(differences: np.ndarray, *, falling: bool) -> float:
+    if len(differences) < 2:
+        return 1.0
+    signed = differences if falling else -differences
+    return fall_p(float(signed.mean()), float(signed.var(ddof=1)), len(signed))

@@ -1,0 +1,97 @@
+"""Gates as they stand, and their readings. An evaluation is written where nobody has evaluated the gate since it was read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from meliora.loop.gates.board import GateReading, GateRow
+from meliora.loop.gates.gate import Baseline, Gate
+from meliora.loop.gates.standing import Standing
+from meliora.store.cursors import Page, decode, encode
+from meliora.store.engine import reading, writing
+from meliora.store.rows import AnyRow, before, insert_into, page_size
+from meliora.store.tables import gate_readings, gates
+
+
+class Gates:
+    """Implement `loop.gates.board.GateRows` on the store, and give readings back."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def rows(self, tenant: str) -> tuple[GateRow, ...]:
+        """Give all that are kept, by name."""
+        query = sa.select(gates).where(_G.tenant == tenant).order_by(_G.name)
+        with reading(self._engine) as connection:
+            return tuple(_row(row) for row in connection.execute(query))
+
+    def record(self, tenant: str, gate: Gate, before: Standing, after: Standing, reading: GateReading) -> bool:
+        """Keep an evaluation; False, and nothing kept, where another has evaluated the gate since `before`."""
+        here = sa.and_(_G.tenant == tenant, _G.name == gate.name)
+        values = msgspec.structs.asdict(after) | {"definition": msgspec.to_builtins(gate)}
+        with writing(self._engine) as connection:
+            if before.evaluated_us is None:
+                made = insert_into(connection, gates).values(tenant=tenant, name=gate.name, **values)
+                # A row without an evaluation may be there with a baseline.
+                unseen = made.on_conflict_do_update(
+                    index_elements=["tenant", "name"], set_=values, where=_G.evaluated_us.is_(None)
+                )
+                written = connection.execute(unseen).rowcount
+            else:
+                seen = _G.evaluated_us == before.evaluated_us
+                written = connection.execute(sa.update(gates).where(here, seen).values(**values)).rowcount
+            if written != 1:
+                return False
+            connection.execute(sa.insert(gate_readings).values(tenant=tenant, **msgspec.structs.asdict(reading)))
+        return True
+
+    def freeze(self, tenant: str, gate: Gate, baseline: Baseline) -> None:
+        """Keep a baseline in the place of the one before; what is remembered of the gate begins anew with its next evaluation."""
+        fresh = msgspec.structs.asdict(Standing(since_us=baseline.until_us, changed_us=baseline.until_us))
+        values = fresh | {"definition": msgspec.to_builtins(gate), "baseline": msgspec.to_builtins(baseline)}
+        with writing(self._engine) as connection:
+            insert = insert_into(connection, gates).values(tenant=tenant, name=gate.name, **values)
+            connection.execute(insert.on_conflict_do_update(index_elements=["tenant", "name"], set_=values))
+
+    def readings(
+        self, tenant: str, gate: str | None = None, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[GateReading]:
+        """Give evaluations, the newest first; at most 500."""
+        limit = page_size(limit)
+        query = sa.select(gate_readings).where(_R.tenant == tenant)
+        if gate is not None:
+            query = query.where(_R.gate == gate)
+        if cursor is not None:
+            query = query.where(before(_R.at_us, _R.id, decode(cursor, int)))
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(_R.at_us.desc(), _R.id.desc()).limit(limit + 1)).all()
+        found = tuple(_reading(row) for row in rows[:limit])
+        return Page(found, encode(rows[limit - 1].at_us, rows[limit - 1].id) if len(rows) > limit else None)
+
+    def prune(self, before_us: int, limit: int) -> int:
+        """Delete readings of all tenants that are older; give how many."""
+        old = sa.select(_R.id).where(_R.at_us < before_us).order_by(_R.at_us).limit(limit)
+        with writing(self._engine) as connection:
+            return connection.execute(sa.delete(gate_readings).where(_R.id.in_(old.scalar_subquery()))).rowcount
+
+
+_G = gates.c
+_R = gate_readings.c
+
+
+def _row(row: AnyRow) -> GateRow:
+    standing = {name: row._mapping[name] for name in Standing.__struct_fields__}
+    return GateRow(
+        name=row.name,
+        definition=msgspec.convert(row.definition, Gate),
+        baseline=None if row.baseline is None else msgspec.convert(row.baseline, Baseline),
+        standing=Standing(**standing),
+    )
+
+
+def _reading(row: AnyRow) -> GateReading:
+    plain: dict[str, Any] = {name: row._mapping[name] for name in GateReading.__struct_fields__}
+    return GateReading(**plain)
