@@ -173,6 +173,12 @@ _EXAMPLES = {
     "capabilities": '["tools", "vision", "json_schema", "reasoning"]',
     "scorers.N.name": '"no-apology"',
     "scorers.N.pattern": '"(?i)as an ai"',
+    "loop.gates.N.name": '"errors"',
+    "loop.gates.N.metric": '"error_rate"',
+    "loop.gates.N.threshold": "0.01",
+    "loop.triggers.N.name": '"errors"',
+    "loop.triggers.N.gate": '"errors"',
+    "loop.triggers.N.kinds": '["routing_policy", "rule"]',
     "pattern": '"(?i)translate|traduire"',
     "preferred_model": '"gpt-5"',
 }

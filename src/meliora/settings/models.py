@@ -10,11 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from meliora.settings.loop import Loop
 from meliora.settings.routing import Routing
 from meliora.settings.section import Name, Seconds, Section, Tier
 
 __all__ = [
     "Gateway",
+    "Loop",
     "Model",
     "Name",
     "Price",
@@ -387,6 +389,7 @@ class Settings(Section):
     learning: Learning = Learning()
     thresholds: Thresholds = Thresholds()
     improvements: Improvements = Improvements()
+    loop: Loop = Loop()
     providers: dict[Name, Provider] = Field(
         default={}, description="Upstream accounts by name. None at all: the simulated provider."
     )
