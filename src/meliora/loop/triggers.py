@@ -152,7 +152,9 @@ def check(trigger: Trigger, gates: Iterable[Gate], kinds: Collection[str]) -> Tr
     if len(set(trigger.kinds)) != len(trigger.kinds):
         raise _wrong(trigger, "names a kind of change twice", "Write each once.", "kinds")
     if not 0 < trigger.response_seconds < math.inf:
-        raise _wrong(trigger, f"has response_seconds = {trigger.response_seconds}", "Write a number above 0.", "response")
+        raise _wrong(
+            trigger, f"has response_seconds = {trigger.response_seconds}", "Write a number above 0.", "response"
+        )
     if trigger.threshold is not None and not math.isfinite(trigger.threshold):
         raise _wrong(trigger, f"has threshold = {trigger.threshold}", "Write a finite number.", "threshold")
     undo = trigger.rollback

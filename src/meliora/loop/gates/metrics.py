@@ -38,19 +38,24 @@ METRICS: dict[str, GateMetric] = {
         GateMetric(name="latency_p50", form="quantile", unit="ms", quantile=0.5, healthy=300.0),
         GateMetric(name="latency_p95", form="quantile", unit="ms", quantile=0.95, healthy=600.0),
         GateMetric(name="latency_p99", form="quantile", unit="ms", quantile=0.99, healthy=900.0),
-        GateMetric(
-            name="cost_per_1k", form="mean", unit="USD", aliases=("cost_per_1k_requests",), healthy=0.3
-        ),
+        GateMetric(name="cost_per_1k", form="mean", unit="USD", aliases=("cost_per_1k_requests",), healthy=0.3),
         GateMetric(name="satisfaction", form="mean", unit="1..5", ceiling=5.0, aliases=("nps",), healthy=4.4),
         GateMetric(name="budget_share", form="gauge", unit="share", healthy=0.4),
         GateMetric(name="ingest_lag", form="gauge", unit="s", aliases=("etl_lag",), healthy=5.0),
         GateMetric(
-            name="gpu_utilisation", form="gauge", unit="share", source="pushed", aliases=("gpu_utilization",), healthy=0.6
+            name="gpu_utilisation",
+            form="gauge",
+            unit="share",
+            source="pushed",
+            aliases=("gpu_utilization",),
+            healthy=0.6,
         ),
         GateMetric(
             name="ndcg@10", form="paired", unit="0..1", source="pushed", aliases=("ndcg_at_10", "ndcg10"), healthy=0.82
         ),
-        GateMetric(name="recall@20", form="paired", unit="0..1", source="pushed", aliases=("recall_at_20",), healthy=0.9),
+        GateMetric(
+            name="recall@20", form="paired", unit="0..1", source="pushed", aliases=("recall_at_20",), healthy=0.9
+        ),
         GateMetric(name="vector_store_errors", form="gauge", unit="count", source="pushed"),
     )
 }
@@ -68,7 +73,9 @@ def metric(name: str, source: SourceKind | None = None) -> GateMetric:
     if found is not None:
         return found
     if source is None or source == "telemetry":
-        hint = f'{nearest(name, _BY_NAME)} For a metric of your own, write source = "pushed", "prometheus" or "function".'
+        hint = (
+            f'{nearest(name, _BY_NAME)} For a metric of your own, write source = "pushed", "prometheus" or "function".'
+        )
         raise InvalidRequest(f"There is no metric {name!r}.", hint=hint, field="metric")
     return GateMetric(name=name, form="gauge", unit="", source=source)
 
