@@ -162,7 +162,7 @@ class Switch:
         return self.halted()
 
 
-class Desk:
+class Controls:
     """Start, stop, kill and resume as somebody: asks the policies, and tells the audit what they refuse."""
 
     def __init__(self, shelf: ControlShelf, file: KillFile, policies: Policies, audit: Record) -> None:

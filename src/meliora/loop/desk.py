@@ -11,11 +11,19 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from meliora.errors import InvalidRequest, NotFound
+from meliora.errors import Forbidden, InvalidRequest, NotFound
 from meliora.loop.acts import Acts
-from meliora.loop.change import Change, Edge, Environment, Origin, OriginKind
+from meliora.loop.approvals import Approval, Approvers, Standing, Verdict
+from meliora.loop.audit.entry import AuditEntry, AuditNote, word
+from meliora.loop.change import Change, Edge, Environment, Origin
+from meliora.loop.control import Acks, Controls
 from meliora.loop.cycle import Cycle
+from meliora.loop.gates.board import GateRow
 from meliora.loop.improvements import gains, improvements
+from meliora.loop.policy.decide import Policies
+from meliora.loop.policy.request import Action as Asked
+from meliora.loop.policy.request import Actor, Facts, Request
+from meliora.loop.policy.request import Target as PolicyTarget
 from meliora.loop.pulse import Pulse
 from meliora.loop.states import ENDED, State
 
@@ -26,13 +34,6 @@ AREAS: dict[str, tuple[str, ...]] = {
     "infrastructure": ("model_choice",),
 }
 """What the documented targets of a trigger mean."""
-
-
-class Actor(msgspec.Struct, frozen=True):
-    """Who asks: `person` or `agent`, by key id, or `cli`."""
-
-    name: str
-    kind: OriginKind = "person"
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +147,10 @@ class Changes(Protocol):
         """Give a cycle's changes."""
         ...
 
+    def wake(self, tenant: str, change: str) -> None:
+        """Make a change due now."""
+        ...
+
     def counts(self, tenant: str, since_us: int) -> dict[str, dict[str, int]]:
         """Count by kind and state."""
         ...
@@ -164,14 +169,34 @@ class Cycles(Protocol):
 
 
 class Switch(Protocol):
-    """Start, stop, kill and resume, for all processes."""
+    """How the run state stands, for all processes."""
 
     def running(self) -> bool:
-        """Tell whether it begins anything new."""
+        """Tell whether the loop begins anything new."""
         ...
 
     def halted(self) -> bool:
         """Tell whether the kill switch is on."""
+        ...
+
+    def acks(self, epoch: int | None = None) -> Acks:
+        """Give who has heard of the last turn of the kill switch."""
+        ...
+
+
+class Approvals(Protocol):
+    """Requests for approvals."""
+
+    def list(self, tenant: str, standing: Standing | None = None, *, limit: int = 100) -> tuple[Approval, ...]:
+        """Give requests, the newest first."""
+        ...
+
+
+class Record(Protocol):
+    """The audit, appended to in a transaction of its own."""
+
+    def record(self, note: AuditNote) -> AuditEntry:
+        """Append."""
         ...
 
 
@@ -184,6 +209,10 @@ class GateStates(Protocol):
 
     def next_tick_us(self, tenant: str) -> int | None:
         """Give when they are looked at next."""
+        ...
+
+    def set_threshold(self, tenant: str, name: str, threshold: float, actor: str) -> GateRow:
+        """Set the bound of the gate of this name, or of the one on this metric. Raises `NotFound`, `InvalidRequest`."""
         ...
 
 
@@ -199,6 +228,11 @@ class Desk:
     acts: Acts
     pulse: Pulse
     switch: Switch
+    controls: Controls
+    approvals: Approvals
+    approvers: Approvers
+    policies: Policies
+    audit: Record
     gates: GateStates
     environment: Environment
 
@@ -225,18 +259,74 @@ class Desk:
         )
 
     def trigger(self, tenant: str, actor: Actor, *, force: bool, target: Target = "all") -> Triggered:
-        """Look at the gates now; with `force` begin a cycle whatever they say. Raises `Conflict` where none may be begun."""
+        """Look at the gates now; with `force` begin a cycle whatever they say. Raises `Forbidden`, `Conflict` where none may begin."""
         kinds = () if target == "all" else AREAS.get(target)
         if kinds is None:
             raise InvalidRequest(
                 f"There is no target {target!r}.", hint="Write all, models or infrastructure.", field="target"
             )
+        self._may("trigger", actor, PolicyTarget(id="loop", kind="loop", tenant=tenant))
         known = tuple(kind for kind in kinds if kind in self.pulse.kinds)
-        cycle = self.pulse.trigger(tenant, Origin(actor.kind, actor.name), force=force, kinds=known)
+        origin = Origin("agent" if actor.kind == "agent" else "person", actor.name)
+        cycle = self.pulse.trigger(tenant, origin, force=force, kinds=known)
         if cycle is None:
             return Triggered(status="nothing_to_do", cycle_id=None, actions_taken=(), improvements=improvements(()))
         taken = tuple(one.kind for one in self.changes.of_cycle(tenant, cycle.id))
         return Triggered(status="started", cycle_id=cycle.id, actions_taken=taken, improvements=improvements(()))
+
+    def start(self, actor: Actor) -> bool:
+        """Let the loop begin things; False where it could already. Raises `Forbidden`, `Conflict` under the kill switch."""
+        return self.controls.start(actor, self._facts())
+
+    def stop(self, actor: Actor) -> bool:
+        """Let it begin nothing new; False where it did not. Raises `Forbidden`."""
+        return self.controls.stop(actor, self._facts())
+
+    def kill(self, actor: Actor, why: str) -> int:
+        """All traffic to the baselines, in every process; gives the epoch to wait for. Raises `Forbidden`."""
+        return self.controls.kill(actor, self._facts(), why)
+
+    def resume(self, actor: Actor, why: str) -> int:
+        """Take the kill switch back. Raises `Forbidden`."""
+        return self.controls.resume(actor, self._facts(), why)
+
+    def set_threshold(self, tenant: str, actor: Actor, gate: str, threshold: float) -> GateRow:
+        """Set the bound of a gate, by its name or its metric. Raises `NotFound`, `InvalidRequest`, `Forbidden`."""
+        self._may("set_gate", actor, PolicyTarget(id=gate, kind="gate", tenant=tenant))
+        return self.gates.set_threshold(tenant, gate, threshold, actor.name)
+
+    def decide(self, tenant: str, change: str, actor: Actor, verdict: Verdict, why: str) -> Approval:
+        """Approve or reject what a change waits for, and let it go on at once.
+
+        Raises `NotFound` where nothing is asked for it, `Forbidden` for who may not, `Conflict` where somebody decided before.
+        """
+        found = self.changes.get(tenant, change)
+        asked = [one for one in self.approvals.list(tenant, limit=500) if one.change == change]
+        if not asked:
+            raise NotFound(f"Change {change} waits for no approval.", hint="`meliora changes list` shows what does.")
+        decided = self.approvers.decide(asked[0].id, verdict, why, self._request("approve", actor, _target(found)))
+        self.changes.wake(tenant, change)
+        return decided
+
+    def pause(self, tenant: str, change: str, actor: Actor, why: str) -> Change:
+        """Hold a change where it stands. Raises `NotFound`, `Forbidden`, `Conflict`."""
+        self._may("pause", actor, _target(self.changes.get(tenant, change)))
+        return self.acts.pause(tenant, change, actor=actor.name, why=why)
+
+    def go_on(self, tenant: str, change: str, actor: Actor, why: str) -> Change:
+        """Let a paused change go on. Raises `NotFound`, `Forbidden`, `Conflict`."""
+        self._may("resume", actor, _target(self.changes.get(tenant, change)))
+        return self.acts.resume(tenant, change, actor=actor.name, why=why)
+
+    def reject(self, tenant: str, change: str, actor: Actor, why: str) -> Change:
+        """End a change; one that was delivered is rolled back. Raises `NotFound`, `Forbidden`, `Conflict`."""
+        self._may("reject", actor, _target(self.changes.get(tenant, change)))
+        return self.acts.reject(tenant, change, actor=actor.name, why=why)
+
+    def roll_back(self, tenant: str, change: str, actor: Actor, why: str) -> Change:
+        """Roll a delivered change back. Raises `NotFound`, `Forbidden`, `Conflict`."""
+        self._may("roll_back", actor, _target(self.changes.get(tenant, change)))
+        return self.acts.roll_back(tenant, change, actor=actor.name, why=why)
 
     def history(self, tenant: str, *, limit: int = 50, cursor: str | None = None) -> History:
         """Give all that was ever done, the newest first."""
@@ -274,9 +364,34 @@ class Desk:
         delivered = self.changes.list(tenant, state=(State.KEPT, State.WATCHING, State.DELIVERING), limit=500).items
         for one in sorted(delivered, key=lambda change: change.updated_us, reverse=True):
             if to_version is None or one.baseline == to_version:
-                return self.acts.roll_back(tenant, one.id, actor=actor.name, why=why)
+                return self.roll_back(tenant, one.id, actor, why)
         what = "No change was delivered" if to_version is None else f"No delivered change replaced {to_version!r}"
         raise NotFound(f"{what}: there is nothing to roll back.", hint="`meliora changes list` shows what there is.")
+
+    def _facts(self) -> Facts:
+        return Facts(environment=self.environment, halted=self.switch.halted(), running=self.switch.running())
+
+    def _request(self, asked: Asked, actor: Actor, target: PolicyTarget) -> Request:
+        return Request(actor=actor, action=asked, target=target, facts=self._facts())
+
+    def _may(self, asked: Asked, actor: Actor, target: PolicyTarget) -> None:
+        request = self._request(asked, actor, target)
+        decision = self.policies.decide(request)
+        if decision.allowed:
+            return
+        note = AuditNote(
+            tenant=target.tenant,
+            actor=word(actor.name),
+            action=f"{asked}.refused",
+            subject=word(target.id),
+            body=self.policies.recorded(request, decision),
+        )
+        self.audit.record(note)
+        raise Forbidden(decision.reason)
+
+
+def _target(change: Change) -> PolicyTarget:
+    return PolicyTarget(id=change.target, kind=change.kind, surface=change.surface, tenant=change.tenant)
 
 
 def action(change: Change) -> Action:

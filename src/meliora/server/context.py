@@ -21,6 +21,7 @@ from meliora.telemetry.improvement import ImprovementManager
 from meliora.telemetry.records import Usage
 
 if TYPE_CHECKING:
+    from meliora.loop.front import Loop
     from meliora.routing.preferences.tracker import Preferences
     from meliora.server.auth import Keyring
     from meliora.server.feed import StateFeed
@@ -83,6 +84,8 @@ class ControlContext:
     price: PriceOf
     erase: Erase
     ask: AskModels = nobody
+    loop: Loop | None = None
+    """The loop; None where this process has none."""
     spool: Callable[[], SpoolSeen | None] = lambda: None
     """Look at the spool; None where it is not on this machine."""
     settings_rules: Sequence[RuleState] = ()

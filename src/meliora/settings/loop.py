@@ -234,7 +234,7 @@ def _is_cron(text: str) -> bool:
     for field, (least, most) in zip(fields, _RANGES, strict=True):
         for part in field.split(","):
             found = _PART.fullmatch(part)
-            if found is None or found[2] is not None and int(found[2]) < 1:
+            if found is None or (found[2] is not None and int(found[2]) < 1):
                 return False
             ends = [int(end) for end in found[1].split("-")] if found[1] != "*" else [least]
             if not all(least <= end <= most for end in ends) or ends != sorted(ends):

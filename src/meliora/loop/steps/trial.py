@@ -21,7 +21,7 @@ def proved(house: House, change: Change, work: Work) -> Outcome:
     """Begin the trial, or deliver at once where it cannot be split by traffic and governance asks for no trial."""
     plan = house.kind(change).trial(change) if house.rules.ab_testing else None
     if plan is None:
-        return deliver(house, change, work, {"proved": True, "trial_won": False}, None)
+        return deliver(house, change, work, {"proved": True, "trial_won": False, "trial_needed": False}, None)
     answer = permit(house, "try", change, {"proved": True})
     if isinstance(answer, Wait):
         return answer

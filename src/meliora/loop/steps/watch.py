@@ -64,7 +64,7 @@ def _thin(house: House, change: Change, plan: WatchPlan, calls: int, check: dict
 
 
 def _keep(house: House, change: Change, evidence: dict[str, Any]) -> Outcome:
-    answer = permit(house, "keep", change, {"watched": True})
+    answer = permit(house, "keep", change, {"proved": True, "rehearsed": True})
     if isinstance(answer, Wait):
         return answer
     if isinstance(answer, Refusal):
