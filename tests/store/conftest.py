@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from meliora.store import Store
+from meliora.store.audit import allow_replacing
 from meliora.store.engine import connect
 from meliora.store.migrate import upgrade
 from meliora.store.tables import metadata
@@ -96,6 +97,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
         return
     engine = request.getfixturevalue("postgres")
     with engine.begin() as connection:
+        allow_replacing(connection)
         for table in metadata.sorted_tables:
             connection.execute(sa.delete(table))
     yield engine

@@ -31,10 +31,21 @@ REPOSITORIES = (
     "analytics",
     "decisions",
     "activity",
+    "approvals",
+    "audit",
+    "flags",
+    "learning_events",
 )
 FOR_THE_DEPLOYMENT = {
     "keys.open",  # how a tenant is found
     "keys.tenants",  # the administrator's
+    "audit.append",  # the note says whose it is
+    "audit.digest",
+    "audit.head",  # one chain for the deployment
+    "audit.publish",
+    "audit.record",
+    "audit.recording",
+    "audit.verify",
     "budgets.lease",  # a gateway serves all tenants
     "analytics.tenants",  # the administrator's
     "outcomes.waiting",  # the worker learns for all tenants
@@ -44,6 +55,8 @@ FOR_THE_DEPLOYMENT = {
     "routing_snapshots.tenants",
 }
 INTERNAL = {
+    "control",
+    "policy_bundles",
     "deployment",
     "states",
     "gateways",

@@ -3,7 +3,7 @@
     app        the commands put together
     shared     the settings and the store of a command; tables, times and money as text
     process    up, down, status, logs, reload, serve, work
-    keys, models, calls, feedback, route, rules, config, db, erase
+    keys, models, calls, feedback, route, rules, policy, audit, config, db, erase
 
 Works on the local store, whether the server runs or not. Each command imports what it needs when it runs.
 """

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from meliora.cli import calls, config, db, erase, feedback, keys, models, process, route, routing, rules
+from meliora.cli import audit, calls, config, db, erase, feedback, keys, models, policy, process, route, routing, rules
 
 
 def build() -> Callable[..., Any]:
@@ -32,6 +32,8 @@ def build() -> Callable[..., Any]:
         ("feedback", feedback.app),
         ("rules", rules.app),
         ("routing", routing.app),
+        ("policy", policy.app),
+        ("audit", audit.app),
         ("config", config.app),
         ("db", db.app),
     ):

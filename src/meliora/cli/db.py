@@ -11,6 +11,7 @@ import typer
 from meliora.cli.shared import now_us, say, settings, when
 from meliora.errors import Conflict
 from meliora.settings import Settings
+from meliora.settings.secret import resolve_secret
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -89,9 +90,10 @@ def restore(
             "`store.url` names an SQLite file of its own, and a backup goes back into the state directory.",
             hint="Unset it, restore, and move the state directory's meliora.db there.",
         )
+    key = resolve_secret(chosen.loop.audit_key)
     engine = _engine(chosen) if chosen.store.url else None
     try:
-        done = put_back(source, chosen.server.state_dir, engine=engine, force=force, clock_us=now_us)
+        done = put_back(source, chosen.server.state_dir, engine=engine, force=force, clock_us=now_us, audit_key=key)
     finally:
         if engine is not None:
             engine.dispose()
@@ -104,3 +106,5 @@ def restore(
         )
     elif again.erased or again.revoked:
         say(f"Again, as in the database that was here: {again.erased} people erased, {again.revoked} keys revoked.")
+    if done.lost_entries:
+        say(f"{done.lost_entries} later entries of the audit are gone; the audit says so: meliora audit verify")

@@ -18,6 +18,7 @@ import structlog
 
 from meliora.gateway.simulated.models import PROVIDER, simulated_models, simulated_provider
 from meliora.settings import Settings
+from meliora.settings.secret import resolve_secret
 
 if TYPE_CHECKING:
     from meliora.store.store import Store
@@ -44,6 +45,7 @@ def open_store(settings: Settings) -> Store:
         settings.server.state_dir,
         pool_size=settings.store.pool_size,
         budget_slice=settings.gateway.budget_slice,
+        audit_key=resolve_secret(settings.loop.audit_key),
     )
 
 

@@ -44,6 +44,7 @@ def complaints(settings: Settings, environ: Mapping[str, str]) -> Iterator[Compl
     for name, provider in settings.providers.items():
         yield from _provider(name, provider, environ)
     yield from _secrets(("otlp", "headers"), settings.otlp.headers, environ)
+    yield from _audit_key(settings, environ)
     yield from _names(settings)
     yield from _fallbacks(settings)
     yield from _rules(settings)
@@ -131,6 +132,13 @@ def _secrets(path: Path, table: Mapping[str, str], environ: Mapping[str, str]) -
     for name, value in table.items():
         if is_reference(value) or (value and (carries_secret(name) or looks_secret(value))):
             yield from _reference((*path, name), value, f'{name} = "env:NAME"', environ)
+
+
+def _audit_key(settings: Settings, environ: Mapping[str, str]) -> Iterator[Complaint]:
+    if settings.loop.audit_key:
+        yield from _reference(("loop", "audit_key"), settings.loop.audit_key, 'audit_key = "env:NAME"', environ)
+    if settings.loop.replace_policies and settings.loop.policies is None:
+        yield Complaint(("loop", "replace_policies"), "is set without `loop.policies`.", "Name the directory.")
 
 
 def _names(settings: Settings) -> Iterator[Complaint]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -184,6 +185,20 @@ class Loop(Section):
     retrain: str = Field(
         default="0 2 * * 0",
         description="When policies are fitted again whatever the gates say, as cron has it (UTC); empty: never.",
+    )
+    policies: Path | None = Field(
+        default=None,
+        description="Directory of your own Cedar policies (`*.cedar`), asked besides Meliora's. They may only forbid.",
+    )
+    replace_policies: bool = Field(
+        default=False, description="Let the policies of `loop.policies` replace Meliora's, and permit too."
+    )
+    protected: list[str] = Field(
+        default=[], description="Targets that are tried and changed only with a person's approval, e.g. `routing`."
+    )
+    audit_key: str = Field(
+        default="",
+        description="Reference (`env:NAME`, `file:PATH`) to the key that signs the audit's head. Empty: the deployment's secret.",
     )
     kill_switch: bool = Field(
         default=False, description="Start with everything on its baselines and nothing moving but rollbacks."

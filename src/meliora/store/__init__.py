@@ -11,6 +11,10 @@
     analytics            cost, tokens, errors, rankings, percentiles
     activity, deployment who did what; the secret that proves an id was made here
 
+    audit, policy_bundles    the chain of what was decided, and the policies that decided, by hash
+    approvals, control       what waits for a person; start, stop, the kill switch and who has heard of it
+    flags, learning_events   feature flags; what was learned
+
     sink, windows, housekeeping   what `telemetry` asks for: ingest, roll-ups, retention and erasure
     bulk, sums, slots, erasures   parts of ingest: rows, daily sums, where look-ups find them, who is to be left out
     heuristics                    what the improvement manager asks for: rules as heuristics

@@ -1,4 +1,4 @@
-"""What a restore must not undo: people erased and keys revoked after the backup was made. Read before it, done again behind it.
+"""What a restore must not undo: people erased, keys revoked, a kill, and the audit's memory. Read before it, done again behind it.
 
 Refuses to guess: where the database that is replaced cannot be read, nothing of it is known, and the caller says so.
 """
@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
 
+from meliora.loop.audit.chain import RESTORED
+from meliora.loop.audit.entry import AuditNote
+from meliora.loop.audit.heads import Head, Heads, signature
+from meliora.store.audit import Audit, audit_secret, hashes_of, head_of
+from meliora.store.control import Control
 from meliora.store.engine import reading, writing
 from meliora.store.erasures import Erased, erased_subjects
 from meliora.store.housekeeping import StoreHousekeeping
 from meliora.store.keys import Keys
 from meliora.store.preferences import drop_offsets
-from meliora.store.tables import deployment, erasures, keys, metadata
+from meliora.store.tables import audit_head, deployment, erasures, keys, loop_control, metadata
 
 
 class Afterwards(msgspec.Struct, frozen=True):
@@ -28,6 +34,20 @@ class Afterwards(msgspec.Struct, frozen=True):
     """Tenant, subject and when it was erased last."""
     revoked: tuple[tuple[str, str], ...]
     """Tenant and id of each revoked key."""
+    head: Head | None = None
+    """Of the audit."""
+    halted: bool = False
+    """The kill switch is on."""
+
+
+class Telling(msgspec.Struct, frozen=True):
+    """What the audit is told of a restore."""
+
+    before: Afterwards | None
+    made_us: int
+    """When the backup was made."""
+    audit_key: str
+    clock_us: Callable[[], int]
 
 
 class Redone(msgspec.Struct, frozen=True):
@@ -48,6 +68,8 @@ def known_in(engine: sa.Engine) -> Afterwards:
             erased_subjects(connection, secret),
             tuple((row[0], row[1], row[2]) for row in connection.execute(last.group_by(*last.selected_columns[:2]))),
             tuple((row[0], row[1]) for row in connection.execute(gone)),
+            head_of(connection) if sa.inspect(connection).has_table(audit_head.name) else None,
+            _halted(connection) if sa.inspect(connection).has_table(loop_control.name) else False,
         )
 
 
@@ -62,6 +84,48 @@ def do_again(engine: sa.Engine, before: Afterwards, clock_us: Callable[[], int])
     if before.secret == now.secret:
         _remember(engine, later, clock_us())
     return Redone(len(later), _revoke(engine, set(before.revoked) - set(now.revoked), clock_us))
+
+
+def tell(engine: sa.Engine, state: Path, replaced: Path, telling: Telling) -> int:
+    """Append to the restored chain that it went back, sign its head, kill again what was killed; give how many entries went.
+
+    `state` is the restored state directory, `replaced` the one that was there. Where neither knew an audit, nothing is told.
+    """
+    before, made_us, audit_key, clock_us = msgspec.structs.astuple(telling)
+    with reading(engine) as connection:
+        secret = audit_secret(_secret(connection), audit_key)
+        now = head_of(connection) or Head(0, "")
+        old = Heads(replaced, secret).read()
+        known = {head.seq: head.hash for head in old.heads}
+        chain = hashes_of(connection, known)
+    ends = [*old.heads, *([old.signed] if old.signed else []), *([before.head] if before and before.head else [])]
+    lost = max([now, *ends], key=lambda head: head.seq)
+    if lost.seq == 0:
+        return 0
+    agreed = [seq for seq, hash in known.items() if chain.get(seq) == hash]
+    parted = any(chain.get(seq) != hash for seq, hash in known.items() if seq <= now.seq)
+    kept = max(agreed, default=0) if parted else now.seq
+    audit = Audit(engine, secret, clock_us)
+    body = {
+        "kept": kept,
+        "lost_seq": lost.seq,
+        "lost_hash": lost.hash,
+        "mac": signature(secret, "restored", kept, lost.seq, lost.hash),
+        "made_us": made_us,
+    }
+    heads = Heads(state, secret)
+    heads.adopt(Heads(replaced, secret))
+    entry = audit.record(AuditNote(tenant="default", actor="cli", action=RESTORED, subject="audit", body=body))
+    heads.begin_again(Head(entry.seq, entry.hash, entry.at_us))
+    if before is not None and before.halted:
+        audit.heads = heads
+        Control(engine, audit, clock_us).kill("system:restore", "killed before the restore")
+    return lost.seq - kept
+
+
+def _halted(connection: sa.Connection) -> bool:
+    query = sa.select(loop_control.c.value).where(loop_control.c.name == "halted")
+    return connection.execute(query).scalar_one_or_none() == "1"
 
 
 def _secret(connection: sa.Connection) -> str:

@@ -6,9 +6,10 @@ commit the head goes outside the database (`loop.audit.heads`); a transaction th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -148,6 +149,21 @@ def head_of(connection: sa.Connection) -> Head | None:
     """Give the head row; None where there is none."""
     found = connection.execute(sa.select(audit_head.c.seq, audit_head.c.hash)).one_or_none()
     return None if found is None else Head(found.seq, found.hash)
+
+
+def audit_secret(deployment: str, key: str) -> str:
+    """Give the hex under which the audit signs: of a key of its own where there is one, else the deployment's secret."""
+    return sha256(b"meliora audit key\n" + key.encode()).hexdigest() if key else deployment
+
+
+def hashes_of(connection: sa.Connection, numbers: Iterable[int]) -> dict[int, str]:
+    """Give the hashes of these entries, as far as they are there."""
+    found: dict[int, str] = {}
+    wanted = sorted(numbers)
+    for start in range(0, len(wanted), 500):
+        query = sa.select(_T.seq, _T.hash).where(_T.seq.in_(wanted[start : start + 500]))
+        found.update((row.seq, row.hash) for row in connection.execute(query))
+    return found
 
 
 def allow_replacing(connection: sa.Connection) -> None:

@@ -22,16 +22,17 @@ import sqlalchemy as sa
 
 from meliora import __version__
 from meliora.errors import Conflict, InvalidRequest, SchemaMismatch, StoreError, StoreUnavailable
-from meliora.store.afterwards import Afterwards, Redone, do_again, known_in
+from meliora.store.afterwards import Afterwards, Redone, Telling, do_again, known_in, tell
 from meliora.store.dump import dump_tables, load_tables, tables_are_empty
 from meliora.store.engine import connect, database_url, reading
 from meliora.store.migrate import current_revision, head_revision, upgrade
+from meliora.store.tables import audit_head
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 _DATABASE = "meliora.db"
-_LEFT_OUT = {"logs", "cache", "run", "backups"}
-_STAYS = {"logs", "backups", "meliora.lock"}
+_LEFT_OUT = {"logs", "cache", "run", "backups", "kill"}
+_STAYS = {"logs", "backups", "meliora.lock", "kill"}
 """What a restore leaves where it is."""
 _STAGED = (".restore-", ".backup-")
 """Folders of a backup or a restore that is under way, or was killed."""
@@ -68,6 +69,8 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     manifest: BackupManifest
     again: Redone | None
     """None: nothing could be learned from a database that was there before."""
+    lost_entries: int = 0
+    """Entries of the audit that went; the chain and its heads say so."""
 
 
 def backup(state_dir: Path, engine: sa.Engine, target: Path, *, now_us: int) -> BackupManifest:
@@ -113,11 +116,12 @@ def restore(
     engine: sa.Engine | None = None,
     force: bool = False,
     clock_us: Callable[[], int],
+    audit_key: str = "",
 ) -> Restored:
     """Verify the backup and put it back; `engine` is needed for PostgreSQL only. Run it with all processes stopped.
 
     People erased and keys revoked since, as the database that is replaced knows them, are erased and revoked again before
-    anything is in place. Backups and logs in the state directory stay.
+    anything is in place, a kill stays one, and the audit is told. Backups, logs and the kill file in the state directory stay.
     Raises `InvalidRequest` for a damaged or foreign file (nothing is changed then), `SchemaMismatch` for one of a newer
     version, `Conflict` where the state directory or the database is not empty and `force` is not set.
     """
@@ -135,9 +139,10 @@ def restore(
         if manifest.backend == "sqlite":
             shutil.move(staged / _DATABASE, state / _DATABASE)
         again = _do_again(state, engine, before, clock_us)
+        lost = _tell(state, state_dir, engine, Telling(before, manifest.made_us, audit_key, clock_us))
         state_dir.chmod(0o700)
         _swap_in(state, state_dir, staged / "replaced")
-    return Restored(manifest=manifest, again=again)
+    return Restored(manifest=manifest, again=again, lost_entries=lost)
 
 
 @contextmanager
@@ -186,6 +191,19 @@ def _do_again(
     with _opened(state) as own:
         upgrade(own)
         return do_again(own, before, clock_us)
+
+
+def _tell(state: Path, replaced: Path, engine: sa.Engine | None, telling: Telling) -> int:
+    """Tell the audit of the restore, if any was kept before or in the backup."""
+    if engine is not None:
+        return tell(engine, state, replaced, telling)
+    with _opened(state) as own:
+        known = telling.before is not None and telling.before.head is not None
+        if not sa.inspect(own).has_table(audit_head.name):
+            if not known:
+                return 0
+            upgrade(own)
+        return tell(own, state, replaced, telling)
 
 
 @contextmanager

@@ -10,22 +10,31 @@ from types import TracebackType
 
 import sqlalchemy as sa
 
+from meliora.loop.audit.heads import Heads
 from meliora.store.activity import Activity
 from meliora.store.analytics import Analytics
+from meliora.store.approvals import Approvals
+from meliora.store.audit import Audit, audit_secret
 from meliora.store.budgets import Budgets
 from meliora.store.calls import Calls
+from meliora.store.changes import Changes
+from meliora.store.control import Control
+from meliora.store.cycles import Cycles
 from meliora.store.decisions import Decisions
 from meliora.store.deployment import Deployment
 from meliora.store.engine import connect, database_url
 from meliora.store.feedbacks import Feedbacks
+from meliora.store.flags import Flags
 from meliora.store.gate_figures import GateFigures
 from meliora.store.gates import Gates
 from meliora.store.gateways import Gateways
 from meliora.store.housekeeping import StoreHousekeeping
 from meliora.store.keys import Keys
+from meliora.store.learning_events import LearningEvents
 from meliora.store.metrics import Metrics
 from meliora.store.model_performances import ModelPerformances
 from meliora.store.outcomes import Outcomes
+from meliora.store.policy_bundles import PolicyBundles
 from meliora.store.preference_tables import PreferenceTables
 from meliora.store.preferences import Preferences
 from meliora.store.routing_snapshots import RoutingSnapshots
@@ -47,7 +56,8 @@ def now_us() -> int:
 class Store:
     """Everything that is kept. Safe to share between threads; the schema must be there (`migrate.upgrade`).
 
-    With `spool`, the directory of this machine's spool, feedback also finds calls that are not ingested yet.
+    With `spool`, the directory of this machine's spool, feedback also finds calls that are not ingested yet. With `state_dir` the
+    audit's heads are written there; `audit_key` signs them in place of the deployment's secret.
     """
 
     def __init__(
@@ -58,6 +68,8 @@ class Store:
         randbytes: Callable[[int], bytes] = os.urandom,
         budget_slice: float = 0.05,
         spool: Path | None = None,
+        state_dir: Path | None = None,
+        audit_key: str = "",
     ) -> None:
         self.engine = engine
         self.deployment = Deployment(engine, randbytes)
@@ -85,10 +97,22 @@ class Store:
         self.gate_figures = GateFigures(engine)
         self.triggers = TriggerTable(engine, clock_us)
         self.windows = RollupWindows(engine)
+        signing = audit_secret(self.secret, audit_key)
+        heads = None if state_dir is None else Heads(state_dir, signing)
+        self.audit = Audit(engine, signing, clock_us, heads)
+        self.policy_bundles = PolicyBundles(engine, clock_us)
+        self.approvals = Approvals(engine, self.audit, clock_us, randbytes)
+        self.control = Control(engine, self.audit, clock_us)
+        self.changes = Changes(engine, clock_us, randbytes, self.audit)
+        self.cycles = Cycles(engine, clock_us)
+        self.flags = Flags(engine, self.audit, clock_us)
+        self.learning_events = LearningEvents(engine, clock_us)
         self.housekeeping = StoreHousekeeping(engine, self.secret, clock_us)
 
     @classmethod
-    def open(cls, url: str, state_dir: Path, *, pool_size: int = 5, budget_slice: float = 0.05) -> Store:
+    def open(
+        cls, url: str, state_dir: Path, *, pool_size: int = 5, budget_slice: float = 0.05, audit_key: str = ""
+    ) -> Store:
         """Open the database at `url`, or SQLite in the state directory where it is empty.
 
         Raises `StoreUnavailable`, and `SchemaMismatch` with the command to run where its version is not this code's.
@@ -98,7 +122,13 @@ class Store:
         engine = connect(database_url(url, state_dir), pool_size=pool_size)
         try:
             check(engine)
-            return cls(engine, budget_slice=budget_slice, spool=state_dir / "spool")
+            return cls(
+                engine,
+                budget_slice=budget_slice,
+                spool=state_dir / "spool",
+                state_dir=state_dir,
+                audit_key=audit_key,
+            )
         except BaseException:
             engine.dispose()
             raise
