@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,11 +72,11 @@ def crossed(looks: Iterable[Look], *, relative: bool = False) -> Crossed:
             rules["naive_sums"] = interval(contrast(look.naive), RULES.promotion(), "above")[0] > 0
         for rule, hit in rules.items():
             first = found.setdefault(rule, np.full(np.shape(hit), np.inf))
-            first[np.asarray(hit) & np.isinf(first)] = look.units
+            first[hit & np.isinf(first)] = look.units
     return Crossed(found)
 
 
-def _rules(seen: Contrast) -> dict[str, NDArray[np.bool_]]:
+def _rules(seen: Contrast) -> dict[str, Any]:
     with np.errstate(invalid="ignore"):
         naive = (np.asarray(seen.z()) > NAIVE_Z) & (np.asarray(seen.fewest) >= RULES.least)
     return {

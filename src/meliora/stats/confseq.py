@@ -20,6 +20,8 @@ from meliora.stats.special import Numbers, normal_cdf
 LEAST_UNITS = 100
 """Units of the smaller arm below which nothing is said."""
 
+_FAR = -30.0
+
 Side = Literal["both", "above", "below"]
 
 
@@ -80,10 +82,12 @@ def log_e_value(contrast: Contrast, tuned: Tuning, side: Side = "both", null: fl
     spent = _spent(contrast, tuned, side)
     z = np.asarray(contrast.z(null))
     scaled = np.sqrt(spent / (1 + spent)) * z
+    if side != "both":
+        # Far on the wrong side the evidence only falls further, to where exp(z^2 / 2) and Phi(z) have no floats.
+        scaled = np.maximum(scaled if side == "above" else -scaled, _FAR)
     found = scaled * scaled / 2 - np.log1p(spent) / 2
     if side != "both":
-        share = normal_cdf(np.nan_to_num(scaled if side == "above" else -scaled))
-        found = found + np.log(2 * np.maximum(share, 1e-300))
+        found = found + np.log(2 * np.asarray(normal_cdf(np.nan_to_num(scaled))))
     found = np.where(_early(contrast, tuned) | ~np.isfinite(z), -np.inf, found)
     return float(found) if found.ndim == 0 else found
 

@@ -1,0 +1,54 @@
+"""The same queries twice: pairing sees what two separate samples do not."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meliora.stats.paired import compare, sign_flip
+
+
+def test_a_small_loss_on_the_same_queries_is_seen():
+    rng = np.random.default_rng(3)
+    before = rng.random(200)
+    after = before - 0.03 + rng.normal(0, 0.05, 200)
+    found = compare(before.tolist(), after.tolist())
+    assert found.high is not None and found.high < 0
+    assert found.p_different is not None and found.p_different < 0.001
+    assert found.p_better is not None and found.p_better > 0.99
+    assert compare(before.tolist(), after.tolist(), margin=-0.1).p_better == pytest.approx(1e-4)
+
+
+def test_without_an_effect_few_are_called_different():
+    rng = np.random.default_rng(8)
+    found = [compare(rng.exponential(1, 40).tolist(), rng.exponential(1, 40).tolist(), rounds=499) for _ in range(400)]
+    assert np.mean([one.p_different is not None and one.p_different <= 0.05 for one in found]) < 0.08
+    assert np.mean([one.low is not None and one.high is not None and one.low <= 0 <= one.high for one in found]) > 0.92
+
+
+@given(st.lists(st.floats(-10, 10).filter(bool), min_size=1, max_size=10))
+def test_few_pairs_are_counted_out(values):
+    above, beyond = sign_flip(np.array(values))
+    assert 2.0 ** -len(values) - 1e-12 <= above <= 1
+    assert beyond <= 1
+    assert (above * 2 ** len(values)) == pytest.approx(round(above * 2 ** len(values)))
+
+
+def test_the_same_seed_gives_the_same_and_no_p_value_is_zero():
+    values = np.linspace(0.5, 1.5, 50)
+    assert sign_flip(values, rounds=99) == sign_flip(values, rounds=99) == (0.01, 0.01)
+    assert sign_flip(np.zeros(20)) == (1.0, 1.0)
+
+
+def test_too_few_pairs_say_nothing():
+    found = compare([1.0] * 9, [2.0] * 9)
+    assert found.pairs == 9
+    assert found.difference is found.low is found.p_better is None
+
+
+@pytest.mark.parametrize(("before", "after"), [([1.0], [1.0, 2.0]), ([math.nan], [1.0])])
+def test_a_query_that_was_not_scored_is_no_pair(before, after):
+    with pytest.raises(ValueError, match="finite ones a query"):
+        compare(before, after)

@@ -1,0 +1,143 @@
+"""Verdicts: better only with every guardrail held, worse as soon as harm is shown, and unknown is never a pass."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meliora.stats.histogram import LogHistogram
+from meliora.stats.quantiles import quantile_point
+from meliora.stats.sums import Point, Sums
+from meliora.stats.trial import Metric, Pair, Reading, Rules, decide, reading_from_json, reading_to_json
+
+QUALITY = Metric("success", "rate", "higher")
+COST = Metric("cost", "mean", "lower", margin=0.05, relative=True)
+
+
+def rates(control: tuple[float, float], treated: tuple[float, float], metric: Metric = QUALITY) -> Reading:
+    return Reading(metric, (Pair(Sums.of_rate(*control), Sums.of_rate(*treated)),))
+
+
+def costs(before: float, after: float, n: float = 4000.0) -> Reading:
+    arms = [Sums.of_mean(n, mean * n, 2 * mean * mean * n) for mean in (before, after)]
+    return Reading(COST, (Pair(*arms),))
+
+
+def test_a_better_candidate_with_its_guardrails_held_is_better():
+    found = decide(rates((4000, 2800), (4000, 3040)), [costs(1.0, 0.9)])
+    assert found.outcome == "better"
+    assert found.because == ("success",)
+    main, cost = found.findings
+    assert main.effect == pytest.approx(0.06)
+    assert main.low is not None and main.high is not None and 0 < main.low < 0.06 < main.high
+    assert main.e_better >= 40
+    assert main.p_better <= 0.025
+    assert cost.effect == pytest.approx(-0.1)
+    assert cost.not_inferior
+
+
+def test_a_guardrail_that_is_not_shown_to_hold_keeps_it_open():
+    better = rates((4000, 2800), (4000, 3040))
+    assert decide(better, [costs(1.0, 1.04)]).outcome == "undecided"
+    assert decide(better, [costs(1.0, 1.04)]).because == ("cost",)
+    assert decide(better, [Reading(COST, ())]).outcome == "undecided"
+    assert decide(better, [costs(1.0, math.nan)]).outcome == "undecided"
+
+
+def test_harm_of_any_metric_is_worse_whatever_the_rest_says():
+    found = decide(rates((4000, 2800), (4000, 3040)), [costs(1.0, 1.3)])
+    assert found.outcome == "worse"
+    assert found.because == ("cost",)
+    assert decide(rates((300, 210), (300, 150))).outcome == "worse"
+    assert decide(rates((300, 30), (300, 90), Metric("errors", "rate", "lower"))).outcome == "worse"
+
+
+def test_what_a_margin_allows_is_no_harm():
+    allowed = Metric("success", "rate", "higher", margin=0.1)
+    reading = rates((4000, 2800), (4000, 2600), allowed)
+    found = decide(reading)
+    assert found.outcome == "not_inferior"
+    assert not found.findings[0].harmed
+    assert decide(rates((4000, 2800), (4000, 2600))).outcome == "worse"
+
+
+def test_a_guardrail_without_a_margin_stops_harm_and_promises_nothing():
+    errors = Metric("errors", "rate", "lower")
+    better = rates((4000, 2800), (4000, 3040))
+    assert decide(better, [rates((4000, 40), (4000, 44), errors)]).outcome == "better"
+    assert decide(better, [rates((4000, 40), (4000, 240), errors)]).outcome == "worse"
+
+
+def test_too_few_units_decide_nothing():
+    found = decide(rates((40, 0), (40, 40)))
+    assert found.outcome == "undecided"
+    assert found.findings[0].low is None
+    assert found.findings[0].e_better == 0
+    assert decide(Reading(QUALITY, ())).findings[0].effect is None
+
+
+def test_a_quantile_is_judged_as_a_point_and_a_ratio_by_unit():
+    rng = np.random.default_rng(1)
+    points = []
+    for scale in (1.0, 1.5):
+        histogram = LogHistogram()
+        for value in scale * rng.lognormal(0, 0.5, 4000):
+            histogram.add(float(value))
+        points.append(quantile_point(histogram, 0.95, 4000))
+    latency = Reading(Metric("p95", "quantile", "lower", margin=0.1, relative=True), (Pair(points[0], points[1]),))
+    assert decide(latency).outcome == "worse"
+    with pytest.raises(ValueError, match="comes as a point"):
+        decide(Reading(latency.metric, rates((1000, 1), (1000, 1)).stages))
+    calls = rng.integers(1, 41, (2, 400))
+    arms = [Sums.of(rng.binomial(calls[arm], rng.beta(2.8, 1.2, 400)), calls[arm]) for arm in (0, 1)]
+    assert decide(Reading(Metric("success", "ratio", "higher"), (Pair(*arms),))).outcome == "undecided"
+
+
+def test_with_a_committed_horizon_looks_count_and_those_between_say_nothing():
+    rules = Rules(boundary="obf", target=4000)
+    early = decide(rates((400, 280), (400, 310)), rules=rules)
+    assert early.outcome == "undecided"
+    assert early.information == pytest.approx(0.1)
+    reading = rates((2000, 1400), (2000, 1520))
+    half = decide(reading, rules=rules, looks=[0.1, 0.2, 0.3])
+    assert half.outcome == "better"
+    assert half.findings[0].e_better == pytest.approx(0.5 / math.sqrt(half.findings[0].p_better))
+    again = decide(reading, rules=rules, looks=[0.1, 0.2, 0.3, 0.495])
+    assert again.outcome == "undecided"
+    assert again.findings[0].low is None
+    full = rates((4400, 3080), (4400, 3212))
+    assert decide(full, rules=rules, looks=[0.5]).outcome == "better"
+    assert decide(full, rules=rules, looks=[0.5, 1.0]).outcome == "undecided"
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500), st.floats(0, 1), st.floats(0, 1)), max_size=4))
+def test_an_audit_comes_to_the_same_from_what_was_stored(found):
+    stages = tuple(
+        Pair(Sums.of_rate(float(a), float(int(a * p))), Sums.of_rate(float(b), float(int(b * q))))
+        for a, b, p, q in found
+    )
+    reading = Reading(QUALITY, stages)
+    stored = reading_from_json(json.loads(json.dumps(reading_to_json(reading))))
+    assert stored == reading
+    verdict = decide(reading)
+    assert decide(stored) == verdict
+    assert not {"nan", "inf"} & set(json.dumps(verdict.information).lower().split())
+    for finding in verdict.findings:
+        assert all(value is None or math.isfinite(value) for value in (finding.effect, finding.low, finding.high))
+
+
+def test_a_stored_point_is_read_back_as_one():
+    reading = Reading(Metric("p95", "quantile", "lower"), (Pair(Point(500.0, 1.0, 0.01), Point(500.0, 1.1, 0.01)),))
+    assert reading_from_json(reading_to_json(reading)) == reading
+
+
+def test_what_no_data_could_settle_is_refused():
+    for margin in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="margin of cost"):
+            Metric("cost", "mean", "lower", margin=margin)
+    with pytest.raises(ValueError, match="stands twice"):
+        decide(costs(1.0, 1.0), [costs(1.0, 1.0)])
