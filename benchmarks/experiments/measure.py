@@ -266,7 +266,7 @@ class Experiments:
         """Report false promotions; fails where they are off their level, or the control is not."""
         value, low, high, n = found.bounded("promoted")
         self.report.add(Figure(name, value, "share", low, high, n, beside, note))
-        harm = found.bounded("harmed")[1]
+        harm = found.bounded("harmed")[2]
         if high > RULES.alpha or harm > RULES.harm_alpha:
             self.failures.append(f"{name} is {value:.4f} (up to {high:.4f}), harm {found.share('harmed'):.4f}")
         if found.bounded(control)[1] <= RULES.alpha:

@@ -74,7 +74,7 @@ def test_nothing_is_said_of_too_few_units_nor_where_nothing_varies_nor_of_nan():
 
 @pytest.mark.parametrize(("alpha", "target", "least"), [(0, 100, 100), (1, 100, 100), (0.05, 0, 100), (0.05, 100, 1)])
 def test_what_cannot_be_tuned_is_refused(alpha, target, least):
-    with pytest.raises(ValueError, match="alpha lies|is positive"):
+    with pytest.raises(ValueError, match=r"alpha lies|is positive"):
         Tuning(alpha, target, least)
 
 

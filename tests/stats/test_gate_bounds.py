@@ -67,7 +67,7 @@ def _covered(bounds: list[Bound], truth: float) -> float:
 
 def test_bounds_cover_the_truth_about_as_often_as_they_say():
     rng = np.random.default_rng(7)
-    rounds = range(400)
+    rounds = range(250)
     costs = [mean_bound(Sums.of(rng.exponential(2, 300))) for _ in rounds]
     tails = [quantile_bound(histogram(rng.lognormal(0, 1, 400)), 0.9) for _ in rounds]
     shares = [share_change((rng.binomial(500, 0.12), 500), (rng.binomial(2000, 0.1), 2000)) for _ in rounds]
@@ -76,10 +76,10 @@ def test_bounds_cover_the_truth_about_as_often_as_they_say():
         quantile_change(histogram(1.2 * rng.lognormal(0, 1, 400)), histogram(rng.lognormal(0, 1, 800)), 0.9)
         for _ in rounds
     ]
-    assert _covered(costs, 2.0) == pytest.approx(0.95, abs=0.035)
-    assert _covered(tails, math.exp(1.2815516)) == pytest.approx(0.95, abs=0.035)
+    assert _covered(costs, 2.0) == pytest.approx(0.95, abs=0.045)
+    assert _covered(tails, math.exp(1.2815516)) == pytest.approx(0.95, abs=0.045)
     for change in (shares, means, ratios):
-        assert _covered(change, 0.2) == pytest.approx(0.95, abs=0.035)
+        assert _covered(change, 0.2) == pytest.approx(0.95, abs=0.045)
 
 
 def test_no_hits_on_one_side_still_bounds_the_change():

@@ -1,6 +1,7 @@
 """Boundaries are the published ones, spend what they may, and refuse what cannot be integrated."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_looks_at_any_times_are_thinned_to_ones_that_can_be_taken(fractions):
     assert len(boundaries(kept, 0.05)) == len(kept)
     for count in range(len(fractions)):
         assert spaced(fractions[:count]) == kept[: len(spaced(fractions[:count]))]
-    assert all(later - earlier >= LEAST_STEP for earlier, later in zip(kept, kept[1:], strict=False))
+    assert all(later - earlier >= LEAST_STEP for earlier, later in pairwise(kept))
 
 
 def test_the_repeated_p_value_crosses_where_the_boundary_does():

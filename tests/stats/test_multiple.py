@@ -33,7 +33,7 @@ def test_stronger_evidence_rejects_no_less(p_values, place):
 
 
 def test_the_levels_without_a_rejection_add_up_to_less_than_alpha():
-    total = sum(e_lond_level([False] * place) for place in range(0, 3000))
+    total = sum(e_lond_level([False] * place) for place in range(3000))
     assert 0.95 * 0.05 < total < 0.05
     assert e_lond_level([True, False]) == pytest.approx(2 * e_lond_level([False, False]))
 

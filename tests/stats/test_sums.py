@@ -35,6 +35,12 @@ def test_the_variance_of_a_ratio_is_by_unit_and_covers_the_truth():
     assert 0.92 <= covered / 400 <= 0.98
 
 
+def test_a_user_with_most_of_the_calls_counts_as_one():
+    point = Sums.of([5000.0] + [1.0] * 500, [10000] + [2] * 500).point()
+    assert float(point.units) < 2
+    assert Sums.of([1.0, 0.0, 1.0]).point().units == 3
+
+
 def test_arrays_are_worked_through_trial_by_trial():
     units = np.array([10.0, 1.0])
     point = Sums.of_rate(units, np.array([4.0, 1.0])).point()

@@ -130,6 +130,14 @@ def test_an_audit_comes_to_the_same_from_what_was_stored(found):
         assert all(value is None or math.isfinite(value) for value in (finding.effect, finding.low, finding.high))
 
 
+def test_one_user_with_most_of_the_calls_decides_nothing():
+    calls = [20000] + [2] * 300
+    arms = [Sums.of([float(loud), *[1.0] * 300], calls) for loud in (14000, 19000)]
+    found = decide(Reading(Metric("success", "ratio", "higher"), (Pair(*arms),)))
+    assert found.outcome == "undecided"
+    assert found.findings[0].low is None
+
+
 def test_a_stored_point_is_read_back_as_one():
     reading = Reading(Metric("p95", "quantile", "lower"), (Pair(Point(500.0, 1.0, 0.01), Point(500.0, 1.1, 0.01)),))
     assert reading_from_json(reading_to_json(reading)) == reading

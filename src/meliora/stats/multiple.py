@@ -18,7 +18,6 @@ import numpy as np
 
 from meliora.stats.special import normal_quantile
 
-
 _ALL_PLACES = 2.2857657
 """Riemann's zeta function at 1.6."""
 

@@ -21,6 +21,7 @@ class Point:
     """An arm's value with the variance of that value, and the units behind it."""
 
     units: Numbers
+    """Where units count differently, as many equal ones as would weigh the same (Kish): one that has most of the calls is one."""
     value: Numbers
     variance: Numbers
 
@@ -82,7 +83,12 @@ class Sums:
             freedom = np.subtract(self.units, 1.0)
             bad = (freedom <= 0) | (np.asarray(self.weight) <= 0)
             variance = np.maximum(left, 0.0) * np.divide(self.units, freedom) / np.square(self.weight)
-        return Point(self.units, _plain(np.where(bad, np.nan, ratio)), _plain(np.where(bad, np.nan, variance)))
+            equal = np.square(self.weight) / np.asarray(self.weight_squares)
+        return Point(
+            _plain(np.where(bad, 0.0, equal)),
+            _plain(np.where(bad, np.nan, ratio)),
+            _plain(np.where(bad, np.nan, variance)),
+        )
 
     def rate_point(self) -> Point:
         """Give the share of units, its variance drawn towards one half by one hit and one miss, so that it is never zero.
