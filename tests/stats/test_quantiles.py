@@ -39,6 +39,7 @@ def test_an_unseen_tail_is_unknown_and_a_design_effect_widens():
     many = histogram(range(1, 2000))
     narrow, wide = (float(quantile_point(many, 0.9, 1999, design).variance) for design in (1.0, 4.0))
     assert wide > 3 * narrow
+    assert math.isnan(float(quantile_point(many, 0.9, 1999, math.inf).value))
     same = quantile_point(histogram([5.0] * 1000), 0.5, 1000)
     assert float(same.variance) > 0
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meliora.stats.sums import Sums
+from meliora.stats.sums import Sums, design_effect
 
 VALUES = st.lists(st.floats(-100, 100), min_size=2, max_size=40)
 
@@ -46,6 +46,16 @@ def test_arrays_are_worked_through_trial_by_trial():
     point = Sums.of_rate(units, np.array([4.0, 1.0])).point()
     assert np.allclose(point.value, [0.4, np.nan], equal_nan=True)
     assert np.isnan(np.asarray(point.variance)[1])
+
+
+def test_calls_of_one_user_say_less_than_as_many_of_many():
+    rng = np.random.default_rng(5)
+    calls = np.full(2000, 11)
+    alike = design_effect(Sums.of(rng.binomial(calls, rng.beta(2.8, 1.2, 2000)), calls))
+    assert alike == pytest.approx(1 + 10 * 0.2, abs=0.25)
+    assert design_effect(Sums.of(rng.binomial(calls, 0.7), calls)) == pytest.approx(1.0, abs=0.12)
+    assert design_effect(Sums.of([0.0] * 20, calls[:20])) == math.inf
+    assert design_effect(Sums.of([])) == math.inf
 
 
 def test_a_share_of_all_or_none_still_varies():

@@ -104,5 +104,18 @@ class Sums:
         return Point(self.units, _plain(share), _plain(variance))
 
 
+def design_effect(sums: Sums) -> float:
+    """Give by how much more a share varies by unit than it would by call (Kish, Survey Sampling, 1965, 8.2); at least 1.
+
+    For `quantile_point` and the gates: of a unit's calls, how many were above a limit near the quantile in question. Infinite where
+    it cannot be told, so that nothing follows from it. Only for outcomes of 0 and 1, several a unit.
+    """
+    point = sums.point()
+    share, variance = float(point.value), float(point.variance)
+    if not (0 < share < 1 and np.isfinite(variance)):
+        return float("inf")
+    return max(1.0, variance * float(sums.weight) / (share * (1 - share)))
+
+
 def _plain(found: NDArray[np.float64]) -> Numbers:
     return float(found) if found.ndim == 0 else found
