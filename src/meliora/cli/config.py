@@ -11,7 +11,7 @@ from meliora.cli.shared import Json, config_file, paint, say, settings, show
 from meliora.errors import Conflict
 
 app = typer.Typer(no_args_is_help=True, help="Settings: check them, show them, bring them over, document them.")
-bring = typer.Typer(no_args_is_help=True, help="Bring settings over from another gateway.")
+bring = typer.Typer(no_args_is_help=True, help="Bring settings over from elsewhere.")
 app.add_typer(bring, name="import")
 
 
@@ -50,7 +50,23 @@ def litellm(
     """Translate a LiteLLM proxy configuration. What cannot cross is said, and noted in the result."""
     from meliora.settings.litellm import convert
 
-    text, notes = convert(file)
+    _give(*convert(file), output)
+
+
+@bring.command("self-improvement")
+def self_improvement(
+    file: Annotated[Path, typer.Argument(help="YAML with `selfImprovement:`, e.g. a Helm values file.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; default: standard output.")
+    ] = None,
+) -> None:
+    """Translate `selfImprovement:` to the settings of the loop. A key there is not is refused; what cannot cross is said."""
+    from meliora.settings.self_improvement import convert
+
+    _give(*convert(file), output)
+
+
+def _give(text: str, notes: list[str], output: Path | None) -> None:
     if output is None:
         say(text.rstrip())
     else:

@@ -4,7 +4,7 @@
     load        `meliora.toml`, then `MELIORA_*` over it, then what is wrong and where (`checks`, `places`, `environment`)
     secret      what `env:NAME` and `file:PATH` lead to
     document    the reference and the example file, written from the models
-    litellm     a LiteLLM proxy configuration, translated
+    litellm     a LiteLLM proxy configuration, translated; `self_improvement` the documents' YAML, likewise
 
 Precedence: `MELIORA_*` over `meliora.toml` over the documents' bare names (`ENABLE_LEARNING`, ...) over the defaults.
 """

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import re2
 
+from meliora.settings.loop import RECORDED_METRICS
 from meliora.settings.models import Provider, Settings, Tier
 from meliora.settings.secret import carries_secret, doubt, is_reference, looks_secret
 from meliora.settings.shapes import Path
@@ -51,6 +52,7 @@ def complaints(settings: Settings, environ: Mapping[str, str]) -> Iterator[Compl
     yield from _scorers(settings, environ)
     yield from _reference_model(settings)
     yield from _embeddings(settings, environ)
+    yield from _loop(settings, environ)
 
 
 def _server(settings: Settings) -> Iterator[Complaint]:
@@ -322,3 +324,25 @@ def _rules(settings: Settings) -> Iterator[Complaint]:
         target = rule.preferred_model
         if target and target not in settings.aliases and not _exists(target, settings, known):
             yield Complaint((*path, "preferred_model"), f"{target!r} is served by no provider.", _guess(target, known))
+
+
+def _loop(settings: Settings, environ: Mapping[str, str]) -> Iterator[Complaint]:
+    loop = settings.loop
+    for number, gate in enumerate(loop.gates):
+        path = ("loop", "gates", number)
+        if gate.source in (None, "telemetry") and gate.metric.lower() not in RECORDED_METRICS:
+            write = _guess(gate.metric.lower(), RECORDED_METRICS) or f"There are: {', '.join(RECORDED_METRICS)}."
+            yield Complaint((*path, "metric"), f"{gate.metric!r} is no metric that is recorded.", write)
+        if gate.source == "prometheus" and not loop.prometheus.url:
+            yield Complaint((*path, "source"), "is Prometheus, which is not set up.", "Write loop.prometheus.url.")
+    if loop.prometheus.url:
+        url = urlsplit(loop.prometheus.url)
+        if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password:
+            write = 'Write e.g. url = "http://prometheus:9090", and a login as token.'
+            yield Complaint(("loop", "prometheus", "url"), "is not an http or https address without a login.", write)
+    for path, value in (
+        (("loop", "prometheus", "token"), loop.prometheus.token),
+        (("loop", "alerts", "slack_webhook"), loop.alerts.slack_webhook),
+    ):
+        if value:
+            yield from _reference(path, value, f'{path[-1]} = "env:NAME"', environ)

@@ -14,6 +14,31 @@ Environment = Literal["dev", "staging", "production"]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
+RECORDED_METRICS = (
+    "error_rate",
+    "latency_mean",
+    "avg_latency_ms",
+    "latency_p50",
+    "latency_p95",
+    "latency_p99",
+    "cost_per_1k",
+    "cost_per_1k_requests",
+    "satisfaction",
+    "nps",
+    "budget_share",
+    "ingest_lag",
+    "etl_lag",
+    "gpu_utilisation",
+    "gpu_utilization",
+    "ndcg@10",
+    "ndcg_at_10",
+    "ndcg10",
+    "recall@20",
+    "recall_at_20",
+    "vector_store_errors",
+)
+"""Names of metrics that a gate may be on without saying where they come from."""
+
 
 class LoopGate(Section):
     """What must hold. A gate of a shipped one's name takes its place; see docs/gates.md for the metrics."""

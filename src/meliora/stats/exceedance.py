@@ -3,14 +3,12 @@
 A bet against "the mean is at most the bound" grows only by chance while that holds, whatever the distribution (Waudby-Smith &
 Ramdas, JRSS-B 86(1), 2024). Bets begun at every cell and summed are an e-detector (Shin, Ramdas & Rinaldo, New England Journal of
 Statistics in Data Science 2(2), 2024): a series that stands exactly on its bound reaches evidence E after E starts on average, one
-well below it practically never. Over several series the e-values are held to a false discovery rate, however they depend on each
-other (e-BH: Wang & Ramdas, JRSS-B 84(3), 2022).
+well below it practically never. Over several series at once, `multiple.e_bh` takes the evidence.
 """
 
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,36 +65,3 @@ def evidence(growth: ArrayLike, n: ArrayLike) -> Floats:
     safe = np.where(np.isfinite(most), most, 0.0)
     with np.errstate(divide="ignore"):
         return safe + np.log(np.exp(begun - safe[..., None, None]).sum(axis=(-2, -1)))
-
-
-def surprise(log_evidence: ArrayLike) -> Floats:
-    """Give 1 / evidence, at most 1: it is compared as a p-value is."""
-    return np.exp(-np.maximum(0.0, np.asarray(log_evidence, dtype=float)))
-
-
-def fall_p(mean: float, variance: float, n: int) -> float:
-    """Give the one-sided p-value of "the mean of these differences is at least 0" in a large sample.
-
-    `variance` of one difference. A sample without any spread is judged by its sign. Raises `ValueError` below two.
-    """
-    if n < 2:
-        raise ValueError(f"{n} differences: a test of their mean needs at least two")
-    if variance <= 0:
-        return 0.0 if mean < 0 else 1.0
-    return NormalDist().cdf(mean / math.sqrt(variance / n))
-
-
-def discoveries(p: ArrayLike, level: float) -> NDArray[np.bool_]:
-    """Tell which of the series along the last axis are found at this false discovery rate (Benjamini & Hochberg, JRSS-B 57(1), 1995).
-
-    With `surprise` of e-values in place of p-values it is e-BH. nan (no data) is left out of the family.
-    """
-    given = np.asarray(p, dtype=float)
-    known = ~np.isnan(given)
-    size = known.sum(-1, keepdims=True)
-    ordered = np.sort(np.where(known, given, np.inf), axis=-1)
-    ranks = np.arange(1, given.shape[-1] + 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        met = ordered <= level * ranks / np.maximum(size, 1)
-    last = np.where(met, ranks, 0).max(-1, initial=0, keepdims=True)
-    return known & (last > 0) & (given <= level * last / np.maximum(size, 1))

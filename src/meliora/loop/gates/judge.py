@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from meliora.loop.gates.gate import Baseline, Gate
+from meliora.loop.gates.metrics import Form
 from meliora.loop.gates.reading import Cell, NoData, Reading
-from meliora.stats.exceedance import discoveries, evidence, fall_p, mean_growth, rate_growth, surprise
+from meliora.stats.exceedance import Floats, evidence, mean_growth, rate_growth
+from meliora.stats.multiple import e_bh
+from meliora.stats.special import student_cdf
 
 Verdict = Literal["pass", "near", "fail", "no_data"]
 FALSE_DISCOVERIES = 0.25
-"""Share of the gates found broken in a tick that may be so by chance."""
+"""Share of the gates found broken in a tick that may be so by chance, were all of them exactly on their bounds."""
 LEAST_SHARED = 0.5
 """Of the frozen queries, so many must have been measured again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What one reading says by itself. `p`: how surprising it is while the gate holds; None where nothing was sampled."""
+    """What one reading says by itself."""
 
     verdict: Verdict
     within: bool = False
     """The value is on the right side, whatever the evidence."""
     bound: float | None = None
-    p: float | None = None
+    evidence: float | None = None
+    """How much it says against "the gate holds": 1 or less is nothing. None where nothing was sampled: the value is what it is."""
     reason: str = ""
 
 
 def look(gate: Gate, reading: Reading | NoData, baseline: Baseline | None, since_us: int) -> Opinion:
     """Form an opinion. Evidence counts from `since_us`, when the gate began to pass: what a former failure left is not told again.
 
-    The verdict `fail` is provisional where `p` is given: `settle` decides over all gates.
+    The verdict `fail` is provisional where there is evidence: `settle` decides over all gates.
     """
     if isinstance(reading, NoData):
         return Opinion("no_data", reason=reading.reason)
@@ -46,10 +51,7 @@ def look(gate: Gate, reading: Reading | NoData, baseline: Baseline | None, since
         return Opinion("no_data", bound=bound, reason=f"{reading.n} {what} in the window, {gate.minimum} are needed")
     if reading.form == "paired" and baseline is not None and gate.change is not None:
         return _paired(gate, reading, baseline)
-    beyond = gate.beyond(reading.value, bound)
-    p = _surprise(gate, reading, bound, since_us) if beyond else None if reading.form == "gauge" else 1.0
-    near = gate.close(reading.value, bound)
-    return Opinion("fail" if beyond else "near" if near else "pass", within=not beyond, bound=bound, p=p)
+    return _opinion(gate, reading.value, bound, lambda: _against(gate, reading, bound, since_us), reading.form)
 
 
 def settle(opinions: Sequence[Opinion], family: int, level: float = FALSE_DISCOVERIES) -> list[Opinion]:
@@ -57,28 +59,30 @@ def settle(opinions: Sequence[Opinion], family: int, level: float = FALSE_DISCOV
 
     What is beyond its bound and not beyond chance is near.
     """
-    known = [1.0 if one.p is None else one.p for one in opinions if one.p is not None]
-    padded = known + [1.0] * max(0, family - len(known))
-    found = iter(discoveries(padded, level)) if padded else iter(())
+    known = [one.evidence for one in opinions if one.evidence is not None]
+    found = iter(e_bh([*known, *[0.0] * (family - len(known))], level))
     settled = []
     for one in opinions:
-        if one.p is not None:
-            sure = bool(next(found))
-            if one.verdict == "fail" and not sure:
-                one = Opinion("near", one.within, one.bound, one.p, "beyond the bound, and not beyond chance")
+        sure = one.evidence is None or next(found)
+        if one.verdict == "fail" and not sure:
+            one = Opinion("near", one.within, one.bound, one.evidence, "beyond the bound, and not beyond chance")
         settled.append(one)
     return settled
 
 
-def _surprise(gate: Gate, reading: Reading, bound: float, since_us: int) -> float | None:
-    """Give what is compared as a p-value; None for a gauge, whose value is what it is."""
-    if reading.form == "gauge":
-        return None
+def _opinion(gate: Gate, value: float, bound: float, against: Callable[[], float], form: Form) -> Opinion:
+    beyond, near = gate.beyond(value, bound), gate.close(value, bound)
+    said = None if form == "gauge" else against() if beyond else 0.0
+    return Opinion("fail" if beyond else "near" if near else "pass", within=not beyond, bound=bound, evidence=said)
+
+
+def _against(gate: Gate, reading: Reading, bound: float, since_us: int) -> float:
+    """Give the evidence that the bound is passed."""
     if reading.form == "paired":
         return _fall(np.asarray(list(reading.per_query.values())) - bound, falling=gate.direction == "min")
     cells = [cell for cell in reading.cells if cell.start_us >= since_us]
     if not cells:
-        return 1.0
+        return 0.0
     upper = gate.direction == "max"
     if reading.form == "mean":
         ceiling = gate.of().ceiling
@@ -90,10 +94,10 @@ def _surprise(gate: Gate, reading: Reading, bound: float, since_us: int) -> floa
     else:
         hits, n, share = _as_rate(gate, reading, cells, bound)
         log = evidence(rate_growth(hits, n, share), n)
-    return float(surprise(log))
+    return math.exp(min(float(log), 700.0))
 
 
-def _mean_bets(cell: Cell, bound: float, ceiling: float | None) -> np.ndarray:
+def _mean_bets(cell: Cell, bound: float, ceiling: float | None) -> Floats:
     """Bet that the mean is above the bound, or that its distance from the ceiling is."""
     if ceiling is None:
         return mean_growth(cell.values, cell.counts, bound)
@@ -124,14 +128,22 @@ def _paired(gate: Gate, reading: Reading, baseline: Baseline) -> Opinion:
     old = np.asarray([baseline.per_query[query] for query in shared])
     allowed = 1 + (gate.change or 0.0)
     bound = float(old.mean()) * allowed
-    beyond = gate.beyond(float(new.mean()), bound)
-    p = _fall(new - allowed * old, falling=gate.direction == "min") if beyond else 1.0
-    near = gate.close(float(new.mean()), bound)
-    return Opinion("fail" if beyond else "near" if near else "pass", within=not beyond, bound=bound, p=p)
+    falling = gate.direction == "min"
+    return _opinion(gate, float(new.mean()), bound, lambda: _fall(new - allowed * old, falling=falling), "paired")
 
 
-def _fall(differences: np.ndarray, *, falling: bool) -> float:
-    if len(differences) < 2:
-        return 1.0
+def _fall(differences: Floats, *, falling: bool) -> float:
+    """Give one over the one-sided p-value of Student's test that the mean is not on the wrong side of 0.
+
+    The same queries are measured again and again, so that looks do not add up: one over p goes into `e_bh` as it stands, which is
+    then the procedure of Benjamini & Hochberg.
+    """
+    count = len(differences)
+    if count < 2:
+        return 0.0
     signed = differences if falling else -differences
-    return fall_p(float(signed.mean()), float(signed.var(ddof=1)), len(signed))
+    mean, spread = float(signed.mean()), float(signed.std(ddof=1))
+    if spread == 0:
+        return math.inf if mean < 0 else 0.0
+    p = student_cdf(mean / (spread / math.sqrt(count)), count - 1)
+    return 1 / p if p > 0 else math.inf

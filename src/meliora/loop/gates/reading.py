@@ -12,15 +12,16 @@ import numpy as np
 from meliora.loop.gates.gate import Gate
 from meliora.loop.gates.metrics import Form
 from meliora.stats.exceedance import Floats
+from meliora.stats.gate_bounds import mean_bound, quantile_bound
 from meliora.stats.histogram import LogHistogram
 from meliora.stats.proportion import wilson
+from meliora.stats.sums import Sums
 
 LOOKBACK = 6
 """Evidence is gathered over so many windows; the value shown is that of the last."""
 CELLS = 12
 """Parts of a window, each no shorter than `LEAST_CELL_US`."""
 LEAST_CELL_US = 300_000_000
-_Z = 1.959964
 _NONE: Floats = np.empty(0)
 
 
@@ -114,32 +115,20 @@ def spread_of(histogram: LogHistogram, scale: float) -> tuple[Floats, Floats]:
     return both[:, 0] / scale, both[:, 1]
 
 
-def _together(cells: Sequence[Cell]) -> tuple[Floats, Floats]:
-    return np.concatenate([cell.values for cell in cells]), np.concatenate([cell.counts for cell in cells])
+def _mean(cells: Sequence[Cell]) -> tuple[float, float | None, float | None]:
+    """Mean with Student's interval. The parts of the time are the units, so that what moves them all together widens it."""
+    counts = [float(cell.counts.sum()) for cell in cells]
+    totals = [float((cell.values * cell.counts).sum()) for cell in cells]
+    bound = mean_bound(Sums.of(totals, counts), least=2)
+    return math.fsum(totals) / math.fsum(counts), bound.low, bound.high
 
 
-def _mean(cells: Sequence[Cell]) -> tuple[float, float, float]:
-    """Mean with a normal interval, as wide as the cells' own means differ where that is more than chance within them."""
-    values, counts = _together(cells)
-    n = float(counts.sum())
-    mean = float((values * counts).sum() / n)
-    within = float((counts * (values - mean) ** 2).sum()) / n / n
-    sums = np.asarray([(float(cell.counts.sum()), float((cell.values * cell.counts).sum())) for cell in cells])
-    k = len(cells)
-    between = float(((sums[:, 1] - mean * sums[:, 0]) ** 2).sum()) / n / n * (k / (k - 1)) if k > 1 else 0.0
-    reach = _Z * math.sqrt(max(within, between))
-    return mean, mean - reach, mean + reach
-
-
-def _quantile(cells: Sequence[Cell], share: float) -> tuple[float, float, float]:
-    """Quantile between the order statistics that bound it (Hahn & Meeker, Statistical Intervals, 1991, 5.2)."""
-    values, counts = _together(cells)
-    order = np.argsort(values, kind="stable")
-    values, passed = values[order], np.cumsum(counts[order])
-    n = float(passed[-1])
-    reach = _Z * math.sqrt(share * (1 - share) / n)
-    low, middle, high = (
-        float(values[min(len(values) - 1, int(np.searchsorted(passed, min(1.0, max(0.0, at)) * n)))])
-        for at in (share - reach, share, share + reach)
-    )
-    return middle, low, high
+def _quantile(cells: Sequence[Cell], share: float) -> tuple[float, float | None, float | None]:
+    """Quantile between the order statistics that bound it, None where the tail has not been seen."""
+    together = LogHistogram()
+    for cell in cells:
+        for value, times in zip(cell.values.tolist(), cell.counts.tolist(), strict=True):
+            together.add(value, int(times))
+    value = together.quantile(share)
+    bound = quantile_bound(together, share, least=1)
+    return math.nan if value is None else value, bound.low, bound.high
