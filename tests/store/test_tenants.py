@@ -8,6 +8,11 @@ from datetime import UTC, datetime
 import pytest
 
 from meliora.errors import NotFound
+from meliora.loop.gates.board import GateReading
+from meliora.loop.gates.gate import Gate, Slice
+from meliora.loop.gates.reading import Span
+from meliora.loop.gates.standing import Standing
+from meliora.loop.triggers import Trigger
 from meliora.routing.preferences.interactions import Interaction
 from meliora.store import Store
 from meliora.store.feedbacks import FeedbackGiven
@@ -35,6 +40,11 @@ REPOSITORIES = (
     "audit",
     "flags",
     "learning_events",
+    "changes",
+    "cycles",
+    "gates",
+    "gate_figures",
+    "triggers",
 )
 FOR_THE_DEPLOYMENT = {
     "keys.open",  # how a tenant is found
@@ -53,6 +63,16 @@ FOR_THE_DEPLOYMENT = {
     "preference_tables.touched",  # the worker looks for all tenants
     "preference_tables.looked",
     "routing_snapshots.tenants",
+    "gates.prune",  # the worker deletes for all tenants
+    "changes.due",  # workers look for all tenants
+    "changes.next_due_us",
+    "changes.now_us",
+    "changes.claim",  # the tenant is in what is due
+    "changes.renew",  # and in a fence
+    "changes.put_off",
+    "changes.take",
+    "changes.check",
+    "cycles.open_ones",
 }
 INTERNAL = {
     "control",
@@ -109,7 +129,21 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     store.preferences.keep("acme", told)
     store.preference_tables.put("acme", {"ann": {"code": {"m": 0.1}}}, clock.now)
     Roller(store.windows).step()
+    feed.call(tenant="acme")
+    gate = Gate(name="errors", metric="error_rate", direction="max", threshold=0.01)
+    seen = GateReading(gate="errors", at_us=clock.now, state="pass")
+    store.gates.record("acme", gate, Standing(), Standing(state="pass", evaluated_us=clock.now), seen)
+    store.triggers.put("acme", Trigger(name="t", gate="errors", kinds=("rule",)), "cli")
+    span = Span.of(gate, clock.now + 600_000_000)
     reads = {
+        "gates.rows": [],
+        "gates.readings": [],
+        "gate_figures.calls": [Slice(), span],
+        "gate_figures.behind_us": [],
+        "gate_figures.words": [Slice(), span],
+        "gate_figures.observations": ["m", 0, clock.now + 1_000_000],
+        "gate_figures.budget_share": [clock.now],
+        "triggers.list": [],
         "calls.get": [call.id],
         "calls.content": [call.id],
         "calls.list": [],
@@ -154,6 +188,7 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "activity.list": [],
     }
     writes = {
+        "triggers.delete": ["t"],
         "feedbacks.give": [FeedbackGiven(feedback_type="thumbs_down", call_id=call.id)],
         "rules.change": [rule.id, RuleWish(pattern="b", preferred_layer="deep")],
         "rules.delete": [rule.id],
@@ -168,6 +203,9 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "keys.update": [key.id, {"name": "stolen"}],
     }
     own = {
+        "gates.record",
+        "gates.freeze",
+        "triggers.put",
         "preferences.keep",
         "preferences.forget",
         "preference_tables.put",

@@ -178,8 +178,8 @@ class TriggerRows(Protocol):
         """Keep one, in the place of the one of its name."""
         ...
 
-    def delete(self, tenant: str, name: str) -> bool:
-        """Delete one; False where there is none."""
+    def delete(self, tenant: str, name: str) -> None:
+        """Delete one. Raises `NotFound`."""
         ...
 
 
@@ -222,9 +222,10 @@ class Triggers:
 
     def delete(self, tenant: str, name: str) -> None:
         """Forget what was changed: what the settings or the documents say holds again. Raises `NotFound` where nothing was."""
-        if not self._rows.delete(tenant, name):
+        if name not in {one.name for one in self._rows.list(tenant)}:
             hint = "It is shipped or in the settings: switch it off with enabled = false." if name in self._base else ""
             raise NotFound(f"No trigger {name!r} was made or changed here.", hint=hint)
+        self._rows.delete(tenant, name)
 
     def of(self, tenant: str, gate: Gate, value: float | None) -> tuple[Trigger, ...]:
         """Give those that a failed gate with this value sets off, the most urgent first."""

@@ -32,18 +32,13 @@ class Gates:
         """Keep an evaluation; False, and nothing kept, where another has evaluated the gate since `before`."""
         here = sa.and_(_G.tenant == tenant, _G.name == gate.name)
         values = msgspec.structs.asdict(after) | {"definition": msgspec.to_builtins(gate)}
+        seen = _G.evaluated_us.is_(None) if before.evaluated_us is None else _G.evaluated_us == before.evaluated_us
         with writing(self._engine) as connection:
             if before.evaluated_us is None:
-                made = insert_into(connection, gates).values(tenant=tenant, name=gate.name, **values)
-                # A row without an evaluation may be there with a baseline.
-                unseen = made.on_conflict_do_update(
-                    index_elements=["tenant", "name"], set_=values, where=_G.evaluated_us.is_(None)
-                )
-                written = connection.execute(unseen).rowcount
-            else:
-                seen = _G.evaluated_us == before.evaluated_us
-                written = connection.execute(sa.update(gates).where(here, seen).values(**values)).rowcount
-            if written != 1:
+                blank = values | {"evaluated_us": None}
+                made = insert_into(connection, gates).values(tenant=tenant, name=gate.name, **blank)
+                connection.execute(made.on_conflict_do_nothing())
+            if connection.execute(sa.update(gates).where(here, seen).values(**values)).rowcount != 1:
                 return False
             connection.execute(sa.insert(gate_readings).values(tenant=tenant, **msgspec.structs.asdict(reading)))
         return True

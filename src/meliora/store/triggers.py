@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 import sqlalchemy as sa
 
+from meliora.errors import NotFound
 from meliora.loop.triggers import Trigger
 from meliora.store.engine import reading, writing
 from meliora.store.rows import insert_into
@@ -37,11 +38,12 @@ class TriggerTable:
             insert = insert_into(connection, triggers).values(tenant=tenant, name=trigger.name, **values)
             connection.execute(insert.on_conflict_do_update(index_elements=["tenant", "name"], set_=values))
 
-    def delete(self, tenant: str, name: str) -> bool:
-        """Delete one; False where there is none."""
+    def delete(self, tenant: str, name: str) -> None:
+        """Delete one. Raises `NotFound`."""
         with writing(self._engine) as connection:
-            gone = sa.delete(triggers).where(_T.tenant == tenant, _T.name == name)
-            return connection.execute(gone).rowcount == 1
+            gone = connection.execute(sa.delete(triggers).where(_T.tenant == tenant, _T.name == name))
+        if gone.rowcount != 1:
+            raise NotFound(f"No trigger {name!r} was made or changed here.")
 
 
 _T = triggers.c

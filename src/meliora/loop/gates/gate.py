@@ -63,7 +63,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     pass_after: int = 3
     """Evaluations in a row that must find it within bounds before it passes again."""
     near: float = 0.1
-    """Within this share of the threshold it is near."""
+    """Within this share of the threshold, or of the change that is allowed, it is near."""
     severity: Severity = "warning"
     environments: tuple[Environment, ...] = ()
     """Empty: everywhere."""
@@ -90,7 +90,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
     def close(self, value: float, bound: float) -> bool:
         """Tell whether a value is beyond, or within the band before the bound."""
-        band = abs(bound) * self.near
+        allowed = bound if self.change is None else bound / (1 + self.change) * self.change
+        band = abs(allowed) * self.near
         return self.beyond(value, bound + band if self.direction == "min" else bound - band)
 
 
@@ -99,6 +100,8 @@ def check(gate: Gate, environment: Environment) -> Gate:
     if not gate.name or not gate.name.isprintable():
         raise InvalidRequest("A gate needs a name.", field="name")
     found = metric(gate.metric, gate.source)
+    if not -1 < (gate.change or 0.0) < math.inf:
+        raise _wrong(gate, f"has change = {gate.change}", "Write a share above -1, e.g. -0.03.", "change")
     if gate.direction not in ("min", "max"):
         raise _wrong(gate, "has no direction", "Write direction = 'max' (the most allowed) or 'min'.", "direction")
     given = [one for one in (gate.threshold, gate.change) if one is not None]
@@ -147,7 +150,7 @@ def named(gates: Iterable[Gate], name: str) -> Gate:
 def defaults() -> tuple[Gate, ...]:
     """Give the gates of the documents: thresholds, and the relative ones that triggers speak of."""
     day = 86_400.0
-    quality: dict[str, Any] = {"direction": "min", "window_seconds": day, "minimum": 30}
+    quality: dict[str, Any] = {"direction": "min", "window_seconds": day, "minimum": 30, "near": 0.02}
     return (
         Gate(name="ndcg", metric="ndcg@10", threshold=0.75, severity="critical", **quality),
         Gate(name="ndcg_drop", metric="ndcg@10", change=-0.03, **quality),
@@ -157,9 +160,7 @@ def defaults() -> tuple[Gate, ...]:
         Gate(name="errors", metric="error_rate", direction="max", threshold=0.01, severity="critical"),
         Gate(name="cost", metric="cost_per_1k", direction="max", threshold=0.5),
         Gate(name="budget", metric="budget_share", direction="max", threshold=0.8, minimum=1, fail_after=1),
-        Gate(
-            name="satisfaction", metric="satisfaction", direction="min", threshold=4.0, window_seconds=day, minimum=30
-        ),
+        Gate(name="satisfaction", metric="satisfaction", threshold=4.0, **quality),
         Gate(name="ingest", metric="ingest_lag", direction="max", threshold=60.0, every_seconds=60.0, minimum=1),
         Gate(name="gpu", metric="gpu_utilisation", direction="max", threshold=0.85, minimum=1),
         Gate(
