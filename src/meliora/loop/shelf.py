@@ -35,6 +35,14 @@ class Due(msgspec.Struct, frozen=True):
     state: State
 
 
+class Tally(msgspec.Struct, frozen=True):
+    """What counts against the caps."""
+
+    delivered: int
+    last_us: int | None
+    """When the last other change of the target ended; None: never."""
+
+
 class EdgeWish(msgspec.Struct, frozen=True, kw_only=True):
     """An edge to take: where to, on what evidence, and when there is more to do there."""
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from meliora.errors import Conflict, NotFound
 from meliora.loop.change import Change, Edge, Environment, Origin
 from meliora.loop.record import noted
-from meliora.loop.shelf import Due, EdgeWish, Held
+from meliora.loop.shelf import Due, EdgeWish, Held, Tally
 from meliora.loop.states import ENDED, State, holds, lawful
 from meliora.loop.work import Fence, Superseded
 from meliora.store.audit import Audit, Recording
@@ -117,6 +117,17 @@ class Changes:
             for kind, state, count in connection.execute(query):
                 found.setdefault(kind, {})[state] = count
         return found
+
+    def tally(self, tenant: str, target: str, since_us: int, but: str) -> Tally:
+        """Count what was delivered since, over all tenants, and say when the last other change of a target ended."""
+        delivered = (
+            sa.select(sa.func.count()).select_from(change_edges).where(_E.target == "delivering", _E.at_us >= since_us)
+        )
+        ended = sa.select(sa.func.max(_T.updated_us)).where(
+            _T.tenant == tenant, _T.target == target, _T.id != but, _T.state.in_([str(one) for one in ENDED])
+        )
+        with reading(self._engine) as connection:
+            return Tally(connection.execute(delivered).scalar_one(), connection.execute(ended).scalar())
 
     def holder(self, tenant: str, surface: str) -> str | None:
         """Give the change that holds a surface."""

@@ -14,7 +14,7 @@ from meliora.loop.cycle import Cycle, CycleOutcome
 from meliora.store.cursors import Page, decode, encode
 from meliora.store.engine import reading, writing
 from meliora.store.rows import AnyRow, before, hold, page_size
-from meliora.store.tables import cycles
+from meliora.store.tables import cycles, usage_daily
 
 
 class Cycles:
@@ -98,6 +98,25 @@ class Cycles:
             query = query.where(_T.subject == subject)
         with reading(self._engine) as connection:
             return tuple(_cycle(row) for row in connection.execute(query.order_by(_T.opened_us.desc(), _T.id.desc())))
+
+    def opened(self, since_us: int) -> int:
+        """Count the cycles opened since, over all tenants."""
+        query = sa.select(sa.func.count()).select_from(cycles).where(_T.opened_us >= since_us)
+        with reading(self._engine) as connection:
+            return connection.execute(query).scalar_one()
+
+    def last_closed_us(self, tenant: str, subject: str) -> int | None:
+        """Give when the last cycle of a subject was closed; None: never."""
+        query = sa.select(sa.func.max(_T.closed_us)).where(_T.tenant == tenant, _T.subject == subject)
+        with reading(self._engine) as connection:
+            return connection.execute(query).scalar()
+
+    def spent_micros(self, day: str, features: tuple[str, ...]) -> int:
+        """Give what calls of these features cost on a day, over all tenants: the loop's own."""
+        total = sa.select(sa.func.sum(usage_daily.c.cost_micros))
+        with reading(self._engine) as connection:
+            query = total.where(usage_daily.c.day == day, usage_daily.c.feature.in_(features))
+            return int(connection.execute(query).scalar() or 0)
 
     def list(self, tenant: str, *, limit: int = 50, cursor: str | None = None) -> Page[Cycle]:
         """Give cycles, the newest first; at most 500."""

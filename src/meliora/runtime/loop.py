@@ -1,0 +1,273 @@
+"""The loop, put together from settings and store: for the worker that moves it, and for whoever asks it something."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import structlog
+
+from meliora.clock import Clock
+from meliora.diagnosis.diagnose import diagnose
+from meliora.diagnosis.finding import Breach
+from meliora.diagnosis.records import Measured, Unit, Window
+from meliora.loop.acts import Acts
+from meliora.loop.approvals import Approvers
+from meliora.loop.caps import Caps, Counts, capped
+from meliora.loop.change import Change
+from meliora.loop.control import Controls, KillFile, Switch
+from meliora.loop.desk import Desk
+from meliora.loop.engine import Engine
+from meliora.loop.front import Loop
+from meliora.loop.gates.signals import Signals
+from meliora.loop.governance import Governed, Offices, Settled
+from meliora.loop.house import Decision, Happened, House, Rules
+from meliora.loop.judge import ArmJudge
+from meliora.loop.pulse import Pulse
+from meliora.runtime.changes import kinds as kinds_of
+from meliora.runtime.gates import gate_board, trigger_service
+from meliora.runtime.governance import policies as policies_of
+from meliora.runtime.trials import ArmsOf, TrialRows
+from meliora.settings import Settings
+from meliora.settings.loop import Loop as LoopSettings
+from meliora.store.rows import new_id
+from meliora.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+DAY_US = 86_400_000_000
+FEATURES = ("loop", "routing")
+"""Features that Meliora's own calls for the loop are accounted under."""
+BEFORE_WINDOWS = 24
+"""How many windows before the breach a diagnosis compares with."""
+
+
+def loop_of(
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    owner: str,
+    tell: Callable[[Happened], None] | None = None,
+    randbytes: Callable[[int], bytes] = os.urandom,
+) -> Loop:
+    """Put the loop together; `owner` names this process in leases. Raises `SettingsError`, `InvalidRequest` for a gate or trigger."""
+    chosen = settings.loop
+    policies = policies_of(settings, store)
+    switch = Switch(store.control, KillFile(settings.server.state_dir))
+    kinds = kinds_of(settings, store, clock)
+    counting = Counting(store, chosen)
+    offices = Offices(policies, store.approvals, switch, store.control, store.audit, counting.of, store.changes.now_us)
+    governed = Governed(
+        offices,
+        Settled(
+            environment=chosen.environment,
+            auto_promote=chosen.approval.auto_promote and not chosen.approval.required,
+            protected=frozenset(chosen.protected),
+            caps=counting.caps,
+            approval_seconds=chosen.approval.expires_seconds,
+        ),
+    )
+    trials = TrialRows(store.trials)
+    house = House(
+        shelf=store.changes,
+        kinds=kinds,
+        governance=governed,
+        judge=ArmJudge(ArmsOf(store.arms), clock.now_us),
+        trials=trials,
+        finding=lambda tenant, finding: msgspec.to_builtins(store.findings.get(tenant, finding)),
+        diagnose=Diagnosing(store, chosen, clock, randbytes),
+        tell=tell or told,
+        owner=owner,
+        rules=rules_of(chosen),
+    )
+    board = gate_board(settings, store, randbytes)
+    triggers = trigger_service(settings, store, board, tuple(kinds))
+    signals = Signals(
+        board,
+        triggers,
+        chosen.retrain,
+        tuple(kind for kind in ("routing_policy",) if kind in kinds),
+        lambda tenant, since, subject: bool(store.cycles.since(tenant, since, subject)),
+        clock.now_us,
+    )
+    pulse = Pulse(
+        signals,
+        store.cycles,
+        store.changes,
+        kinds,
+        Opening(governed, counting, store),
+        store.keys.tenants,
+        chosen.environment,
+    )
+    desk = Desk(
+        changes=store.changes,
+        cycles=store.cycles,
+        acts=Acts(store.changes, trials),
+        pulse=pulse,
+        switch=SwitchState(switch, store),
+        controls=Controls(store.control, KillFile(settings.server.state_dir), policies, store.audit),
+        approvals=store.approvals,
+        approvers=Approvers(store.approvals, policies, store.audit),
+        policies=policies,
+        audit=store.audit,
+        gates=board,
+        environment=chosen.environment,
+    )
+    return Loop(desk=desk, engine=Engine(house), pulse=pulse, board=board, triggers=triggers)
+
+
+def rules_of(chosen: LoopSettings) -> Rules:
+    """Give the loop's own numbers."""
+    return Rules(
+        lease_seconds=chosen.lease_seconds,
+        look_seconds=min(60.0, chosen.watch.every_seconds),
+        ab_testing=chosen.trial.ab_testing,
+        roll_back_on_degrade=chosen.watch.rollback_on_degrade,
+    )
+
+
+def told(happened: Happened) -> None:
+    """Write what people want to hear of into the log."""
+    shout = log.critical if happened.what == "rollback_failed" else log.warning
+    shout(
+        "a change asks for attention" if happened.what == "approval_needed" else "a change came to something",
+        change=happened.change.id,
+        what=happened.what,
+        why=happened.sentence,
+    )
+
+
+class SwitchState:
+    """The run state, for the desk."""
+
+    def __init__(self, switch: Switch, store: Store) -> None:
+        self._switch = switch
+        self._store = store
+        self.acks = store.control.acks
+
+    def running(self) -> bool:
+        """Tell whether it begins anything new."""
+        return self._store.control.running()
+
+    def halted(self) -> bool:
+        """Tell whether the kill switch is on."""
+        return self._switch.halted()
+
+
+class Counting:
+    """Counts what the loop did since the UTC day began, for its caps."""
+
+    def __init__(self, store: Store, chosen: LoopSettings) -> None:
+        self._store = store
+        budget = chosen.budget_usd
+        self.caps = Caps(
+            cycles_per_day=chosen.max_cycles_per_day,
+            changes_per_day=chosen.max_changes_per_day,
+            cooldown_seconds=chosen.cooldown_seconds,
+            budget_micros_per_day=None if budget is None else round(budget * 1e6),
+        )
+
+    def of(self, change: Change) -> Counts:
+        """Count at a change's target."""
+        return self.at(change.tenant, change.target, change.id)
+
+    def at(self, tenant: str, target: str, but: str = "") -> Counts:
+        """Count at a target, leaving a change out."""
+        now = self._store.changes.now_us()
+        midnight = now // DAY_US * DAY_US
+        tally = self._store.changes.tally(tenant, target, midnight, but)
+        spent = 0
+        if self.caps.budget_micros_per_day is not None:
+            day = datetime.fromtimestamp(now / 1e6, UTC).strftime("%Y-%m-%d")
+            spent = self._store.cycles.spent_micros(day, FEATURES)
+        return Counts(
+            now_us=now,
+            cycles=self._store.cycles.opened(midnight),
+            changes=tally.delivered,
+            last_change_us=tally.last_us,
+            spent_micros=spent,
+        )
+
+
+class Opening:
+    """Whether a cycle may be opened: the run state, the kill switch, the caps, and a pause after the last cycle of its subject."""
+
+    def __init__(self, governed: Governed, counting: Counting, store: Store) -> None:
+        self._governed = governed
+        self._counting = counting
+        self._store = store
+
+    def __call__(self, tenant: str, subject: str) -> Decision:
+        """Decide."""
+        if self._governed.halted():
+            return Decision(allowed=False, reason="the kill switch is on")
+        if not self._governed.running():
+            return Decision(allowed=False, reason="the loop is stopped")
+        counts = self._counting.at(tenant, f"cycle:{subject}")
+        last = self._store.cycles.last_closed_us(tenant, subject)
+        found = capped(self._counting.caps, msgspec.structs.replace(counts, last_change_us=last), "trigger")
+        if found is not None:
+            return Decision(allowed=False, reason=found.sentence, until_seconds=found.seconds)
+        return Decision(allowed=True)
+
+
+class Diagnosing:
+    """Finds the cause of what a gate saw, in the calls of its window beside those before."""
+
+    def __init__(self, store: Store, chosen: LoopSettings, clock: Clock, randbytes: Callable[[int], bytes]) -> None:
+        self._store = store
+        self._chosen = chosen
+        self._clock = clock
+        self._randbytes = randbytes
+
+    def __call__(self, change: Change) -> tuple[str, dict[str, Any]] | None:
+        """Give the finding; None where nothing was measured that a diagnosis could be of."""
+        seen = {} if change.cycle is None else self._store.cycles.get(change.tenant, change.cycle).breach or {}
+        breach = breach_of(change, seen, self._clock.now_us(), self._chosen.environment)
+        at = self._clock.now_us()
+        found = diagnose(breach, self._store.slices, (), id=new_id("fnd", self._randbytes), at_us=at)
+        self._store.findings.keep(change.tenant, found)
+        return found.id, msgspec.to_builtins(found)
+
+
+_MEASURED: dict[str, tuple[Measured, Unit]] = {
+    "error_rate": ("errors", "share"),
+    "latency_mean": ("slow", "ms"),
+    "latency_p50": ("slow", "ms"),
+    "latency_p95": ("slow", "ms"),
+    "latency_p99": ("slow", "ms"),
+    "cost_per_1k": ("cost", "usd"),
+    "budget_share": ("spend", "share"),
+    "satisfaction": ("dissatisfied", "points"),
+}
+
+
+def breach_of(change: Change, seen: dict[str, Any], now_us: int, environment: str) -> Breach:
+    """Give what a gate saw as a diagnosis takes it. What was asked for without a breach is looked at by its errors, over a day."""
+    metric = str(seen.get("metric", "error_rate"))
+    measured, unit = _MEASURED.get(metric, ("dissatisfied", "points"))
+    reading = seen.get("reading") or {}
+    until = int(reading.get("at_us") or now_us)
+    span = round(float(seen.get("window_seconds", 86_400.0)) * 1e6)
+    now = Window(until - span, until)
+    before = Window(now.since_us - min(BEFORE_WINDOWS * span, 7 * DAY_US), now.since_us)
+    baseline = seen.get("baseline") or {}
+    return Breach(
+        tenant=change.tenant,
+        metric=metric,
+        gate=str(seen.get("gate", change.origin.name)),
+        environment=environment,
+        measured=measured,
+        unit=unit,
+        value=float(reading.get("value") or 0.0),
+        low=reading.get("low"),
+        high=reading.get("high"),
+        baseline=baseline.get("value"),
+        direction="below" if seen.get("direction") == "min" else "above",
+        now=now,
+        before=before,
+        kinds=(change.kind,),
+    )
