@@ -116,7 +116,7 @@ def kill(
     if json:
         show(acks)
     else:
-        missing = [one.id for one in acks.processes if one.acked_us is None]
+        missing = [one.id for one in acks.processes if one.seconds is None]
         seconds = "" if acks.seconds is None else f" within {acks.seconds:.2f} s"
         say(f"Killed. {len(acks.processes) - len(missing)} of {len(acks.processes)} processes acknowledged{seconds}.")
         if missing:

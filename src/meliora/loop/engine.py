@@ -7,7 +7,7 @@ shouted about. The kill switch leaves only what restores baselines.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -40,11 +40,14 @@ class Engine:
 
     def step(self, limit: int = 20) -> bool:
         """Take what is due, at most `limit` changes; tell whether there was anything. Raises `StoreError`."""
-        halted = self._house.governance.halted()
         moved = False
-        for due in self._house.shelf.due(limit, restoring_only=halted):
+        for due in self.due(limit):
             moved = self.take(due) or moved
         return moved
+
+    def due(self, limit: int = 20) -> Sequence[Due]:
+        """Give what is due; under the kill switch only what restores. Raises `StoreError`."""
+        return self._house.shelf.due(limit, restoring_only=self._house.governance.halted())
 
     def take(self, due: Due) -> bool:
         """Take one change up; False where somebody else has it."""

@@ -24,6 +24,7 @@ from meliora.routing.rules import validate_pattern
 from meliora.runtime.asking import gateway_url
 from meliora.runtime.gateway import catalog_of
 from meliora.runtime.legs import asking
+from meliora.runtime.loop import loop_of
 from meliora.runtime.shared import control_socket, effective, open_store, private_dir, spool_dir, start_logging
 from meliora.server.app import build_app
 from meliora.server.context import ControlContext, SpoolSeen
@@ -155,6 +156,7 @@ def build(
             ask=asking(gateway or partial(gateway_url, settings), offers, clock),
             spool=lambda: look_at_spool(spool_dir(settings), store.sink.offsets),
             settings_rules=rules_of(settings),
+            loop=loop_of(settings, store, clock, process_name("control")),
             version=__version__,
         )
     )

@@ -18,7 +18,7 @@ from meliora.clock import Clock, SystemClock
 from meliora.errors import MelioraError
 from meliora.runtime.learning import hold_judges, learner, rewarder, scoring
 from meliora.runtime.preferences import PREFERENCES_SECONDS, refresher
-from meliora.runtime.shared import effective, on_signals, open_store, private_dir, spool_dir, start_logging
+from meliora.runtime.shared import effective, on_signals, open_store, private_dir, process_name, spool_dir, start_logging
 from meliora.runtime.starting import Offered, Starter
 from meliora.settings import Settings
 from meliora.store.store import Store
@@ -40,6 +40,11 @@ JUDGES_SECONDS = 60.0
 """How often judges are held against people's words."""
 START_SECONDS = 10.0
 """How often tenants are looked at that have no policy, or one without outcomes."""
+SWITCH_SECONDS = 0.5
+"""How often the kill switch is looked at, and acknowledged."""
+EDGES_SECONDS = 0.5
+PULSE_SECONDS = 15.0
+"""How often open cycles go on, and gates that are due are evaluated."""
 LONGEST_WAIT = 5.0
 """Pause of a task that fails again and again: it goes on within seconds of what it needs being back."""
 
@@ -219,8 +224,41 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
         tasks.append(Task("preferences", refresher(settings, store, clock).step, PREFERENCES_SECONDS))
     if settings.otlp.enabled:
         tasks.append(_exporter(settings, store))
+    if settings.loop.enabled:
+        tasks.extend(_loop(settings, store, clock))
     worker = Worker(tasks, clock)
     return worker
+
+
+def _loop(settings: Settings, store: Store, clock: Clock) -> list[Task]:
+    from meliora.loop.control import KillFile, Process, Switch
+    from meliora.runtime.edges import Edges
+    from meliora.runtime.gates import prune_readings
+    from meliora.runtime.loop import loop_of
+
+    name = process_name("worker")
+    loop = loop_of(settings, store, clock, name)
+    file = KillFile(settings.server.state_dir)
+    if threading.current_thread() is threading.main_thread():
+        file.on_signal()
+    switch = Switch(store.control, file)
+    process = Process(id=name, kind="worker", host=os.uname().nodename, pid=os.getpid())
+
+    def look() -> bool:
+        switch.look()
+        store.control.beat(process, store.control.state().kill_epoch)
+        return False
+
+    def pulse() -> bool:
+        loop.pulse.tick()
+        return False
+
+    return [
+        Task("switch", look, SWITCH_SECONDS),
+        Task("edges", Edges(loop.engine).step, EDGES_SECONDS),
+        Task("pulse", Aside(pulse).step, min(PULSE_SECONDS, settings.loop.interval)),
+        Task("readings", lambda: prune_readings(settings, store, clock), RETENTION_SECONDS),
+    ]
 
 
 def _exporter(settings: Settings, store: Store) -> Task:
