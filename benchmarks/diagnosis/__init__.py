@@ -1,0 +1,1 @@
+"""Whether a diagnosis finds planted causes, and claims none where there is none."""

@@ -1,0 +1,45 @@
+"""What is to be expected of calls, from what such calls did before, and how far two counts may lie apart by chance. Pure.
+
+Rates are shrunk: a row has hardly any past of its own, so its rate is a product of factors of its attributes, each drawn towards 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meliora.diagnosis.cube import BEFORE, Array, Problem, sums
+
+PRIOR = 4.0
+"""Hits that a slice's own past has to outweigh before it is believed against what its attributes say."""
+_ROUNDS = 3
+
+
+def rise(now: Array, before: Array, exposed_now: Array, exposed_before: Array) -> Array:
+    """Give the log likelihood ratio of a rate that rose against one that did not; 0 where it did not rise.
+
+    Exposures are the hits that are expected from the calls alone. To the past are added `PRIOR` hits of what was expected of it.
+    """
+    past, exposed = before + PRIOR, exposed_before + PRIOR
+    total = now + past
+    even = total * (exposed_now + 1e-9) / (exposed_now + exposed)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        score = now * np.log(now / even) + past * np.log(past / (total - even))
+    return np.where(now > even, score, 0.0)
+
+
+def fitted(problem: Problem, marked: Sequence[NDArray[np.bool_]]) -> Array:
+    """Give each row's rate before, [rows], by iterative proportional fitting (Deming & Stephan, Annals of Mathematical Statistics
+    11, 1940). `marked` tells a list of values each attribute, those that only hits have: they say nothing of the calls."""
+    hits, exposure = problem.hits[BEFORE], problem.exposure[BEFORE]
+    calls = exposure.sum()
+    rates = np.full(hits.shape, hits.sum() / calls if calls > 0 else 0.0)
+    for _ in range(_ROUNDS):
+        for codes, marks in zip(problem.codes, marked, strict=True):
+            size = len(marks)
+            meant = sums(codes, rates * exposure, size)
+            factors = (sums(codes, hits, size) + PRIOR) / (meant + PRIOR)
+            rates *= np.where(marks, 1.0, factors)[codes]
+    return rates

@@ -1,0 +1,141 @@
+"""Which calls explain a change: a scan over descriptions of at most three attributes, that claims nothing in a quiet period.
+
+Hits of a slice now are held against its hits before by the likelihood ratio of two Poisson rates, whose exponential bounds the
+chance of such a split (Przyborowski & Wilenski, Biometrika 31, 1940; Chernoff, Annals of Mathematical Statistics 23, 1952), as subset
+scans do (Kulldorff, Communications in Statistics 26, 1997; Neill, JRSS B 74, 2012). A description pays the logarithm of the number
+of those as long as it, so the smallest that does is preferred.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from meliora.diagnosis.cube import NOW, Problem
+from meliora.diagnosis.mixture import Shift, moved
+from meliora.diagnosis.table import Found, Table
+
+Effect = Literal["worse", "more"]
+"""`worse`: these calls do worse than such calls did; `more`: they do as before, and there are more of them."""
+
+
+class Slice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Calls that explain a part of a change. `observed`, `expected`, `before` and `excess` are in the unit of the measure."""
+
+    attributes: dict[str, str]
+    """The description; empty: all calls alike."""
+    effect: Effect
+    calls_now: int
+    calls_before: int
+    observed: float
+    expected: float
+    """What the past would have led to, with the traffic of now."""
+    before: float
+    excess: float
+    """What this slice adds: observed less expected; where it is `more`, what the shift of traffic adds."""
+    share: float | None
+    """Part of the whole excess, at most 1; None where there is none in all."""
+    score: float
+    """Log likelihood ratio."""
+    p_value: float
+    """Bound of the chance of such a slice, among all that were looked at, where nothing changed."""
+    same_calls_as: tuple[dict[str, str], ...] = ()
+    """Other descriptions of the same calls."""
+    classes: dict[str, tuple[float, float]] = {}
+    """What its hits are marked by, observed and expected: the classes of its errors, the largest excess first."""
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a scan found. No slices: nothing that was looked at stands out of chance."""
+
+    slices: tuple[Slice, ...]
+    observed: float
+    expected: float
+    """What there would be now, had each kind of call done as it did before."""
+    expected_unchanged: float
+    """The same, had the mixture of calls not changed either."""
+    descriptions: int
+    """How many descriptions the chance was bounded over."""
+
+
+def scan(problem: Problem, *, most: int = 3, level: float = 0.01, least_share: float = 0.1) -> Explanation:
+    """Find up to `most` slices that together explain the change, the largest first.
+
+    A slice is named where its bound is at most `level` and it explains `least_share` of the excess. What one explains is taken away
+    before the next is sought, so the same calls are not named twice. Where all calls together are the better explanation, by the
+    same measure, they are named alone.
+    """
+    table = Table(problem)
+    whole = table.observed - table.unchanged
+    every = table.found(())
+    found: list[Slice] = []
+    worth = 0.0
+    while len(found) < most and (best := table.best()) is not None:
+        p_value = table.chance(best.score, best.conditions)
+        share = _share(best.excess, whole)
+        if p_value > level or (share is not None and share < least_share):
+            break
+        found.append(_worse(table, best, share, p_value))
+        worth += table.worth(best)
+        table.take_away(best)
+    if (p_value := table.chance(every.score, ())) <= level and table.worth(every) > worth:
+        table.put_back()
+        found = [_worse(table, every, _share(every.excess, whole), p_value)]
+    if (shift := moved(problem, table.unchanged, table.expected)) is not None:
+        p_value, share = table.chance(shift.score, ()), _share(shift.excess, whole)
+        if p_value <= level and share is not None and share >= least_share:
+            found.append(_more(table, shift, share, p_value))
+    found.sort(key=lambda one: -one.excess)
+    unit = table.unit(0.0, 0.0)
+    amounts = problem.hits if problem.amounts is None else problem.amounts
+    return Explanation(
+        slices=tuple(found[:most]),
+        observed=float(amounts[NOW].sum()),
+        expected=table.expected * unit,
+        expected_unchanged=table.unchanged * unit,
+        descriptions=int(sum(table.tries) * (1 + table.mark_tries)),
+    )
+
+
+def _share(excess: float, whole: float) -> float | None:
+    return min(1.0, excess / whole) if whole > 0 else None
+
+
+def _worse(table: Table, found: Found, share: float | None, p_value: float) -> Slice:
+    observed, _, _ = told = table.told(found)
+    return _slice(table, found, "worse", told, observed - told[1], share, p_value, table.classes(found))
+
+
+def _more(table: Table, shift: Shift, share: float, p_value: float) -> Slice:
+    found = table.found(((shift.at, shift.value),))
+    told = table.told(found)
+    return _slice(table, found, "more", told, shift.excess * table.unit(told[2], found.before), share, p_value, {})
+
+
+def _slice(
+    table: Table,
+    found: Found,
+    effect: Effect,
+    told: tuple[float, float, float],
+    excess: float,
+    share: float | None,
+    p_value: float,
+    classes: dict[str, tuple[float, float]],
+) -> Slice:
+    calls_before, calls_now = table.calls(found.conditions)
+    return Slice(
+        attributes=table.named(found.conditions),
+        effect=effect,
+        calls_now=calls_now,
+        calls_before=calls_before,
+        observed=told[0],
+        expected=told[1],
+        before=told[2],
+        excess=excess,
+        share=share,
+        score=found.score,
+        p_value=p_value,
+        same_calls_as=table.same_calls(found.conditions),
+        classes=classes,
+    )
