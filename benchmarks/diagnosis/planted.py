@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from meliora.diagnosis.cube import UNKNOWN, Cube, Measured, sums
+from meliora.diagnosis.cube import UNKNOWN, Cube, sums
+from meliora.diagnosis.records import Measured
 
 Shape = Literal[
     "one model",

@@ -12,6 +12,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from meliora.diagnosis.records import Measured
+
 UNKNOWN = "unknown"
 BEFORE, NOW = 0, 1
 """Places of the two windows along the first axis of counts."""
@@ -20,9 +22,6 @@ Counted = Literal["calls", "errors", "timed", "slow", "judged", "dissatisfied", 
 """`timed` calls have a latency, of which `slow` are above a threshold; `judged` have a word of feedback or another reward;
 `cost` is the sum over `priced` calls in micro-dollars, `cost_capped` the same with each call counted up to a cap."""
 COUNTED: tuple[Counted, ...] = get_args(Counted)
-
-Measured = Literal["errors", "slow", "dissatisfied", "cost", "spend"]
-"""What a scan is about: failures a call, calls above a latency, dissatisfaction a judged call, cost a call, cost in all."""
 
 Array = NDArray[np.float64]
 

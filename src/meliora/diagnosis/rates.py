@@ -30,6 +30,18 @@ def rise(now: Array, before: Array, exposed_now: Array, exposed_before: Array) -
     return np.where(now > even, score, 0.0)
 
 
+def fit(now: Array, expected: Array) -> Array:
+    """Give how much better a raised rate fits the hits now than what is expected: a log likelihood ratio, 0 where they are fewer."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        score = now * np.log(now / expected) - (now - expected)
+    return np.where(now > expected, score, 0.0)
+
+
+def expected(before: Array, exposed_now: Array, exposed_before: Array) -> Array:
+    """Give the hits to expect now: by the hits before, shrunk to what the attributes say."""
+    return (exposed_now + 1e-9) * (before + PRIOR) / (exposed_before + PRIOR)
+
+
 def fitted(problem: Problem, marked: Sequence[NDArray[np.bool_]]) -> Array:
     """Give each row's rate before, [rows], by iterative proportional fitting (Deming & Stephan, Annals of Mathematical Statistics
     11, 1940). `marked` tells a list of values each attribute, those that only hits have: they say nothing of the calls."""
@@ -43,3 +55,16 @@ def fitted(problem: Problem, marked: Sequence[NDArray[np.bool_]]) -> Array:
             factors = (sums(codes, hits, size) + PRIOR) / (meant + PRIOR)
             rates *= np.where(marks, 1.0, factors)[codes]
     return rates
+
+
+def overdispersion(hits: Sequence[float], exposure: Sequence[float]) -> float:
+    """Give how many times more counts of spans of time vary than independent events would, at least 1: Pearson's statistic over its
+    freedom (McCullagh & Nelder, Generalized Linear Models, 1989, 4.5). Spans without calls tell nothing; below three spans it is 1.
+    """
+    counts, calls = np.asarray(hits, dtype=float), np.asarray(exposure, dtype=float)
+    known = calls > 0
+    counts, calls = counts[known], calls[known]
+    if len(counts) < 3 or counts.sum() <= 0:
+        return 1.0
+    meant = calls * (counts.sum() / calls.sum())
+    return max(1.0, float(((counts - meant) ** 2 / meant).sum()) / (len(counts) - 1))

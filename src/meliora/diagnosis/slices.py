@@ -8,55 +8,10 @@ of those as long as it, so the smallest that does is preferred.
 
 from __future__ import annotations
 
-from typing import Literal
-
-import msgspec
-
 from meliora.diagnosis.cube import NOW, Problem
 from meliora.diagnosis.mixture import Shift, moved
+from meliora.diagnosis.records import Effect, Explanation, Slice
 from meliora.diagnosis.table import Found, Table
-
-Effect = Literal["worse", "more"]
-"""`worse`: these calls do worse than such calls did; `more`: they do as before, and there are more of them."""
-
-
-class Slice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Calls that explain a part of a change. `observed`, `expected`, `before` and `excess` are in the unit of the measure."""
-
-    attributes: dict[str, str]
-    """The description; empty: all calls alike."""
-    effect: Effect
-    calls_now: int
-    calls_before: int
-    observed: float
-    expected: float
-    """What the past would have led to, with the traffic of now."""
-    before: float
-    excess: float
-    """What this slice adds: observed less expected; where it is `more`, what the shift of traffic adds."""
-    share: float | None
-    """Part of the whole excess, at most 1; None where there is none in all."""
-    score: float
-    """Log likelihood ratio."""
-    p_value: float
-    """Bound of the chance of such a slice, among all that were looked at, where nothing changed."""
-    same_calls_as: tuple[dict[str, str], ...] = ()
-    """Other descriptions of the same calls."""
-    classes: dict[str, tuple[float, float]] = {}
-    """What its hits are marked by, observed and expected: the classes of its errors, the largest excess first."""
-
-
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """What a scan found. No slices: nothing that was looked at stands out of chance."""
-
-    slices: tuple[Slice, ...]
-    observed: float
-    expected: float
-    """What there would be now, had each kind of call done as it did before."""
-    expected_unchanged: float
-    """The same, had the mixture of calls not changed either."""
-    descriptions: int
-    """How many descriptions the chance was bounded over."""
 
 
 def scan(problem: Problem, *, most: int = 3, level: float = 0.01, least_share: float = 0.1) -> Explanation:
@@ -71,10 +26,10 @@ def scan(problem: Problem, *, most: int = 3, level: float = 0.01, least_share: f
     every = table.found(())
     found: list[Slice] = []
     worth = 0.0
-    while len(found) < most and (best := table.best()) is not None:
+    while len(found) < most and (best := table.best(level)) is not None:
         p_value = table.chance(best.score, best.conditions)
         share = _share(best.excess, whole)
-        if p_value > level or (share is not None and share < least_share):
+        if share is not None and share < least_share:
             break
         found.append(_worse(table, best, share, p_value))
         worth += table.worth(best)
@@ -110,7 +65,9 @@ def _worse(table: Table, found: Found, share: float | None, p_value: float) -> S
 def _more(table: Table, shift: Shift, share: float, p_value: float) -> Slice:
     found = table.found(((shift.at, shift.value),))
     told = table.told(found)
-    return _slice(table, found, "more", told, shift.excess * table.unit(told[2], found.before), share, p_value, {})
+    return _slice(
+        table, found, "more", told, shift.excess * table.unit(told[2], found.before), share, p_value, {}, shift.score
+    )
 
 
 def _slice(
@@ -122,6 +79,7 @@ def _slice(
     share: float | None,
     p_value: float,
     classes: dict[str, tuple[float, float]],
+    score: float | None = None,
 ) -> Slice:
     calls_before, calls_now = table.calls(found.conditions)
     return Slice(
@@ -134,7 +92,7 @@ def _slice(
         before=told[2],
         excess=excess,
         share=share,
-        score=found.score,
+        score=found.score if score is None else score,
         p_value=p_value,
         same_calls_as=table.same_calls(found.conditions),
         classes=classes,

@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meliora.diagnosis.cube import BEFORE, NOW, UNKNOWN, Array, Problem, sums
-from meliora.diagnosis.rates import PRIOR, fitted, rise
+from meliora.diagnosis.rates import PRIOR, expected, fit, fitted, rise
 
 SAME = 0.95
 """Part of the calls in common from which two descriptions are of the same calls."""
@@ -37,6 +38,9 @@ class Found:
     exposed_now: float
     exposed_before: float
     score: float
+    """Log likelihood ratio against no rise, with the past as uncertain as it is: what chance is told by."""
+    fit: float
+    """The same with the past taken as it is: what of two descriptions explains more."""
 
     @property
     def expected(self) -> float:
@@ -53,6 +57,8 @@ class Table:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self._start = np.cumsum([0, *map(len, problem.values)])
+        self._alone = self._start[:-1][np.diff(self._start) == 1]
+        """Values that all calls have."""
         self._places = problem.codes + self._start[:-1, None]
         self._marked = [self._marks(at) for at in range(len(problem.attributes))]
         past = problem.hits[BEFORE]
@@ -70,15 +76,16 @@ class Table:
         self.tries, self.mark_tries = self._count_tries()
         self._left: Rows = np.arange(problem.codes.shape[1])
 
-    def best(self) -> Found | None:
-        """Give the description of at least one attribute that stands out most for its length, or None where nothing rose."""
+    def best(self, level: float) -> Found | None:
+        """Give the description of at least one attribute that explains most for its length, None where all are within chance."""
         found = pool = self._extend(self.found(()))
         for most in _DEEPEN:
             deeper: dict[Conditions, Found] = {}
-            for one in sorted(found, key=lambda each: -each.score)[:most]:
+            for one in sorted(found, key=lambda each: -each.fit)[:most]:
                 deeper.update((each.conditions, each) for each in self._extend(one))
             found = list(deeper.values())
             pool = pool + found
+        pool = [one for one in pool if self.chance(one.score, one.conditions) <= level]
         return max(pool, key=self._preference, default=None)
 
     def chance(self, score: float, conditions: Conditions) -> float:
@@ -92,8 +99,9 @@ class Table:
         before, now = (float(self.problem.hits[when, rows].sum()) for when in (BEFORE, NOW))
         scale = self._scale(conditions)
         e_before, e_now = (float(self._exposed[when, exposed].sum()) * scale for when in (BEFORE, NOW))
-        score = rise(*(np.array([each]) for each in (now, before, e_now, e_before)))
-        return Found(conditions, now, before, e_now, e_before, float(score[0]))
+        each = [np.array([number]) for number in (now, before, e_now, e_before)]
+        meant = expected(*each[1:])
+        return Found(conditions, now, before, e_now, e_before, float(rise(*each)[0]), float(fit(each[0], meant)[0]))
 
     def take_away(self, found: Found) -> None:
         """Leave out the calls of a description from here on."""
@@ -167,8 +175,8 @@ class Table:
         return {value: (now, meant) for _, value, now, meant in told[:_CLASSES]}
 
     def worth(self, found: Found) -> float:
-        """Give the score of a description less what its length costs."""
-        return found.score / self.problem.dispersion - self._cost(found.conditions)
+        """Give how well a description explains, less what its length costs."""
+        return found.fit / self.problem.dispersion - self._cost(found.conditions)
 
     def _cost(self, conditions: Conditions) -> float:
         """Give the logarithm of how many descriptions there are that are as long."""
@@ -189,19 +197,21 @@ class Table:
         e_before, e_now = (
             np.where(self._mark, each.sum() * self._part, self._by_value(exposed, each)) for each in meant
         )
-        scores = rise(now, before, e_now, e_before)
+        fits = fit(now, expected(before, e_now, e_before))
         for at, _ in found.conditions:
-            scores[self._start[at] : self._start[at + 1]] = 0.0
+            fits[self._start[at] : self._start[at + 1]] = 0.0
+        fits[self._alone] = 0.0
         marks = sum(bool(self._marked[at][value]) for at, value in found.conditions)
         if marks:
-            scores[self._mark] = 0.0
+            fits[self._mark] = 0.0
         if len(found.conditions) - marks == _LONGEST:
-            scores[~self._mark] = 0.0
-        best = np.argsort(-scores, kind="stable")[: _DEEPEN[0]]
+            fits[~self._mark] = 0.0
+        best = np.argsort(-fits, kind="stable")[: _DEEPEN[0]]
+        scores = rise(now, before, e_now, e_before)
         more: list[Found] = []
-        for place in best[scores[best] > 0].tolist():
+        for place in best[fits[best] > 0].tolist():
             at = int(self._start.searchsorted(place, "right")) - 1
-            numbers = (now[place], before[place], e_now[place], e_before[place], scores[place])
+            numbers = (now[place], before[place], e_now[place], e_before[place], scores[place], fits[place])
             added = (at, place - int(self._start[at]))
             more.append(Found(tuple(sorted((*found.conditions, added))), *map(float, numbers)))
         return more
@@ -275,4 +285,4 @@ class Table:
             marks += float((often & marked).sum())
             for length in range(_LONGEST, 0, -1):
                 many[length] += many[length - 1] * float((often & ~marked).sum())
-        return tuple(many), marks
+        return tuple(accumulate(many, max)), marks

@@ -18,7 +18,15 @@ from meliora.clock import Clock, SystemClock
 from meliora.errors import MelioraError
 from meliora.runtime.learning import hold_judges, learner, rewarder, scoring
 from meliora.runtime.preferences import PREFERENCES_SECONDS, refresher
-from meliora.runtime.shared import effective, on_signals, open_store, private_dir, process_name, spool_dir, start_logging
+from meliora.runtime.shared import (
+    effective,
+    on_signals,
+    open_store,
+    private_dir,
+    process_name,
+    spool_dir,
+    start_logging,
+)
 from meliora.runtime.starting import Offered, Starter
 from meliora.settings import Settings
 from meliora.store.store import Store

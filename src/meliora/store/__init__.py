@@ -9,6 +9,7 @@
     budgets              slices of a key's budget, leased to gateways
     states, gateways     what a gateway is told, and what it tells
     analytics            cost, tokens, errors, rankings, percentiles
+    slices, findings     calls counted for a diagnosis; what was diagnosed
     activity, deployment who did what; the secret that proves an id was made here
 
     audit, policy_bundles    the chain of what was decided, and the policies that decided, by hash

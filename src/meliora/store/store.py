@@ -24,6 +24,7 @@ from meliora.store.decisions import Decisions
 from meliora.store.deployment import Deployment
 from meliora.store.engine import connect, database_url
 from meliora.store.feedbacks import Feedbacks
+from meliora.store.findings import Findings
 from meliora.store.flags import Flags
 from meliora.store.gate_figures import GateFigures
 from meliora.store.gates import Gates
@@ -40,6 +41,7 @@ from meliora.store.preferences import Preferences
 from meliora.store.routing_snapshots import RoutingSnapshots
 from meliora.store.rules import Rules
 from meliora.store.sink import SpoolSink
+from meliora.store.slices import Slices
 from meliora.store.states import States
 from meliora.store.triggers import TriggerTable
 from meliora.store.windows import RollupWindows
@@ -90,6 +92,8 @@ class Store:
         self.gateways = Gateways(engine)
         self.analytics = Analytics(engine)
         self.decisions = Decisions(engine)
+        self.slices = Slices(engine)
+        self.findings = Findings(engine)
         self.activity = Activity(engine, clock_us)
         self.preferences = Preferences(engine, self.secret, clock_us, randbytes)
         self.preference_tables = PreferenceTables(engine, self.secret, clock_us)

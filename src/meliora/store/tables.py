@@ -782,3 +782,15 @@ triggers = sa.Table(
     _text("updated_by"),
     _time("updated_us"),
 )
+
+findings = sa.Table(
+    "findings",
+    metadata,
+    _text("tenant", key=True),
+    _text("id", key=True),
+    _time("at_us"),
+    _text("metric"),
+    _text("gate"),
+    sa.Column("body", Json, nullable=False),
+    sa.Index("ix_findings_tenant_at", "tenant", "at_us"),
+)
