@@ -127,7 +127,7 @@ class Clusters:
 
     def stage(self) -> Stage:
         """Give both arms' points, by user."""
-        return Stage(*(Sums(*arm).point() for arm in self.held))
+        return Stage(*(Sums(*arm).rate_point() for arm in self.held))
 
     def by_call(self) -> Stage:
         """Give both arms' points as if each call were a user."""

@@ -27,7 +27,7 @@ def test_sums_that_are_kept_call_by_call_are_those_of_the_users():
         hits[held.rows, who] += outcome
     for trial in range(3):
         mine = treated[trial] & (calls[trial] > 0)
-        expected = Sums.of(hits[trial][mine], calls[trial][mine].tolist()).point()
+        expected = Sums.of(hits[trial][mine], calls[trial][mine].tolist()).rate_point()
         found = held.stage().treated
         assert np.asarray(found.value)[trial] == pytest.approx(expected.value)
         assert np.asarray(found.variance)[trial] == pytest.approx(expected.variance)

@@ -63,6 +63,8 @@ def test_a_share_of_all_or_none_still_varies():
     point = Sums.of_rate(50.0, 50.0).rate_point()
     assert point.value == 1
     assert 0 < float(point.variance) < 0.001
+    none = Sums.of([0.0] * 50, [10] * 50).rate_point()
+    assert float(none.variance) == pytest.approx(1 / 500**2, rel=0.02)
 
 
 def test_nothing_is_known_of_one_unit_or_of_none():

@@ -71,6 +71,21 @@ def test_a_guardrail_without_a_margin_stops_harm_and_promises_nothing():
     assert decide(better, [rates((4000, 40), (4000, 240), errors)]).outcome == "worse"
 
 
+def test_a_guardrail_that_was_not_looked_at_lets_nothing_through():
+    errors = Metric("errors", "rate", "lower")
+    better = rates((4000, 2800), (4000, 3040))
+    for unseen in (Reading(errors, ()), rates((20, 0), (20, 0), errors)):
+        assert decide(better, [unseen]).outcome == "undecided"
+        assert decide(better, [unseen]).because == ("errors",)
+
+
+def test_no_failure_in_either_arm_keeps_a_margin():
+    errors = Metric("errors", "rate", "lower", margin=0.01)
+    calls = [8] * 1000
+    arms = Pair(Sums.of([0.0] * 1000, calls), Sums.of([0.0] * 1000, calls))
+    assert decide(rates((4000, 2800), (4000, 3040)), [Reading(errors, (arms,))]).outcome == "better"
+
+
 def test_too_few_units_decide_nothing():
     found = decide(rates((40, 0), (40, 40)))
     assert found.outcome == "undecided"
@@ -91,9 +106,12 @@ def test_a_quantile_is_judged_as_a_point_and_a_ratio_by_unit():
     assert decide(latency).outcome == "worse"
     with pytest.raises(ValueError, match="comes as a point"):
         decide(Reading(latency.metric, rates((1000, 1), (1000, 1)).stages))
+    for arm in (Sums.of([1.0, 5.0], [2, 3]), Sums.of_rate(10.0, math.nan)):
+        with pytest.raises(ValueError, match="outcomes of 0 or 1"):
+            decide(Reading(QUALITY, (Pair(arm, arm),)))
     calls = rng.integers(1, 41, (2, 400))
     arms = [Sums.of(rng.binomial(calls[arm], rng.beta(2.8, 1.2, 400)), calls[arm]) for arm in (0, 1)]
-    assert decide(Reading(Metric("success", "ratio", "higher"), (Pair(*arms),))).outcome == "undecided"
+    assert decide(Reading(Metric("success", "rate", "higher"), (Pair(*arms),))).outcome == "undecided"
 
 
 def test_with_a_committed_horizon_looks_count_and_those_between_say_nothing():

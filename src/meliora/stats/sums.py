@@ -91,17 +91,16 @@ class Sums:
         )
 
     def rate_point(self) -> Point:
-        """Give the share of units, its variance drawn towards one half by one hit and one miss, so that it is never zero.
+        """Give the share of outcomes that are 1, of 0s and 1s, one or several a unit; its variance is never 0.
 
-        As Agresti and Caffo (The American Statistician 54(4), 2000) do it for the variance; the share itself is left as it is.
-        Only for outcomes of 0 and 1, one a unit.
+        The variance is at least that of independent outcomes after one hit and one miss more, as Agresti and Caffo (The American
+        Statistician 54(4), 2000) have it, so that an arm without a single failure is not taken for one that cannot fail.
         """
+        plain = self.point()
         with np.errstate(divide="ignore", invalid="ignore"):
-            drawn = np.divide(np.add(self.total, 1.0), np.add(self.units, 2.0))
-            bad = np.asarray(self.units) < 2
-            share = np.where(bad, np.nan, np.divide(self.total, self.units))
-            variance = np.where(bad, np.nan, drawn * (1 - drawn) / self.units)
-        return Point(self.units, _plain(share), _plain(variance))
+            drawn = np.divide(np.add(self.total, 1.0), np.add(self.weight, 2.0))
+            variance = np.maximum(plain.variance, drawn * (1 - drawn) / np.asarray(self.weight))
+        return Point(plain.units, plain.value, _plain(variance))
 
 
 def design_effect(sums: Sums) -> float:

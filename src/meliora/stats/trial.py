@@ -29,7 +29,7 @@ class Metric:
 
     name: str
     kind: Kind
-    """"rate" is one outcome of 0 or 1 a unit; a share of several calls a unit is a "ratio"."""
+    """"rate" is a share of outcomes of 0 or 1, one or several a unit; "ratio" is any other sum over a count that varies by unit."""
     better: Literal["higher", "lower"]
     margin: float | None = None
     """How much worse is still allowed. None: no such claim is made, and the metric only stops what harms it."""
@@ -116,7 +116,7 @@ def decide(
 ) -> Verdict:
     """Judge a trial. `looks` are the `information` of all looks before this one; only "obf" asks for them.
 
-    Raises `ValueError` for two metrics of one name.
+    Raises `ValueError` for two metrics of one name, and for sums that are not of the metric's kind.
     """
     rules = rules or Rules()
     names = [reading.metric.name for reading in (primary, *guardrails)]
@@ -129,7 +129,7 @@ def decide(
     others = [_finding(reading.metric, _contrast(reading), rules, harm, None) for reading in guardrails]
     findings = (main, *others)
     claimed = {reading.metric.name for reading in guardrails if reading.metric.margin is not None}
-    held_up = tuple(found.name for found in others if found.name in claimed and not found.not_inferior)
+    held_up = tuple(found.name for found in others if not _passed(found, rules, claimed=found.name in claimed))
     harmed = tuple(found.name for found in findings if found.harmed)
     outcome: Outcome
     if harmed:
@@ -139,6 +139,11 @@ def decide(
     else:
         outcome, because = ("better" if main.better else "not_inferior"), (main.name,)
     return Verdict(outcome, because, findings, information)
+
+
+def _passed(found: Finding, rules: Rules, *, claimed: bool) -> bool:
+    """Tell whether a guardrail lets a promotion through: shown to hold, or without a claim at least looked at."""
+    return found.not_inferior if claimed else found.effect is not None and found.units >= rules.harm_least
 
 
 def reading_to_json(reading: Reading) -> dict[str, Any]:
@@ -171,7 +176,11 @@ def _point(arm: Sums | Point, kind: Kind) -> Point:
         return arm
     if kind == "quantile":
         raise ValueError("a quantile comes as a point, made from a histogram")
-    return arm.rate_point() if kind == "rate" else arm.point()
+    if kind != "rate":
+        return arm.point()
+    if not 0 <= float(arm.total) <= float(arm.weight):
+        raise ValueError(f"a rate is of outcomes of 0 or 1, and {arm.total} of {arm.weight} is none")
+    return arm.rate_point()
 
 
 def _finding(metric: Metric, seen: Contrast, rules: Rules, harm: Tuning, looks: Sequence[float] | None) -> Finding:
