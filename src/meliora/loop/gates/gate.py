@@ -162,7 +162,7 @@ def defaults() -> tuple[Gate, ...]:
         Gate(name="budget", metric="budget_share", direction="max", threshold=0.8, minimum=1, fail_after=1),
         Gate(name="satisfaction", metric="satisfaction", threshold=4.0, **quality),
         Gate(name="ingest", metric="ingest_lag", direction="max", threshold=60.0, every_seconds=60.0, minimum=1),
-        Gate(name="gpu", metric="gpu_utilisation", direction="max", threshold=0.85, minimum=1),
+        Gate(name="gpu", metric="gpu_utilisation", direction="max", threshold=0.85, minimum=1, fail_after=3),
         Gate(
             name="vector_store",
             metric="vector_store_errors",
