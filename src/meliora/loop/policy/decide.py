@@ -143,4 +143,4 @@ class Policies:
                         "Leave it that: forbid it to others, or permit it to System.",
                     )
                 )
-        return list({problem.where: problem for problem in found}.values())
+        return list({problem.where: problem for problem in reversed(found)}.values())
