@@ -13,10 +13,14 @@ from meliora.loop.gates.gate import Gate, Slice
 from meliora.loop.gates.reading import Span
 from meliora.loop.gates.standing import Standing
 from meliora.loop.triggers import Trigger
+
+from meliora.loop.approvals import ApprovalWish
+from meliora.loop.flags import Flag
 from meliora.routing.preferences.interactions import Interaction
 from meliora.store import Store
 from meliora.store.feedbacks import FeedbackGiven
 from meliora.store.keys import KeyWish
+from meliora.store.learning_events import Learned
 from meliora.store.rules import RuleWish
 from meliora.telemetry.rollups import Roller
 from tests.store.test_outcomes import settle, trace
@@ -51,6 +55,7 @@ FOR_THE_DEPLOYMENT = {
     "keys.tenants",  # the administrator's
     "audit.append",  # the note says whose it is
     "audit.digest",
+    "audit.export",  # the administrator may have all; checked below
     "audit.head",  # one chain for the deployment
     "audit.publish",
     "audit.record",
@@ -135,6 +140,14 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     store.gates.record("acme", gate, Standing(), Standing(state="pass", evaluated_us=clock.now), seen)
     store.triggers.put("acme", Trigger(name="t", gate="errors", kinds=("rule",)), "cli")
     span = Span.of(gate, clock.now + 600_000_000)
+
+    wish = ApprovalWish(change="chg_1", edge="deliver", asked_by="x", asked_why="", expires_us=clock.now + 10**9)
+    approval = store.approvals.request("acme", wish)
+    store.flags.put("acme", Flag(name="f"), "cli")
+    learned = Learned(event_type="pattern_learned", category="x", impact_score=0.5)
+    store.learning_events.record("acme", learned)
+    assert [entry.tenant for entry in store.audit.export("acme")] == ["acme", "acme"]
+    assert list(store.audit.export("other")) == []
     reads = {
         "gates.rows": [],
         "gates.readings": [],
@@ -186,6 +199,14 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "decisions.decided": [],
         "decisions.judged": [],
         "activity.list": [],
+        "approvals.get": [approval.id],
+        "approvals.latest": ["chg_1", "deliver"],
+        "approvals.list": [],
+        "audit.list": [],
+        "audit.of": ["chg_1"],
+        "flags.get": ["production", "f"],
+        "flags.list": [],
+        "learning_events.list": [],
     }
     writes = {
         "triggers.delete": ["t"],
@@ -201,6 +222,8 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "keys.rotate": [key.id],
         "keys.revoke": [key.id],
         "keys.update": [key.id, {"name": "stolen"}],
+        "approvals.decide": [approval.id, "approved", "thief", ""],
+        "flags.delete": ["production", "f", "thief"],
     }
     own = {
         "gates.record",
@@ -217,6 +240,10 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "metrics.record",
         "model_performances.update",
         "activity.append",
+        "approvals.request",
+        "flags.put",
+        "learning_events.add",
+        "learning_events.record",
     }
     named = dict(methods(store))
     assert set(named) == {*reads, *writes, *own, *FOR_THE_DEPLOYMENT}

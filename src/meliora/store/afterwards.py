@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
 
-from meliora.loop.audit.chain import RESTORED
-from meliora.loop.audit.entry import AuditNote
-from meliora.loop.audit.heads import Head, Heads, signature
+from meliora.loop.audit.chain import RESTORED, Lost, lost_by, strangers
+from meliora.loop.audit.entry import AuditNote, Row
+from meliora.loop.audit.heads import Head, Heads
 from meliora.store.audit import Audit, audit_secret, hashes_of, head_of
 from meliora.store.control import Control
 from meliora.store.engine import reading, writing
@@ -22,7 +23,7 @@ from meliora.store.erasures import Erased, erased_subjects
 from meliora.store.housekeeping import StoreHousekeeping
 from meliora.store.keys import Keys
 from meliora.store.preferences import drop_offsets
-from meliora.store.tables import audit_head, deployment, erasures, keys, loop_control, metadata
+from meliora.store.tables import audit_entries, deployment, erasures, keys, loop_control, metadata
 
 
 class Afterwards(msgspec.Struct, frozen=True):
@@ -68,7 +69,7 @@ def known_in(engine: sa.Engine) -> Afterwards:
             erased_subjects(connection, secret),
             tuple((row[0], row[1], row[2]) for row in connection.execute(last.group_by(*last.selected_columns[:2]))),
             tuple((row[0], row[1]) for row in connection.execute(gone)),
-            head_of(connection) if sa.inspect(connection).has_table(audit_head.name) else None,
+            head_of(connection) if sa.inspect(connection).has_table(audit_entries.name) else None,
             _halted(connection) if sa.inspect(connection).has_table(loop_control.name) else False,
         )
 
@@ -96,21 +97,22 @@ def tell(engine: sa.Engine, state: Path, replaced: Path, telling: Telling) -> in
         secret = audit_secret(_secret(connection), audit_key)
         now = head_of(connection) or Head(0, "")
         old = Heads(replaced, secret).read()
-        known = {head.seq: head.hash for head in old.heads}
-        chain = hashes_of(connection, known)
-    ends = [*old.heads, *([old.signed] if old.signed else []), *([before.head] if before and before.head else [])]
-    lost = max([now, *ends], key=lambda head: head.seq)
-    if lost.seq == 0:
-        return 0
-    agreed = [seq for seq, hash in known.items() if chain.get(seq) == hash]
-    parted = any(chain.get(seq) != hash for seq, hash in known.items() if seq <= now.seq)
-    kept = max(agreed, default=0) if parted else now.seq
+        if before is not None and before.head is not None:
+            old = msgspec.structs.replace(old, heads=(*old.heads, before.head))
+        if not (now.seq or old.heads or old.signed):
+            return 0
+        signed = () if old.signed is None else (old.signed,)
+        gone = strangers(
+            old, hashes_of(connection, {one.seq for one in (*old.heads, *signed)}), _told(connection, secret)
+        )
+    last = gone[-1] if gone else now
+    lost = Lost(gone[0].seq - 1 if gone else now.seq, last.seq, last.hash, (0, ""))
     audit = Audit(engine, secret, clock_us)
     body = {
-        "kept": kept,
+        "kept": lost.kept,
         "lost_seq": lost.seq,
         "lost_hash": lost.hash,
-        "mac": signature(secret, "restored", kept, lost.seq, lost.hash),
+        "mac": lost.mac(secret),
         "made_us": made_us,
     }
     heads = Heads(state, secret)
@@ -120,7 +122,18 @@ def tell(engine: sa.Engine, state: Path, replaced: Path, telling: Telling) -> in
     if before is not None and before.halted:
         audit.heads = heads
         Control(engine, audit, clock_us).kill("system:restore", "killed before the restore")
-    return lost.seq - kept
+    return len(gone)
+
+
+def _told(connection: sa.Connection, secret: str) -> list[Lost]:
+    """Give what earlier restores, as the chain tells of them, took away."""
+    query = sa.select(*[audit_entries.c[name] for name in Row.__struct_fields__])
+    found = connection.execute(query.where(audit_entries.c.action == RESTORED)).all()
+    known: list[Lost | None] = []
+    for row in found:
+        with suppress(ValueError):  # one that cannot be read is for `verify` to tell; it explains nothing
+            known.append(lost_by(Row(*row), secret))
+    return [lost for lost in known if lost is not None]
 
 
 def _halted(connection: sa.Connection) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -41,13 +41,42 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
         return self.found == 0
 
 
-class _Lost(msgspec.Struct, frozen=True):
+class Lost(msgspec.Struct, frozen=True):
     """Entries that a restore replaced: those above `kept`, up to `seq`. `by` is the head of the entry that tells of it."""
 
     kept: int
     seq: int
     hash: str
     by: tuple[int, str]
+
+    def mac(self, secret: str) -> str:
+        """Give the keyed hash that the entry has to carry."""
+        return signature(secret, "restored", self.kept, self.seq, self.hash)
+
+
+def lost_by(row: Row, secret: str) -> Lost | None:
+    """Give what a `RESTORED` entry says went; None where it is not signed with the key. Raises `ValueError` for no such entry."""
+    try:
+        body = row.entry().body
+        lost = Lost(body["kept"], body["lost_seq"], body["lost_hash"], (row.seq, row.hash))
+        return lost if body["mac"] == lost.mac(secret) else None
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"Entry {row.seq} tells of a restore and cannot be read.") from error
+
+
+def strangers(outside: Outside, hashes: Mapping[int, str], lost: Sequence[Lost]) -> list[Head]:
+    """Give the heads outside that are not in the chain, and that no restore after them explains; ascending by number."""
+    places = {(head.seq, head.hash): place for place, head in enumerate(outside.heads)}
+    every = list(enumerate(outside.heads))
+    if outside.signed is not None:
+        every.append((len(outside.heads), outside.signed))
+    found = {
+        (head.seq, head.hash): head
+        for place, head in every
+        if hashes.get(head.seq) != head.hash
+        and not any(one.kept < head.seq <= one.seq and place <= places.get(one.by, place) for one in lost)
+    }
+    return sorted(found.values(), key=lambda head: head.seq)
 
 
 def verify(rows: Iterable[Row], head: Head | None, outside: Outside, secret: str) -> Verified:
@@ -65,7 +94,7 @@ class _Walk:
         self._secret = secret
         self._wanted = wanted
         self._hashes: dict[int, str] = {}
-        self._lost: list[_Lost] = []
+        self._lost: list[Lost] = []
         self._problems: list[Problem] = []
         self._found = 0
         self._notes: list[str] = []
@@ -103,22 +132,20 @@ class _Walk:
 
     def _restored(self, row: Row) -> None:
         try:
-            body = row.entry().body
-            lost = _Lost(body["kept"], body["lost_seq"], body["lost_hash"], (row.seq, row.hash))
-            signed = body["mac"] == signature(self._secret, "restored", lost.kept, lost.seq, lost.hash)
-        except (msgspec.DecodeError, KeyError, TypeError):
-            self._say("restore", row.seq, f"Entry {row.seq} tells of a restore and cannot be read.")
+            lost = lost_by(row, self._secret)
+        except ValueError as error:
+            self._say("restore", row.seq, str(error))
             return
-        if not signed:
+        if lost is None:
             self._say(
                 "restore", row.seq, f"Entry {row.seq} tells of a restore and is not signed with this deployment's key."
             )
             return
         self._lost.append(lost)
-        self._hashes[row.seq] = row.hash
-        gone = lost.seq - lost.kept
-        took = f"; {gone} later entries went with it (the last was {lost.seq})" if gone > 0 else ""
-        self._notes.append(f"Entry {row.seq}: a backup was restored that ended at entry {lost.kept}{took}.")
+        went = (
+            f"; what was written after entry {lost.kept} went, up to entry {lost.seq}" if lost.seq > lost.kept else ""
+        )
+        self._notes.append(f"Entry {row.seq}: a backup was restored that ended at entry {row.seq - 1}{went}.")
 
     def check_head(self, head: Head | None) -> None:
         if head is None:
@@ -140,15 +167,8 @@ class _Walk:
             self._say("outside", None, f"Line {number} of the heads file cannot be read.")
         if outside.signature:
             self._say("outside", None, f"{outside.signature}.")
-        places = {(head.seq, head.hash): place for place, head in enumerate(outside.heads)}
-        strangers = {
-            (head.seq, head.hash): head
-            for place, head in enumerate(outside.heads)
-            if not self._explained(head, place, places)
-        }
-        if outside.signed is not None and not self._explained(outside.signed, len(outside.heads), places):
-            strangers[outside.signed.seq, outside.signed.hash] = outside.signed
-        cut = [head.seq for head in strangers.values() if head.seq > self._seq]
+        unknown = strangers(outside, self._hashes, self._lost)
+        cut = [head.seq for head in unknown if head.seq > self._seq]
         if cut:
             last = max(cut)
             what = f"Entry {last} is" if last == self._seq + 1 else f"Entries {self._seq + 1} to {last} are"
@@ -157,7 +177,7 @@ class _Walk:
                 self._seq + 1,
                 f"The tail was cut: {what} gone. Their heads were written outside the database, which ends at {self._seq}.",
             )
-        for head in sorted(strangers.values(), key=lambda head: head.seq):
+        for head in unknown:
             if head.seq <= self._seq and head.seq in self._hashes:
                 here = self._hashes[head.seq][:12]
                 self._say(
@@ -165,12 +185,6 @@ class _Walk:
                     head.seq,
                     f"Entry {head.seq} is {here} here and was {head.hash[:12]} when it was written.",
                 )
-
-    def _explained(self, head: Head, place: int, places: Mapping[tuple[int, str], int]) -> bool:
-        """Tell whether a head is in the chain, or was written before a restore that says it went away."""
-        if self._hashes.get(head.seq) == head.hash:
-            return True
-        return any(lost.kept < head.seq <= lost.seq and place <= places.get(lost.by, place) for lost in self._lost)
 
     def _say(self, fault: Fault, seq: int | None, sentence: str) -> None:
         self._found += 1
