@@ -106,7 +106,7 @@ def test_i02_what_a_user_says_of_answers_moves_auto_for_them_alone(tmp_path: Pat
             "default", lambda number: encode(planted(known, number=number)), kind="fit", made_by="test"
         )
         meliora.store.routing_snapshots.promote("default", 1)
-        meliora.wait(lambda: bool(meliora.gateway.gateway.snapshot.learned), 10)
+        meliora.wait(lambda: bool(meliora.gateway.gateway.snapshot.loaded.policies), 10)
 
         def ask(model: str, user: str) -> tuple[str, str]:
             body = {"model": model, "messages": [{"role": "user", "content": "Fix this Python function, please"}]}
@@ -121,6 +121,6 @@ def test_i02_what_a_user_says_of_answers_moves_auto_for_them_alone(tmp_path: Pat
                 assert post(meliora.gateway, "/api/v1/learning/feedback", given).status == 200
         meliora.settle()
         meliora.settle()
-        meliora.wait(lambda: bool(meliora.gateway.gateway.snapshot.likings), 10)
+        meliora.wait(lambda: bool(meliora.gateway.gateway.snapshot.loaded.likings), 10)
         assert ask("auto", "ann")[0] == "simulated-small"
         assert ask("auto", "bob")[0] == "simulated-large"

@@ -38,7 +38,7 @@ def test_i14_a_word_becomes_the_documented_reward_of_a_choice_whose_probabilitie
         snapshots = meliora.store.routing_snapshots
         made = snapshots.add("default", lambda n: encode(planted(KNOWN, number=n)), kind="fit", made_by="cli")
         snapshots.promote("default", made.number)
-        meliora.wait(lambda: "default" in meliora.gateway.gateway.snapshot.learned, 10)
+        meliora.wait(lambda: "default" in meliora.gateway.gateway.snapshot.loaded.policies, 10)
         body = {"model": "auto", "messages": [{"role": "user", "content": "Tell me about the harbour of Odesa."}]}
         ids: list[str] = []
         for word in ("rating_5", "thumbs_down"):

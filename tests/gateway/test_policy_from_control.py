@@ -21,7 +21,7 @@ def test_a_promoted_snapshot_serves_a_broken_one_does_not_and_a_rollback_ends_th
     )
     with RunningMeliora(settings) as all_of_it:
         kept, gateway = all_of_it.store.routing_snapshots, all_of_it.gateway
-        learned = lambda: gateway.gateway.snapshot.learned  # noqa: E731
+        learned = lambda: gateway.gateway.snapshot.loaded.policies  # noqa: E731
 
         def promote(blob) -> int:
             made = kept.add("default", blob, kind="fit", made_by="test")

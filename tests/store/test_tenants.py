@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 import pytest
 
 from meliora.errors import NotFound
+from meliora.loop.approvals import ApprovalWish
+from meliora.loop.flags import Flag
 from meliora.loop.gates.board import GateReading
 from meliora.loop.gates.gate import Gate, Slice
 from meliora.loop.gates.reading import Span
 from meliora.loop.gates.standing import Standing
 from meliora.loop.triggers import Trigger
-
-from meliora.loop.approvals import ApprovalWish
-from meliora.loop.flags import Flag
 from meliora.routing.preferences.interactions import Interaction
 from meliora.store import Store
 from meliora.store.feedbacks import FeedbackGiven
@@ -49,6 +48,9 @@ REPOSITORIES = (
     "gates",
     "gate_figures",
     "triggers",
+    "trials",
+    "model_choices",
+    "arms",
 )
 FOR_THE_DEPLOYMENT = {
     "keys.open",  # how a tenant is found
@@ -78,6 +80,8 @@ FOR_THE_DEPLOYMENT = {
     "changes.take",
     "changes.check",
     "cycles.open_ones",
+    "trials.halting",  # the kill switch is the deployment's
+    "trials.turn",
 }
 INTERNAL = {
     "control",

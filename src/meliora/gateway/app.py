@@ -100,6 +100,9 @@ class Gateway:
             await answer(
                 send, 503, _JSON, b'{"status":"waiting","reason":"no keys have arrived from the control process yet"}'
             )
+        elif self.snapshot.safety.baselines:
+            why = "halted" if self.snapshot.safety.halted else "lapsed"
+            await answer(send, 200, _JSON, b'{"status":"ready","baselines":"%s"}' % why.encode())
         else:
             await answer(send, 200, _JSON, b'{"status":"ready"}')
 

@@ -25,6 +25,28 @@ class Balanced(Protocol):
 E = TypeVar("E", bound=Balanced)
 
 
+class Named(Balanced, Protocol):
+    """What can be chosen by its name."""
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+def first(endpoints: Sequence[N], preferred: Sequence[str], now: float) -> N | None:
+    """Give the first in the order of `preferred` that may be called; None where none of these may."""
+    by_id = {endpoint.id: endpoint for endpoint in endpoints}
+    for name in preferred:
+        endpoint = by_id.get(name)
+        if endpoint is not None and endpoint.breaker.admit(now):
+            return endpoint
+    return None
+
+
 def choose(endpoints: Sequence[E], random: float, now: float) -> E | None:
     """Choose with a probability proportional to weight times health; `random` is uniform in [0, 1), `now` monotonic seconds.
 

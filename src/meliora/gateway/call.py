@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from meliora.errors import InvalidRequest
+from meliora.gateway.arms import Arm, Basis
 from meliora.gateway.catalog import Endpoint, Entry
 from meliora.gateway.dialects.inspect import RequestView
 from meliora.gateway.inbound import Inbound
@@ -53,8 +54,10 @@ class Call:
     """The state of one call."""
 
     __slots__ = (
+        "arm",
         "asked",
         "attempts",
+        "basis",
         "body",
         "cached",
         "decision",
@@ -92,6 +95,10 @@ class Call:
         self.asked: Asked | None = None
         """What the record needs of the request, once the request itself is let go."""
         self.span: Span | None = None
+        self.basis: Basis | None = None
+        """What it is decided by."""
+        self.arm: Arm | None = None
+        """The arm of a trial that it counts in."""
         self.decision: Decision | None = None
         self.entry: Entry | None = None
         self.endpoint: Endpoint | None = None

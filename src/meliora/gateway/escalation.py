@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from meliora.gateway.arms import Basis
 from meliora.gateway.call import Call
 from meliora.gateway.snapshot import Snapshot
 from meliora.routing.decide import Decision, Wanted, decide
@@ -15,7 +16,7 @@ _OURS = ("classifier", "default", "policy")
 
 
 def escalated(
-    decision: Decision, call: Call, wanted: Wanted, snapshot: Snapshot, failures: Failures, now: float
+    decision: Decision, call: Call, wanted: Wanted, snapshot: Snapshot, basis: Basis, failures: Failures, now: float
 ) -> Decision:
     """Give the decision of a higher tier where the conversation failed too often, else the one that stands."""
     settings = snapshot.settings.routing.escalation
@@ -25,8 +26,7 @@ def escalated(
     if tier is None:
         return decision
     higher = msgspec.structs.replace(wanted, model=f"auto:{tier}")
-    learned = snapshot.learned.get(call.key.tenant)
-    made = decide(higher, snapshot.offers, snapshot.rules, snapshot.settings, learned)
+    made = decide(higher, snapshot.offers, basis.rules, snapshot.settings, basis.learned)
     return msgspec.structs.replace(made, reason=f"escalated:{made.reason.removeprefix('tier:')}")
 
 

@@ -38,6 +38,8 @@ class Following(Generic[T]):
     """What one is called, in logs and troubles."""
     folder: ClassVar[str]
     """Below the state directory, and of the control process's address (`/internal/FOLDER/TENANT/NUMBER`)."""
+    kept_in: ClassVar[str] = ""
+    """Below the state directory, where that is not `folder`: two that follow share no folder, each tidies its own."""
 
     def open(self, blob: bytes, ref: PolicyRef) -> T:
         """Decode what was verified. Raises `Refused`."""
@@ -46,7 +48,7 @@ class Following(Generic[T]):
     def __init__(self, control: Control, state_dir: Path, swap: Callable[[], None]) -> None:
         """Keep them below `state_dir`; `swap` is called whenever one was fetched and `serving` replaced."""
         self._control = control
-        self._state_dir = state_dir
+        self._kept = state_dir / (self.kept_in or self.folder)
         self._swap = swap
         self._wanted: Mapping[str, PolicyRef] = {}
         self._have: dict[str, PolicyRef] = {}
@@ -159,7 +161,7 @@ class Following(Generic[T]):
         """Remove what nobody is served by."""
         used = {self.file_of(ref) for ref in self._have.values()}
         try:
-            for path in (self._state_dir / self.folder).glob(f"*{SUFFIX}"):
+            for path in self._kept.glob(f"*{SUFFIX}"):
                 if path not in used:
                     path.unlink(missing_ok=True)
         except OSError as error:
@@ -173,7 +175,7 @@ class Following(Generic[T]):
 
     def file_of(self, ref: PolicyRef) -> Path:
         """Give where one lies on the disk."""
-        return file_in(self._state_dir / self.folder, ref)
+        return file_in(self._kept, ref)
 
 
 SUFFIX = ".blob"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from meliora.errors import MelioraError
 from meliora.gateway.following import Following, Refused, file_in
-from meliora.gateway.state import PolicyRef
+from meliora.gateway.state import GATEWAY, PolicyRef, State
 
 if TYPE_CHECKING:
     from meliora.routing.learned.policy import Policy
@@ -32,6 +32,19 @@ class Policies(Following["Policy"]):
         return policy
 
 
-def file_of(state_dir: Path, ref: PolicyRef) -> Path:
+class TrialPolicies(Policies):
+    """Follow the routing snapshots that overlays of trials name: each tenant's one, besides what serves it."""
+
+    name = "routing snapshot of a trial"
+    kept_in = "trial_policies"
+
+
+def refs_of(state: State) -> dict[str, PolicyRef]:
+    """Give, by tenant, the policy that the overlay of its trial names."""
+    found = {one.tenant: one.overlay.policy for one in state.trials if one.surface == GATEWAY}
+    return {tenant: ref for tenant, ref in found.items() if ref is not None}
+
+
+def file_of(state_dir: Path, ref: PolicyRef, kind: type[Policies] = Policies) -> Path:
     """Give where a policy lies on the disk."""
-    return file_in(state_dir / Policies.folder, ref)
+    return file_in(state_dir / (kind.kept_in or kind.folder), ref)

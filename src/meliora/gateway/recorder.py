@@ -125,7 +125,7 @@ class Recorder:
     ) -> CallFinished:
         """Write how a call ended, and give what was written; `noted`: `answer` follows, and writes it."""
         view, decision, endpoint, entry = call.view, call.decision, call.endpoint, call.entry
-        key, labels, span = call.key, call.labels, call.span
+        key, labels, span, arm = call.key, call.labels, call.span, call.arm
         summary = result.summary or _NO_SUMMARY
         asked = call.asked or self._asked(call, content, limit)
         told = summary.usage is not None or bool(summary.text)
@@ -189,6 +189,11 @@ class Recorder:
             truncated=asked.text.cut or response.cut,
             masked=asked.text.masked + response.masked,
             legs=legs,
+            trial=arm.change if arm is not None else None,
+            trial_phase=arm.phase if arm is not None else None,
+            trial_stage=arm.stage if arm is not None else None,
+            arm=arm.name if arm is not None else None,
+            trial_unit=arm.unit if arm is not None else None,
             routing=decision and decision.routing and after_failures(decision.routing, call.model if served else None),
         )
         (self._spool.note if noted else self._spool.append)(_encoder.encode(record))

@@ -110,7 +110,8 @@ class Replies:
 
     def _cached(self, call: Call, model: str, wish: Directives, keeping: Keeping, now: float) -> StoredAnswer | None:
         inbound, by = call.inbound, call.key
-        also = (*(inbound.headers.get(header) for header in _CHANGING), inbound.query, by.allow_loss, by.regions)
+        lane = call.basis.lane if call.basis is not None else ""
+        also = (*(inbound.headers.get(header) for header in _CHANGING), inbound.query, by.allow_loss, by.regions, lane)
         name = key(by.tenant, call.dialect, model, call.body, also)
         if not wish.no_store:
             keeping.cache_key = name

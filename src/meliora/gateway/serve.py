@@ -115,12 +115,16 @@ class Serving:
 
     def _decide(self, call: Call) -> Decision:
         house, snapshot = self._house, self._snapshot
-        wanted = wanted_of(call, snapshot, house.admission, house.means)
-        learned = snapshot.learned.get(call.key.tenant)
-        decision = decide(wanted, snapshot.offers, snapshot.rules, snapshot.settings, learned)
-        if not house.failures:
-            return decision
-        return escalated(decision, call, wanted, snapshot, house.failures, house.means.clock.monotonic())
+        basis, call.arm = snapshot.basis_of(call.key, call.labels)
+        call.basis = basis
+        wanted = wanted_of(call, snapshot, basis, house.admission, house.means)
+        decision = decide(wanted, snapshot.offers, basis.rules, snapshot.settings, basis.learned)
+        if house.failures:
+            now = house.means.clock.monotonic()
+            decision = escalated(decision, call, wanted, snapshot, basis, house.failures, now)
+        if basis.choices is not None and snapshot.settings.gateway.mode != "observe":
+            decision = basis.choices.applied(decision, wanted, snapshot.offers)
+        return decision
 
     # -- the way through ---------------------------------------------------------------------------------------------
 
@@ -290,6 +294,8 @@ class Serving:
     async def _replay(self, call: Call, reply: Reply) -> None:
         """Give an answer again; it costs nothing, and is recorded as what it is."""
         call.cached = True
+        if reply.source == "idempotency":
+            call.arm = None  # it was given by the arm that the first call was in
         self._house.recorder.begun(call)
         kept = reply.answer
         assert call.view is not None

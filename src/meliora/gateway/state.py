@@ -73,6 +73,69 @@ class PolicyRef(msgspec.Struct, frozen=True, omit_defaults=True):
     """Hex, of the snapshot's bytes as they are sent: what does not match is refused."""
 
 
+class ChoiceState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A delivered choice of a model: what answers in place of `model`, or by which of its endpoints."""
+
+    id: str
+    tenant: str
+    model: str
+    """The name that was asked for, or that routing came to."""
+    serve: str | None = None
+    """The model that answers instead; None: the same."""
+    endpoints: tuple[str, ...] | None = None
+    """Endpoints (`PROVIDER/MODEL`) of the model that answers, the preferred first; those left out come last. None: by weight."""
+    task: str | None = None
+    """Only for calls of this task; None: for all."""
+
+
+class Overlay(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one arm of a trial does differently from what serves everybody else."""
+
+    policy: PolicyRef | None = None
+    """The routing snapshot that it is served by; None: the same, unless `no_policy`."""
+    no_policy: bool = False
+    rules: tuple[RuleState, ...] = ()
+    """In addition. One that has the id of another stands in its place."""
+    without_rules: tuple[str, ...] = ()
+    """Ids."""
+    choices: tuple[ChoiceState, ...] = ()
+    """In addition. One that has the id of another stands in its place."""
+    without_choices: tuple[str, ...] = ()
+    """Ids."""
+
+
+Phase = Literal["trial", "watch"]
+"""`trial`: the overlay makes the candidate's arm. `watch`: the candidate serves, and the overlay keeps a holdback on the baseline."""
+ArmName = Literal["candidate", "baseline"]
+Unit = Literal["user", "session", "key"]
+GATEWAY = "gateway"
+"""The surface on which the gateway splits traffic."""
+
+
+class TrialState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whose calls are split into two arms now, and how. One at most for a tenant and surface."""
+
+    change: str
+    tenant: str
+    phase: Phase
+    salt: str
+    """Makes the split another one than that of any other trial."""
+    stage: int
+    share: float
+    """Of units that get the overlay, 0..1. While it only grows, who has the overlay keeps it."""
+    overlay: Overlay
+    unit: Unit = "user"
+    surface: str = GATEWAY
+
+    @property
+    def arms(self) -> tuple[ArmName, ArmName]:
+        """Name the arm with the overlay, then the other."""
+        return ("candidate", "baseline") if self.phase == "trial" else ("baseline", "candidate")
+
+
+LEASE_SECONDS = 60.0
+
+
 class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """One numbered version of all of it."""
 
@@ -88,7 +151,20 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """By tenant; a tenant that is missing is served without a learned policy."""
     preferences: dict[str, PolicyRef] = {}
     """By tenant: the table of what its users like (`GET /internal/preferences/{tenant}/{number}`)."""
+    trials: tuple[TrialState, ...] = ()
+    choices: tuple[ChoiceState, ...] = ()
+    """Of all tenants, in the order in which they were made: of two for the same calls the later one counts."""
+    halted: bool = False
+    """The kill switch: all traffic to the baselines, nothing explored."""
+    kill_epoch: int = 0
+    """Grows with each turn of the kill switch; a gateway says which one it serves by."""
+    lease_seconds: float = LEASE_SECONDS
+    """A gateway that hears nothing for longer serves the baselines."""
     format: int = STATE_FORMAT
+
+    def trial_of(self, tenant: str) -> TrialState | None:
+        """Give the trial that splits the tenant's calls in the gateway."""
+        return next((one for one in self.trials if one.tenant == tenant and one.surface == GATEWAY), None)
 
 
 class LeaseWish(msgspec.Struct, frozen=True, omit_defaults=True):

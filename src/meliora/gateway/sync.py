@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,10 @@ class Sync:
         self.heard = 0.0
         """Loop time of the last answer of the control process; 0 for never."""
         self.on_answer: Callable[[dict[str, Any]], None] = lambda _: None
+        self.on_renewal: Callable[[], None] = lambda: None
+        """Called whenever the control process has confirmed what this gateway serves by, or given it something newer."""
+        self._news = asyncio.Event()
+        """There is something to say that does not wait for the next beat."""
 
     def start(self) -> None:
         """Begin; needs a running loop."""
@@ -110,7 +115,9 @@ class Sync:
                 if status == 200:
                     # One that was refused comes again at once: nothing else would slow the asking.
                     await asyncio.sleep(0 if self._take(body) else REFUSED_SECONDS)
-                elif status != 204:
+                elif status == 204:
+                    self.on_renewal()
+                else:
                     log.warning("the control process gave no state", status=status)
                     await asyncio.sleep(RETRY_SECONDS)
             except MelioraError:
@@ -126,20 +133,31 @@ class Sync:
             log.error("a new state was refused; the old one serves on", version=state.version, error=str(error))
             return False
         self._version = state.version
+        self.on_renewal()
         keep(self._file, body)
         return True
 
+    def beat_now(self) -> None:
+        """Send a sign of life at once."""
+        self._news.set()
+
     async def _beat(self) -> None:
         while True:
+            self._news.clear()
             try:
                 status, answer = await self._control.ask(
                     "POST", "/internal/heartbeat", msgspec.json.encode(self._heartbeat())
                 )
                 if status == 200:
-                    self.on_answer(msgspec.json.decode(answer, type=dict[str, Any]))
+                    told = msgspec.json.decode(answer, type=dict[str, Any])
+                    if told.get("state_version") == self._version:
+                        self.on_renewal()
+                    self.on_answer(told)
             except (MelioraError, msgspec.DecodeError) as error:
                 log.debug("no heartbeat", error=str(error))
-            await asyncio.sleep(BEAT_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_SECONDS):
+                    await self._news.wait()
 
     async def _ahead(self) -> None:
         """Ask for the next slices before the present ones are used up."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from meliora.clock import Clock
 from meliora.errors import MelioraError, NoEndpoint
 from meliora.gateway.attempt import AttemptFailed, Opened, Whole, attempt
-from meliora.gateway.balance import choose
+from meliora.gateway.balance import choose, first
 from meliora.gateway.call import Call
 from meliora.gateway.catalog import Endpoint, Entry
 from meliora.gateway.dialects.errors import Fault
@@ -115,8 +115,11 @@ class Tries:
             for name in self._chain:
                 entry = self._catalog.find(name)
                 left = [e for e in entry.endpoints if self._usable(e, again)] if entry is not None else []
+                preferred = self._preferred(name)
                 while entry is not None and left:
-                    endpoint = choose(left, self._means.random.random(), now)
+                    endpoint = first(left, preferred, now) if preferred else None
+                    if endpoint is None:
+                        endpoint = choose(left, self._means.random.random(), now)
                     if endpoint is None:
                         break
                     try:
@@ -127,6 +130,13 @@ class Tries:
                         self._barred.add(endpoint.id)
                         left.remove(endpoint)
         return None
+
+    def _preferred(self, model: str) -> tuple[str, ...] | None:
+        """Give the endpoints of a model that a delivered choice prefers for this call, in their order."""
+        basis = self._call.basis
+        if basis is None or basis.choices is None:
+            return None
+        return basis.choices.endpoints(model, self._call.decision)
 
     def _usable(self, endpoint: Endpoint, again: bool) -> bool:
         if endpoint.account.name in self._barred or endpoint.id in self._barred:

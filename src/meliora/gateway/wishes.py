@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from meliora.gateway.admission import Admission
+from meliora.gateway.arms import Basis
 from meliora.gateway.call import Call
 from meliora.gateway.likings import offsets_of
 from meliora.gateway.reading import needs_of
@@ -19,13 +20,14 @@ from meliora.settings.routing import Dial
 _HOUR_US = 3_600_000_000
 
 
-def wanted_of(call: Call, snapshot: Snapshot, admission: Admission, means: Means) -> Wanted:
+def wanted_of(call: Call, snapshot: Snapshot, basis: Basis, admission: Admission, means: Means) -> Wanted:
     """Put together what the decision takes. Raises `InvalidRequest` for a dial that makes no sense."""
     view, key, headers = call.view, call.key, call.inbound.headers
     assert view is not None
     settings = snapshot.settings.routing.dial
     floor, pay = headers.get(FLOOR_HEADER), headers.get(PAY_HEADER)
-    is_learned = key.tenant in snapshot.learned
+    is_learned = basis.learned is not None
+    explores = key.explore and not snapshot.safety.halted
     dial = None
     if is_learned or floor is not None or pay is not None:  # without a policy: only to refuse what makes no sense
         dial = _paced(dialled(floor, pay, key, settings), settings, call, admission)
@@ -41,8 +43,8 @@ def wanted_of(call: Call, snapshot: Snapshot, admission: Admission, means: Means
         dial=dial,
         left_micros=_left(call, admission),
         hour=call.started_us % (24 * _HOUR_US) / _HOUR_US,
-        explore=key.explore,
-        uniform=means.random.random() if is_learned and key.explore else None,
+        explore=explores,
+        uniform=means.random.random() if is_learned and explores else None,
         offsets=_offsets(call, snapshot) if is_learned else None,
         whole=not view.stream and call.dialect != "embeddings",
     )
@@ -52,7 +54,7 @@ def _offsets(call: Call, snapshot: Snapshot) -> Mapping[str, Mapping[str, float]
     """Give what the call's user likes, as offsets by task and model."""
     if not snapshot.settings.routing.preferences.enabled:
         return None
-    return offsets_of(snapshot.likings, snapshot.state.secret, call.key.tenant, call.labels.user)
+    return offsets_of(snapshot.loaded.likings, snapshot.state.secret, call.key.tenant, call.labels.user)
 
 
 def _left(call: Call, admission: Admission) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from meliora.gateway.state import ChoiceState
 from meliora.routing.dialled import Dialled
 from meliora.telemetry.records import RoutingTrace
 
@@ -103,3 +104,5 @@ class Decision(msgspec.Struct, frozen=True):
     """What it expects of each candidate, where that was asked for."""
     relay: Relay | None = None
     """Two models to ask before the one that was chosen."""
+    choice: ChoiceState | None = None
+    """The delivered choice that was applied; `;choice:ID` stands in the reason."""

@@ -25,7 +25,15 @@ from meliora.runtime.asking import gateway_url
 from meliora.runtime.gateway import catalog_of
 from meliora.runtime.legs import asking
 from meliora.runtime.loop import loop_of
-from meliora.runtime.shared import control_socket, effective, open_store, private_dir, process_name, spool_dir, start_logging
+from meliora.runtime.shared import (
+    control_socket,
+    effective,
+    open_store,
+    private_dir,
+    process_name,
+    spool_dir,
+    start_logging,
+)
 from meliora.server.app import build_app
 from meliora.server.context import ControlContext, SpoolSeen
 from meliora.settings import Settings

@@ -18,6 +18,7 @@ from meliora.clock import Clock, SystemClock
 from meliora.errors import MelioraError, SettingsError
 from meliora.gateway.admission import Admission
 from meliora.gateway.app import Gateway, Lifespan, describe
+from meliora.gateway.arms import Safety
 from meliora.gateway.breaker import Breaker
 from meliora.gateway.budgets import BudgetLedger
 from meliora.gateway.cascade import check
@@ -29,14 +30,15 @@ from meliora.gateway.http.server import ServerProtocol
 from meliora.gateway.likings import Likings
 from meliora.gateway.limits import Limiter
 from meliora.gateway.metrics import Metrics
-from meliora.gateway.policies import Policies
+from meliora.gateway.policies import Policies, TrialPolicies, refs_of
 from meliora.gateway.prices import Ask, resolve
 from meliora.gateway.recorder import Recorder
 from meliora.gateway.replies import Replies
 from meliora.gateway.retry import RetryBudget
+from meliora.gateway.safety import Guard
 from meliora.gateway.serve import House
 from meliora.gateway.simulated.upstream import SimulatedUpstream
-from meliora.gateway.snapshot import Snapshot, snapshot, with_likings, with_policies
+from meliora.gateway.snapshot import Loaded, Snapshot, snapshot, with_loaded, with_safety
 from meliora.gateway.state import State
 from meliora.gateway.sync import Sync, kept_state
 from meliora.gateway.ticker import Ticker
@@ -92,8 +94,9 @@ def build(settings: Settings, clock: Clock | None = None, ask: Ask | None = None
     )
     parts.policies.restore(state.policies)
     parts.likings.restore(state.preferences)
-    first = snapshot(settings, catalog, state, clock.monotonic, parts.policies.serving, parts.likings.serving)
-    gateway = Gateway(house, control, first, parts)
+    parts.trialled.restore(refs_of(state))
+    parts.guard = Guard(settings.server.state_dir, clock.monotonic(), (clock.now_us() - state.made_us) / 1e6)
+    gateway = Gateway(house, control, parts.snapshot(settings, catalog, state), parts)
     parts.adopt(gateway, state)
     return gateway
 
@@ -136,8 +139,11 @@ class Parts(Lifespan):
             control, ledger, settings.server.state_dir / STATE_FILE, self._take_state, self._heartbeat, name, clock
         )
         self.sync.on_answer = self._heard
-        self.policies = Policies(control, settings.server.state_dir, self._take_policies)
-        self.likings = Likings(control, settings.server.state_dir, self._take_likings)
+        self.sync.on_renewal = self._renewed
+        self.policies = Policies(control, settings.server.state_dir, self._take_loaded)
+        self.likings = Likings(control, settings.server.state_dir, self._take_loaded)
+        self.trialled = TrialPolicies(control, settings.server.state_dir, self._take_loaded)
+        self.guard = Guard(settings.server.state_dir, clock.monotonic(), 0.0)
 
     def adopt(self, gateway: Gateway, state: State) -> None:
         """Belong to a gateway."""
@@ -151,6 +157,7 @@ class Parts(Lifespan):
         self.sync.start()
         self.policies.start()
         self.likings.start()
+        self.trialled.start()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -161,6 +168,7 @@ class Parts(Lifespan):
         self._ticker.stop()
         await self.policies.stop()
         await self.likings.stop()
+        await self.trialled.stop()
         await self.sync.stop()
         await gateway.snapshot.catalog.close()
         await gateway.control.upstream.close()
@@ -194,7 +202,7 @@ class Parts(Lifespan):
         if (settings.server, settings.store) != (before.settings.server, before.settings.store):
             log.warning("changes of [server] and [store] take a restart")
         self._adapt(gateway, settings, catalog)
-        gateway.snapshot = self._snapshot(settings, catalog, before.state)
+        gateway.snapshot = self.snapshot(settings, catalog, before.state)
         log.info("the settings were reloaded", models=len(catalog.models))
         self._retire(before.catalog)
 
@@ -221,12 +229,24 @@ class Parts(Lifespan):
             account.upstream.retire()
             self._retired.append((account.upstream, until))
 
-    def _snapshot(self, settings: Settings, catalog: Catalog, state: State) -> Snapshot:
-        serving = self.policies.serving, self.likings.serving
-        made = snapshot(settings, catalog, state, self._clock.monotonic, *serving)
-        for rule, problem in made.rules.refused:
+    def snapshot(self, settings: Settings, catalog: Catalog, state: State) -> Snapshot:
+        """Put a snapshot together of what is loaded, as safe as it is now; what is left out of it is said."""
+        made = snapshot(settings, catalog, state, self._clock.monotonic, self._loaded(), self._safety(state))
+        refused = dict(made.rules.refused)
+        for rules in made.overlays.values():
+            refused.update(rules.refused)
+        for rule, problem in refused.items():
             log.error("a routing rule was left out", rule=rule, problem=problem)
         return made
+
+    def _loaded(self) -> Loaded:
+        return Loaded(self.policies.serving, self.likings.serving, self.trialled.serving)
+
+    def _safety(self, state: State) -> Safety:
+        return self.guard.judge(self._clock.monotonic(), halted=state.halted, lease_seconds=state.lease_seconds)
+
+    def _renewed(self) -> None:
+        self.guard.renew(self._clock.monotonic())
 
     def _take_state(self, state: State) -> None:
         gateway = self._gateway
@@ -234,20 +254,18 @@ class Parts(Lifespan):
         before = gateway.snapshot
         self.policies.want(state.policies)
         self.likings.want(state.preferences)
-        gateway.snapshot = self._snapshot(before.settings, before.catalog, state)
+        self.trialled.want(refs_of(state))
+        gateway.snapshot = self.snapshot(before.settings, before.catalog, state)
         gateway.house.admission.limiter.gateways = max(1, state.gateways)
         self._set_secret(gateway, state)
+        if state.kill_epoch != before.state.kill_epoch:
+            self.sync.beat_now()
         log.info("a new state was taken", version=state.version, keys=len(state.keys), rules=len(state.rules))
 
-    def _take_policies(self) -> None:
+    def _take_loaded(self) -> None:
         gateway = self._gateway
         assert gateway is not None
-        gateway.snapshot = with_policies(gateway.snapshot, self.policies.serving)
-
-    def _take_likings(self) -> None:
-        gateway = self._gateway
-        assert gateway is not None
-        gateway.snapshot = with_likings(gateway.snapshot, self.likings.serving)
+        gateway.snapshot = with_loaded(gateway.snapshot, self._loaded())
 
     def _set_secret(self, gateway: Gateway, state: State) -> None:
         secret = bytes.fromhex(state.secret)
@@ -267,6 +285,7 @@ class Parts(Lifespan):
             "pid": os.getpid(),
             "started_us": self._started_us,
             "state_version": gateway.snapshot.state.version,
+            "kill_epoch": gateway.snapshot.state.kill_epoch,
             "breakers": breakers,
             "counters": {
                 **describe(gateway),
@@ -277,6 +296,10 @@ class Parts(Lifespan):
                 "policies": {tenant: policy.number for tenant, policy in self.policies.serving.items()},
                 "policy_troubles": self.policies.troubles,
                 "preference_troubles": self.likings.troubles,
+                "trial_troubles": self.trialled.troubles,
+                "halted": gateway.snapshot.safety.halted,
+                "halted_by_file": self.guard.by_file,
+                "lapsed": gateway.snapshot.safety.lapsed,
             },
         }
 
@@ -292,6 +315,11 @@ class Parts(Lifespan):
         if gateway is None:
             return
         gateway.house.watch.tick(now)
+        before = gateway.snapshot
+        safety = self._safety(before.state)
+        if safety != before.safety:
+            gateway.snapshot = with_safety(before, safety)
+            self.sync.beat_now()
         for account in gateway.snapshot.catalog.accounts.values():
             account.upstream.check(now)
         gateway.control.upstream.check(now)

@@ -59,6 +59,7 @@ def learner(settings: Settings, store: Store, clock: Clock) -> Learner:
         clock.monotonic,
         lambda policy: posterior(policy, settings),
         pace,
+        store.trials.frozen,
     )
 
 

@@ -46,6 +46,7 @@ def open_store(settings: Settings) -> Store:
         pool_size=settings.store.pool_size,
         budget_slice=settings.gateway.budget_slice,
         audit_key=resolve_secret(settings.loop.audit_key),
+        lease_seconds=settings.loop.gateway_lease_seconds,
     )
 
 

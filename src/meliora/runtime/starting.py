@@ -58,9 +58,11 @@ class Starter:
         self._said: dict[str, str] = {}
 
     def step(self) -> bool:
-        """Look at every tenant. Raises `MelioraError` where store, prices or the shipped prior cannot be read."""
+        """Look at every tenant whose policy may move. Raises `MelioraError` where store, prices or the shipped prior cannot be read."""
         work = starting(self._settings, self._store, self._offers)
         for tenant in self._tenants():
+            if self._store.trials.frozen(tenant):
+                continue
             try:
                 made = work.by_itself(tenant)
                 self._said.pop(tenant, None)

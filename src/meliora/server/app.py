@@ -112,7 +112,11 @@ def build_app(context: ControlContext) -> FastAPI:
         context=context,
         keyring=Keyring(store.keys.open, context.clock),
         feed=StateFeed(
-            lambda now_us: store.states.load((), now_us), context.clock, context.settings_rules, context.look_seconds
+            lambda now_us: store.states.load((), now_us),
+            context.clock,
+            context.settings_rules,
+            context.look_seconds,
+            store.states.kill_epoch,
         ),
         preferences=Preferences(
             store.preferences, context.settings.learning.rate, lambda: moment(context.clock.now_us())

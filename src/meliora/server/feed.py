@@ -1,4 +1,7 @@
-"""The numbered state that gateways follow, and the rules in it: loaded at most every half second, at once after a change here."""
+"""The numbered state that gateways follow, and the rules in it: loaded at most every half second, at once after a change here.
+
+The kill switch is looked for more often, by a question that costs next to nothing, so that it is seen at once whoever turned it.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,24 @@ from meliora.clock import Clock
 from meliora.gateway.state import RuleState, State
 from meliora.routing.rules import RuleSet
 
+GLANCE_SECONDS = 0.1
+"""How often the kill switch is looked for, while gateways wait."""
+
 
 class StateFeed:
     """Hold the newest state. Safe to use from threads; `newer` belongs to the event loop."""
 
     def __init__(
-        self, load: Callable[[int], State], clock: Clock, settings_rules: Sequence[RuleState], look_seconds: float
+        self,
+        load: Callable[[int], State],
+        clock: Clock,
+        settings_rules: Sequence[RuleState],
+        look_seconds: float,
+        kill_epoch: Callable[[], int] | None = None,
     ) -> None:
+        """`load` gives the state of a moment, `kill_epoch` how often the kill switch was turned; None: it is only looked for in a state."""
+        self._kill_epoch = kill_epoch
+        self._glanced = float("-inf")
         self._load = load
         self._clock = clock
         self._settings_rules = tuple(settings_rules)
@@ -33,10 +47,22 @@ class StateFeed:
     def current(self) -> State:
         """Give the state, at most `look_seconds` old. Raises `StoreError`."""
         with self._lock:
-            now = self._clock.monotonic()
-            if self._held is None or not 0 <= now - self._held[0] < self._look_seconds:
-                self._held = (now, self._load(self._clock.now_us()))
+            if self._held is None or not self._is_fresh(self._held):
+                self._held = (self._clock.monotonic(), self._load(self._clock.now_us()))
             return self._held[1]
+
+    def _is_fresh(self, held: tuple[float, State]) -> bool:
+        return 0 <= self._clock.monotonic() - held[0] < self._look_seconds
+
+    def _glance(self, kill_epoch: Callable[[], int]) -> None:
+        """Let the state be loaded anew where the kill switch was turned since. Raises `StoreError`."""
+        epoch = kill_epoch()
+        with self._lock:
+            turned = self._held is not None and self._held[1].kill_epoch != epoch
+            if turned:
+                self._held = None
+        if turned:
+            self._wake()
 
     def rules(self) -> RuleSet:
         """Give the rules of the settings and the store; what does not compile is left out."""
@@ -50,6 +76,9 @@ class StateFeed:
         """Something changed: load anew, and wake the gateways that wait."""
         with self._lock:
             self._held = None
+        self._wake()
+
+    def _wake(self) -> None:
         with self._gate:
             waiting = tuple(self._waiting)
         for loop, changed in waiting:
@@ -65,13 +94,17 @@ class StateFeed:
             with self._gate:
                 self._waiting.add(waiter)
             try:
-                state = await run_in_threadpool(self.current)
+                if self._kill_epoch is not None and loop.time() - self._glanced >= GLANCE_SECONDS:
+                    self._glanced = loop.time()
+                    await run_in_threadpool(self._glance, self._kill_epoch)
+                held = self._held  # loading belongs to a thread; what is fresh needs none
+                state = held[1] if held is not None and self._is_fresh(held) else await run_in_threadpool(self.current)
                 if state.version != have:
                     return state
                 left = deadline - loop.time()
                 if left <= 0:
                     return None
-                async with asyncio.timeout(min(left, self._look_seconds)):
+                async with asyncio.timeout(min(left, self._look_seconds, GLANCE_SECONDS)):
                     await changed.wait()
             except TimeoutError:
                 continue

@@ -18,6 +18,7 @@ _WORST: tuple[Status, ...] = ("unhealthy", "degraded", "unknown", "healthy")
 _SPOOL_FULL = 0.8
 """Share of the largest spool from which on it is a worry."""
 _LATE_US = 10_000_000
+_TROUBLES = ("policy_troubles", "preference_troubles", "trial_troubles")
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -47,7 +48,7 @@ def look(context: ControlContext, heard: Mapping[str, Heard]) -> Health:
         # What is not known: without the store nobody's sign of life can be read.
         parts = {
             "store": store,
-            "gateway": Part("unknown", "The store is away."),
+            "gateway": Part("unknown", "The store is away.", _on_baselines(said)),
             "worker": Part("unknown", "The store is away."),
         }
         spool = _spool(context, context.spool(), said, ())
@@ -79,6 +80,10 @@ def _gateways(seen: tuple[GatewaySeen, ...], now: int) -> Part:
     late = [one.id for one in alive if now - one.seen_us > _LATE_US]
     if opened:
         return Part("degraded", f"Endpoints that are out: {', '.join(opened[:20])}.", {**detail, "open": opened[:100]})
+    held = _on_baselines({one.id: one.counters for one in alive})
+    if held:
+        why = "halted" if "halted" in held else "cut off from the control process"
+        return Part("degraded", f"Gateways serve the baselines: {why}.", {**detail, **held})
     troubles = _troubles(alive)
     if troubles:
         return Part("degraded", troubles[0], {**detail, "troubles": troubles[:100]})
@@ -89,8 +94,14 @@ def _gateways(seen: tuple[GatewaySeen, ...], now: int) -> Part:
 
 def _troubles(alive: Iterable[GatewaySeen]) -> list[str]:
     """Give what gateways could not load and serve without, or with an older version of."""
-    said = [one.counters.get(name) for one in alive for name in ("policy_troubles", "preference_troubles")]
+    said = [one.counters.get(name) for one in alive for name in _TROUBLES]
     return sorted({str(why) for found in said if isinstance(found, dict) for why in found.values()})
+
+
+def _on_baselines(said: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Name the gateways that serve the baselines, by why: `halted`, `lapsed`; empty where none does."""
+    found = {why: sorted(id for id, counters in said.items() if counters.get(why)) for why in ("halted", "lapsed")}
+    return {why: ids for why, ids in found.items() if ids}
 
 
 def _is_open(view: Any) -> bool:

@@ -206,6 +206,11 @@ class Loop(Section):
     )
     budget_alert: Share = Field(default=0.8, description="Share of a budget from which it is told.")
     lease_seconds: Positive = Field(default=60, description="Seconds a worker holds what it takes up.")
+    gateway_lease_seconds: float = Field(
+        default=60,
+        ge=5,
+        description="A gateway that hears nothing of the control process for longer serves the baselines, not what is on trial.",
+    )
     artifacts: str = Field(default="", description="Folder of artifacts; empty: `loop` in the state directory.")
     retrain: str = Field(
         default="0 2 * * 0",

@@ -141,6 +141,11 @@ def _finished(r: CallFinished, seq: int) -> Row:
         r.content,
         _routing(r.routing) if r.routing is not None else None,
         _encode(r.legs).decode() if r.legs else None,
+        r.trial,
+        r.trial_phase,
+        r.trial_stage,
+        r.arm,
+        r.trial_unit,
     )
 
 

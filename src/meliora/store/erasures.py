@@ -52,6 +52,7 @@ class Erased:
             prompt_hash=None,
             content="off",
             routing=None,
+            trial_unit=None,
         )
 
 

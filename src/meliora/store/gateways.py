@@ -29,6 +29,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     started_us: int
     breakers: dict[str, Any] = {}
     counters: dict[str, Any] = {}
+    kill_epoch: int = 0
+    """The turn of the kill switch that it serves by."""
 
 
 class GatewaySeen(Heartbeat, frozen=True, kw_only=True):
@@ -36,6 +38,8 @@ class GatewaySeen(Heartbeat, frozen=True, kw_only=True):
 
     seen_us: int
     alive: bool
+    kill_us: int | None = None
+    """When it first said that it serves by this turn, by the clock of who heard it."""
 
 
 class Gateways:
@@ -46,10 +50,12 @@ class Gateways:
 
     def beat(self, heartbeat: Heartbeat, now_us: int) -> None:
         """Note that a gateway is alive. One silent for a day is forgotten."""
-        row = msgspec.structs.asdict(heartbeat) | {"seen_us": now_us}
+        row = msgspec.structs.asdict(heartbeat) | {"seen_us": now_us, "kill_us": now_us}
+        same = gateways.c.kill_epoch == heartbeat.kill_epoch
+        later = row | {"kill_us": sa.case((same, sa.func.coalesce(gateways.c.kill_us, now_us)), else_=now_us)}
         with writing(self._engine) as connection:
             insert = insert_into(connection, gateways).values(**row)
-            connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=row))
+            connection.execute(insert.on_conflict_do_update(index_elements=["id"], set_=later))
             connection.execute(sa.delete(gateways).where(gateways.c.seen_us < now_us - _FORGET_US))
 
     def list(self, now_us: int) -> tuple[GatewaySeen, ...]:

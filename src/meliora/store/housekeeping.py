@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -50,10 +51,17 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
 class StoreHousekeeping:
     """Implement `telemetry.retention.Housekeeping` on the store, and erase people. Takes turns with ingest."""
 
-    def __init__(self, engine: sa.Engine, secret: str, clock_us: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        secret: str,
+        clock_us: Callable[[], int],
+        randbytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
         self._engine = engine
         self._secret = secret
         self._clock_us = clock_us
+        self._randbytes = randbytes
 
     def drop_contents(self, before_us: int, limit: int) -> int:
         """Delete the content of calls that began earlier; the calls then say that it is erased."""
@@ -118,6 +126,7 @@ class StoreHousekeeping:
                     tags=sa.null(),
                     error_message=None,
                     prompt_hash=None,
+                    trial_unit=self._nobody(),
                     content=sa.case((_C.content.in_(("redacted", "full")), ERASED), else_=_C.content),
                 )
             ).rowcount
@@ -137,6 +146,14 @@ class StoreHousekeeping:
             row = {"tenant": tenant, "subject": subject, "at": at, "counts": counts}
             connection.execute(sa.insert(erasures).values(**row))
         return found
+
+    def _nobody(self) -> sa.ColumnElement[str | None]:
+        """Give what stands for a person's unit in the analysis of trials: one unit still, and nobody knows whose.
+
+        A key's unit stays: it stands for all of the key's calls.
+        """
+        stays = sa.or_(_C.trial_unit.is_(None), _C.trial_unit.startswith("k"))
+        return sa.case((stays, _C.trial_unit), else_=f"e{self._randbytes(8).hex()}")
 
     def _tenants(self) -> Iterator[str]:
         """Give the tenants that have calls, hopping through the index from one to the next."""

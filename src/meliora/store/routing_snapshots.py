@@ -16,6 +16,7 @@ from meliora.routing.learning.records import Encode, Snapshot, SnapshotKind
 from meliora.store.engine import reading, writing
 from meliora.store.rows import AnyRow, hold
 from meliora.store.tables import routing_outcomes, routing_snapshots
+from meliora.store.trials import LEARNING_LOCK, frozen_in
 
 
 class RoutingSnapshots:
@@ -134,13 +135,13 @@ class RoutingSnapshots:
     ) -> Snapshot | None:
         """Keep a policy that has seen no outcome and let it serve in place of `expected` (None: nothing serves).
 
-        None, and nothing changed, where that is no longer so; with `first` also where the tenant has any snapshot. What came in
-        before is not learned, unless it came in while `expected` served.
+        None, and nothing changed, where that is no longer so, or learning is frozen; with `first` also where the tenant has any
+        snapshot. What came in before is not learned, unless it came in while `expected` served.
         """
         with writing(self._engine) as connection:
             hold(connection, _LOCK)
             present = _serving(connection, tenant)
-            if (None if present is None else present.number) != expected:
+            if (None if present is None else present.number) != expected or frozen_in(connection, tenant):
                 return None
             any_number = sa.select(_T.number).where(_T.tenant == tenant).limit(1)
             if first and connection.execute(any_number).scalar() is not None:
@@ -163,14 +164,14 @@ class RoutingSnapshots:
     def publish(
         self, tenant: str, expected: int, encode: Encode, *, learned_seq: int, evidence: dict[str, Any], keep: int
     ) -> Snapshot | None:
-        """Let what was learned serve in place of `expected`; None, and nothing changed, where that serves no more.
+        """Let what was learned serve in place of `expected`; None, and nothing changed, where that serves no more, or learning is frozen.
 
         Of online snapshots the last `keep` keep their bytes, and those that a rollback leads to.
         """
         with writing(self._engine) as connection:
             hold(connection, _LOCK)
             present = _serving(connection, tenant)
-            if present is None or present.number != expected:
+            if present is None or present.number != expected or frozen_in(connection, tenant):
                 return None
             number = self._insert(
                 connection,
@@ -224,7 +225,7 @@ class RoutingSnapshots:
 
 
 _T = routing_snapshots.c
-_LOCK = "routing_snapshots"
+_LOCK = LEARNING_LOCK
 _LIST = "`meliora routing snapshots` lists them."
 _SELECT = sa.select(
     *[_T[name] for name in Snapshot.__struct_fields__ if name != "kept"], _T.blob.is_not(None).label("kept")

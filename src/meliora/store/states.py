@@ -1,4 +1,4 @@
-"""The numbered state that gateways serve by: keys, rules, secret, which routing snapshot and table of preferences serves whom."""
+"""The numbered state that gateways serve by: keys, rules, secret, trials, which routing snapshot and table of preferences serves whom."""
 
 from __future__ import annotations
 
@@ -8,21 +8,31 @@ from hashlib import sha256
 import msgspec
 import sqlalchemy as sa
 
-from meliora.gateway.state import KeyHash, KeyState, PolicyRef, RuleState, State
+from meliora.gateway.state import LEASE_SECONDS, KeyHash, KeyState, PolicyRef, RuleState, State
 from meliora.store.engine import reading, writing
 from meliora.store.gateways import ALIVE_US
+from meliora.store.halting import halting
 from meliora.store.keys import to_state
+from meliora.store.model_choices import active_in
 from meliora.store.preference_tables import numbers
 from meliora.store.rows import insert_into
 from meliora.store.tables import deployment, gateways, key_hashes, keys, routing_rules, routing_snapshots
+from meliora.store.trials import live_in
 
 
 class States:
     """Put together what a gateway needs to know."""
 
-    def __init__(self, engine: sa.Engine, secret: str) -> None:
+    def __init__(self, engine: sa.Engine, secret: str, lease_seconds: float = LEASE_SECONDS) -> None:
+        """`lease_seconds` is how long a gateway that hears nothing goes on with its trials."""
         self._engine = engine
         self._secret = secret
+        self._lease_seconds = lease_seconds
+
+    def kill_epoch(self) -> int:
+        """Give how often the kill switch was turned: cheap, so that it can be asked for many times a second."""
+        with reading(self._engine) as connection:
+            return halting(connection).epoch
 
     def load(self, settings_rules: Sequence[RuleState], now_us: int) -> State:
         """Give the state of all tenants; its version grows whenever anything in it changed, and only then.
@@ -47,6 +57,7 @@ class States:
         return msgspec.structs.replace(state, version=number, made_us=now_us)
 
     def _gather(self, connection: sa.Connection, settings_rules: Sequence[RuleState], now_us: int) -> tuple[State, str]:
+        kill = halting(connection)
         state = State(
             version=0,
             made_us=0,
@@ -56,6 +67,11 @@ class States:
             gateways=_alive(connection, now_us),
             policies=_policies(connection),
             preferences={tenant: PolicyRef(*named) for tenant, named in numbers(connection).items()},
+            trials=live_in(connection),
+            choices=active_in(connection),
+            halted=kill.halted,
+            kill_epoch=kill.epoch,
+            lease_seconds=self._lease_seconds,
         )
         return state, sha256(msgspec.json.encode(state)).hexdigest()
 

@@ -10,10 +10,12 @@ from types import TracebackType
 
 import sqlalchemy as sa
 
+from meliora.gateway.state import LEASE_SECONDS
 from meliora.loop.audit.heads import Heads
 from meliora.store.activity import Activity
 from meliora.store.analytics import Analytics
 from meliora.store.approvals import Approvals
+from meliora.store.arms import Arms
 from meliora.store.audit import Audit, audit_secret
 from meliora.store.budgets import Budgets
 from meliora.store.calls import Calls
@@ -33,6 +35,7 @@ from meliora.store.housekeeping import StoreHousekeeping
 from meliora.store.keys import Keys
 from meliora.store.learning_events import LearningEvents
 from meliora.store.metrics import Metrics
+from meliora.store.model_choices import ModelChoices
 from meliora.store.model_performances import ModelPerformances
 from meliora.store.outcomes import Outcomes
 from meliora.store.policy_bundles import PolicyBundles
@@ -43,6 +46,7 @@ from meliora.store.rules import Rules
 from meliora.store.sink import SpoolSink
 from meliora.store.slices import Slices
 from meliora.store.states import States
+from meliora.store.trials import Trials
 from meliora.store.triggers import TriggerTable
 from meliora.store.windows import RollupWindows
 from meliora.telemetry.ids import CallIds
@@ -69,6 +73,7 @@ class Store:
         clock_us: Callable[[], int] = now_us,
         randbytes: Callable[[int], bytes] = os.urandom,
         budget_slice: float = 0.05,
+        lease_seconds: float = LEASE_SECONDS,
         spool: Path | None = None,
         state_dir: Path | None = None,
         audit_key: str = "",
@@ -88,7 +93,7 @@ class Store:
         self.outcomes = Outcomes(engine, clock_us)
         self.keys = Keys(engine, clock_us, randbytes)
         self.budgets = Budgets(engine, budget_slice)
-        self.states = States(engine, self.secret)
+        self.states = States(engine, self.secret, lease_seconds)
         self.gateways = Gateways(engine)
         self.analytics = Analytics(engine)
         self.decisions = Decisions(engine)
@@ -111,11 +116,21 @@ class Store:
         self.cycles = Cycles(engine, clock_us)
         self.flags = Flags(engine, self.audit, clock_us)
         self.learning_events = LearningEvents(engine, clock_us)
-        self.housekeeping = StoreHousekeeping(engine, self.secret, clock_us)
+        self.trials = Trials(engine, clock_us)
+        self.model_choices = ModelChoices(engine, clock_us)
+        self.arms = Arms(engine)
+        self.housekeeping = StoreHousekeeping(engine, self.secret, clock_us, randbytes)
 
     @classmethod
     def open(
-        cls, url: str, state_dir: Path, *, pool_size: int = 5, budget_slice: float = 0.05, audit_key: str = ""
+        cls,
+        url: str,
+        state_dir: Path,
+        *,
+        pool_size: int = 5,
+        budget_slice: float = 0.05,
+        lease_seconds: float = LEASE_SECONDS,
+        audit_key: str = "",
     ) -> Store:
         """Open the database at `url`, or SQLite in the state directory where it is empty.
 
@@ -129,6 +144,7 @@ class Store:
             return cls(
                 engine,
                 budget_slice=budget_slice,
+                lease_seconds=lease_seconds,
                 spool=state_dir / "spool",
                 state_dir=state_dir,
                 audit_key=audit_key,

@@ -104,6 +104,11 @@ calls = sa.Table(
     _text("content", null=True),  # off, redacted, full; erased
     sa.Column("routing", Json, nullable=True),  # how the learned policy decided, without what it read in the prompt
     sa.Column("legs", Json, nullable=True),
+    _text("trial", null=True),  # id of the change on trial or under watch
+    _text("trial_phase", null=True),
+    sa.Column("trial_stage", sa.Integer, nullable=True),
+    _text("arm", null=True),  # candidate, baseline
+    _text("trial_unit", null=True),  # hash of who was put in the arm
     sa.Index("ix_calls_tenant_started", "tenant", "started_us"),
     sa.Index("ix_calls_tenant_seq", "tenant", "seq"),
 )
@@ -123,6 +128,22 @@ _partial("ix_calls_tenant_user", "tenant", "slot", "user_id", where="user_id IS 
 _partial("ix_calls_tenant_session", "tenant", "slot", "session_id", where="session_id IS NOT NULL")
 # The outcome is a column of it only so that the planner takes it for the narrower one, which it is.
 _partial("ix_calls_tenant_errors", "tenant", "outcome", "started_us", "error_code", where="outcome = 'error'")
+# All that an analysis of a trial reads of a call, so that it never goes to the table; in the order in which calls end.
+_partial(
+    "ix_calls_trial",
+    "tenant",
+    "trial",
+    "trial_phase",
+    "ended_us",
+    "trial_stage",
+    "arm",
+    "trial_unit",
+    "outcome",
+    "cost_micros",
+    "started_us",
+    "id",
+    where="trial IS NOT NULL",
+)
 _partial("ix_calls_unfinished", "state", "started_us", where="state <> 'finished'")
 
 call_slots = sa.Table(
@@ -438,6 +459,8 @@ usage_gateways = sa.Table(
     _text("day", key=True),
     _text("tenant"),
     _count("cost_micros"),
+    _count("kill_epoch"),  # the turn of the kill switch that it serves by
+    _time("kill_us", null=True),  # when it said so first
 )
 
 
@@ -793,4 +816,63 @@ findings = sa.Table(
     _text("gate"),
     sa.Column("body", Json, nullable=False),
     sa.Index("ix_findings_tenant_at", "tenant", "at_us"),
+)
+
+trials = sa.Table(
+    "trials",
+    metadata,
+    _text("change", key=True),
+    _text("tenant"),
+    _text("surface"),
+    _text("phase"),  # trial, watch
+    _text("salt"),
+    _text("unit"),
+    sa.Column("stage", sa.Integer, nullable=False),
+    sa.Column("share", sa.Double, nullable=False),
+    sa.Column("overlay", Json, nullable=False),
+    _flag("live"),
+    _time("began_us"),
+    _time("updated_us"),
+)
+_live = sa.text("live")
+sa.Index(
+    "ix_trials_live",
+    trials.c.tenant,
+    trials.c.surface,
+    unique=True,
+    sqlite_where=_live,
+    postgresql_where=_live,
+)
+
+trial_stages = sa.Table(
+    "trial_stages",
+    metadata,
+    _text("change", key=True),
+    _text("phase", key=True),
+    sa.Column("stage", sa.Integer, primary_key=True, autoincrement=False),
+    _text("tenant"),
+    sa.Column("share", sa.Double, nullable=False),
+    _time("began_us"),
+    _time("ended_us", null=True),
+)
+
+model_choices = sa.Table(
+    "model_choices",
+    metadata,
+    _text("tenant", key=True),
+    _text("id", key=True),
+    _text("model"),
+    _text("serve", null=True),
+    sa.Column("endpoints", Json, nullable=True),
+    _text("task", null=True),
+    _flag("active"),
+    _text("made_by"),  # id of the change
+    _time("made_us"),
+    _time("retired_us", null=True),
+)
+sa.Index(
+    "ix_model_choices_active",
+    model_choices.c.tenant,
+    sqlite_where=sa.text("active"),
+    postgresql_where=sa.text("active"),
 )

@@ -182,6 +182,13 @@ class CallFinished(msgspec.Struct, frozen=True, omit_defaults=True, tag="finishe
     """Where a learned policy decided, or would have."""
     legs: tuple[Leg, ...] = ()
     """The models of a cascade; `usage` and `cost_micros` are their sums. Empty for a call that asked one model."""
+    trial: str | None = None
+    """The change on trial, or under watch, that the call counts for; None: for none."""
+    trial_phase: Literal["trial", "watch"] | None = None
+    trial_stage: int | None = None
+    arm: Literal["candidate", "baseline"] | None = None
+    trial_unit: str | None = None
+    """Kind (`u`, `s`, `k`) and hash of the user, session or key that was put in the arm: tells nothing outside its trial."""
     v: int = FORMAT
 
 

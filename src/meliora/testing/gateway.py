@@ -20,8 +20,9 @@ import uvicorn
 from meliora.clock import Clock, SystemClock
 from meliora.gateway.app import Gateway
 from meliora.gateway.http.server import ServerProtocol
+from meliora.gateway.policies import Policies, TrialPolicies, file_of
 from meliora.gateway.prices import Found
-from meliora.gateway.state import KeyHash, KeyState, PolicyRef, RuleState, State
+from meliora.gateway.state import ChoiceState, KeyHash, KeyState, PolicyRef, RuleState, State, TrialState
 from meliora.settings.models import Settings
 from meliora.telemetry.records import CallBegun, CallFinished
 from meliora.telemetry.spool import SpoolReader
@@ -43,6 +44,13 @@ def key(name: str = "test", secret: str = SECRET, **limits: Any) -> KeyState:
     )
 
 
+def ref_of(policy: Policy) -> PolicyRef:
+    """Give how a state or an overlay names a policy."""
+    from meliora.routing.learned.snapshot import encode
+
+    return PolicyRef(policy.number, hashlib.sha256(encode(policy)).hexdigest())
+
+
 def no_list(_queries: object, _today: object) -> list[Found]:
     """Stand in for the price list, knowing nothing."""
     return []
@@ -60,6 +68,11 @@ class RunningGateway:
     """The deployment's secret, hex."""
     policies: Mapping[str, Policy] = field(default_factory=dict)
     """Learned policies by tenant."""
+    trials: Sequence[TrialState] = ()
+    trial_policies: Mapping[str, Policy] = field(default_factory=dict)
+    """By tenant: what the overlay of its trial names (`ref_of`), as it lies on the disk."""
+    choices: Sequence[ChoiceState] = ()
+    halted: bool = False
     listed_prices: bool = False
     """Look prices up in the public list, which takes a second; otherwise only those of the settings are known."""
 
@@ -68,7 +81,20 @@ class RunningGateway:
         from meliora.runtime.gateway import STATE_FILE, build
 
         refs = {tenant: self._keep_policy(policy) for tenant, policy in self.policies.items()}
-        state = State(1, self.clock.now_us(), self.secret, tuple(self.keys), tuple(self.rules), policies=refs)
+        for policy in self.trial_policies.values():
+            self._keep_policy(policy, TrialPolicies)
+        state = State(
+            1,
+            self.clock.now_us(),
+            self.secret,
+            tuple(self.keys),
+            tuple(self.rules),
+            policies=refs,
+            trials=tuple(self.trials),
+            choices=tuple(self.choices),
+            halted=self.halted,
+            kill_epoch=int(self.halted),
+        )
         keep(self.state_dir / STATE_FILE, msgspec.json.encode(state))
         self.gateway: Gateway = build(self.settings, self.clock, None if self.listed_prices else no_list)
         config = uvicorn.Config(
@@ -94,14 +120,12 @@ class RunningGateway:
         self.port: int = self._server.servers[0].sockets[0].getsockname()[1]
         return self
 
-    def _keep_policy(self, policy: Policy) -> PolicyRef:
-        from meliora.gateway.policies import file_of
+    def _keep_policy(self, policy: Policy, kind: type[Policies] = Policies) -> PolicyRef:
         from meliora.gateway.sync import keep
         from meliora.routing.learned.snapshot import encode
 
-        blob = encode(policy)
-        ref = PolicyRef(policy.number, hashlib.sha256(blob).hexdigest())
-        keep(file_of(self.state_dir, ref), blob)
+        ref = ref_of(policy)
+        keep(file_of(self.state_dir, ref, kind), encode(policy))
         return ref
 
     def __exit__(

@@ -81,13 +81,18 @@ class Learner:
         monotonic: Callable[[], float],
         make: Callable[[Policy], OnlineLearner],
         pace: Pace | None = None,
+        frozen: Callable[[str], bool] = lambda _tenant: False,
     ) -> None:
-        """`make` gives the moving posterior of a policy; it says how fast that moves and what holds it."""
+        """`make` gives the moving posterior of a policy; it says how fast that moves and what holds it.
+
+        `frozen` says of which tenants nothing is published now: outcomes are still learned, and come to serve when it ends.
+        """
         self._outcomes = outcomes
         self._shelf = shelf
         self._monotonic = monotonic
         self._make = make
         self._pace = pace or Pace()
+        self._frozen = frozen
         self._pupils: dict[str, _Pupil] = {}
         self._published: dict[str, float] = {}
         self._refused: dict[str, int] = {}
@@ -114,7 +119,7 @@ class Learner:
             pupil.changed = max(one.changed or 0 for one in new)
         if len(new) == BATCH:
             return True
-        if (pupil.fresh or pupil.stale) and self._due(tenant):
+        if (pupil.fresh or pupil.stale) and self._due(tenant) and not self._frozen(tenant):
             self._publish(tenant, pupil)
         return False
 

@@ -171,5 +171,5 @@ class SnapshotShelf(Protocol):
     def publish(
         self, tenant: str, expected: int, encode: Encode, *, learned_seq: int, evidence: dict[str, Any], keep: int
     ) -> Snapshot | None:
-        """Let what was learned serve in place of `expected`; None, and nothing changed, where that serves no more."""
+        """Let what was learned serve in place of `expected`; None, and nothing changed, where that serves no more or must not move."""
         ...

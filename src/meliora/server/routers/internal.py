@@ -32,6 +32,8 @@ class GatewayBeat(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     started_us: int | None = None
     state_version: int | None = None
+    kill_epoch: int = 0
+    """The turn of the kill switch that it serves by."""
     breakers: dict[str, Any] = {}
     counters: dict[str, Any] = {}
 
@@ -110,6 +112,7 @@ def _beat(control: HereControl, beat: GatewayBeat) -> BeatAnswer:
             started_us=now if beat.started_us is None else beat.started_us,
             breakers=beat.breakers,
             counters=counters,
+            kill_epoch=beat.kill_epoch,
         ),
         now,
     )
