@@ -13,10 +13,14 @@ from meliora.errors import StoreError
 from meliora.settings import Settings
 
 if TYPE_CHECKING:
-    from meliora.gateway.state import RuleState
+    from collections.abc import Sequence
+
+    from meliora.gateway.arms import Arm, Basis
+    from meliora.gateway.state import PolicyRef, RuleState
     from meliora.routing.choose import Learned
     from meliora.routing.pool import Pool
     from meliora.routing.wanted import Decision
+    from meliora.store import Store
 
 
 def route(
@@ -34,13 +38,15 @@ def route(
     willingness_to_pay: Annotated[
         float | None, typer.Option(help="US dollars for an answer of quality 1 in place of one of quality 0.")
     ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Decide as for this user, should a trial split the tenant's calls by user.")
+    ] = None,
     tenant: Tenant = "default",
     json: Json = False,
 ) -> None:
     """Say which model a prompt would go to, and why. Every endpoint is taken to be healthy, and nothing is explored."""
     from meliora.routing.decide import Wanted, decide
     from meliora.routing.dialled import checked
-    from meliora.routing.rules import RuleSet
     from meliora.runtime.shared import effective
 
     chosen = effective(settings())
@@ -60,8 +66,10 @@ def route(
         explain=explain,
     )
     pool = _pool(chosen)
-    rules, learned = _kept(chosen, tenant, pool)
-    decision = decide(wanted, pool, RuleSet(rules, strict=False), chosen, learned)
+    basis, arm = _kept(chosen, tenant, pool, user)
+    decision = decide(wanted, pool, basis.rules, chosen, basis.learned)
+    if basis.choices is not None and chosen.gateway.mode != "observe":
+        decision = basis.choices.applied(decision, wanted, pool)
     if json:
         show(decision)
         return
@@ -73,6 +81,8 @@ def route(
         say(f"  then {', '.join(decision.chain)}")
     for name, why in decision.rejected:
         say(f"  not {name}: {why}")
+    if arm is not None:
+        say(f"  {arm.name} of the {arm.phase} of {arm.change}, stage {arm.stage}")
     if explain:
         _explain(decision)
 
@@ -136,25 +146,50 @@ def _pool(settings: Settings) -> Pool:
     return Pool(candidates, settings.aliases, passthrough=passed)
 
 
-def _kept(chosen: Settings, tenant: str, pool: Pool) -> tuple[list[RuleState], Learned | None]:
-    """Give the rules of the settings and the store, and the policy that serves the tenant, as far as the store can be opened."""
+def _kept(chosen: Settings, tenant: str, pool: Pool, user: str | None) -> tuple[Basis, Arm | None]:
+    """Give what decides the tenant's calls, as far as the store can be opened; a user's as the arm has it that they are in."""
+    from meliora.gateway.arms import Basis
     from meliora.gateway.snapshot import rules_of
+    from meliora.routing.rules import RuleSet
 
-    rules = list(rules_of(chosen))
+    rules = rules_of(chosen)
     try:
         with store() as opened:
-            state = opened.states.load((), now_us())
-            ref = state.policies.get(tenant)
-            if ref is None or chosen.routing.learned == "off":
-                return [*state.rules, *rules], None
-            from meliora.routing.choose import learned
-            from meliora.routing.learned.snapshot import decode
-
-            policy = decode(opened.routing_snapshots.blob(tenant, ref.number))
-            return [*state.rules, *rules], learned(policy, chosen, pool.all())
+            return _basis(opened, chosen, (tenant, user), rules, pool)
     except StoreError as error:
         typer.echo(f"meliora: the store's rules and policies are left out: {error.message}", err=True)
-        return rules, None
+        return Basis(RuleSet(rules, strict=False)), None
+
+
+def _basis(
+    opened: Store, chosen: Settings, whose: tuple[str, str | None], settings_rules: Sequence[RuleState], pool: Pool
+) -> tuple[Basis, Arm | None]:
+    from meliora.gateway.arms import Basis, Safety, choices_by_tenant, halves, overlaid_choices, overlaid_rules
+    from meliora.routing.rules import RuleSet
+
+    tenant, user = whose
+    state = opened.states.load((), now_us())
+    rules = (*state.rules, *settings_rules)
+
+    def policy(ref: PolicyRef | None) -> Learned | None:
+        if ref is None or chosen.routing.learned == "off":
+            return None
+        from meliora.routing.choose import learned
+        from meliora.routing.learned.snapshot import decode
+
+        return learned(decode(opened.routing_snapshots.blob(tenant, ref.number)), chosen, pool.all())
+
+    plain = Basis(
+        RuleSet(rules, strict=False), policy(state.policies.get(tenant)), choices_by_tenant(state).get(tenant)
+    )
+    trial = state.trial_of(tenant)
+    if trial is None or user is None:
+        return plain, None
+    overlay = trial.overlay
+    other = None if overlay.no_policy else policy(overlay.policy) if overlay.policy is not None else plain.learned
+    overlaid = Basis(overlaid_rules(trial, rules), other, overlaid_choices(trial, state.choices))
+    split = halves(trial, plain, overlaid, is_plain_ready=True, safety=Safety(halted=state.halted))
+    return split.of(user, None, "")
 
 
 _DAY_US = 86_400_000_000

@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from meliora.errors import InvalidRequest, NoEndpoint
+from meliora.gateway.arms import Arm, Basis, Safety, choices_by_tenant, halves, overlaid_choices, overlaid_rules
 from meliora.gateway.dialects.inspect import RequestView, inspect_request
+from meliora.routing.choices import Choices
 from meliora.routing.decide import Decision, Wanted, decide
 from meliora.routing.dialled import checked, dialled
 from meliora.routing.pool import Candidate, Catalogue
 from meliora.routing.rules import RuleSet
 from meliora.routing.wanted import Foreseen
 from meliora.server.context import Control, PriceOf
+from meliora.server.policies import TRIALLED
 from meliora.settings.models import Settings
 from meliora.telemetry.records import Usage
 
 if TYPE_CHECKING:
-    from meliora.gateway.state import KeyState
+    from meliora.gateway.state import ArmName, KeyState
     from meliora.routing.choose import Learned
 
 ASSUMED_OUTPUT = 512
@@ -58,6 +61,9 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """What weighed quality against cost: `floor:0.98`, `pay:0.05`."""
     cascade: tuple[str, ...] = ()
     """Two models that would be asked at once, and the one where they disagree; empty where one is asked alone."""
+    trial: str | None = None
+    """The change on trial, or under watch, whose arm decided; null where no trial splits the tenant's calls."""
+    arm: ArmName | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +96,16 @@ class Chooser:
     learned: Learned | None = None
     hour: float = 0.0
     """Of the day, UTC."""
+    choices: Choices | None = None
+    arm: Arm | None = None
+    """The arm of a trial that all this is of."""
 
     def choose(self, question: Question) -> Choice:
         """Decide. Raises `InvalidRequest`, `UnknownModel`, `ModelForbidden` or `NoEndpoint`."""
         view = inspect_request("chat", question.body)
         wanted = self._dialled(question, wanted_of(question, view))
-        if question.available is None:
-            decision = decide(wanted, self.offers, self.rules, self.settings, self.learned)
-        else:
-            decision = self._among(question.available, wanted)
+        among = question.available
+        decision = self._decided(wanted, self.offers) if among is None else self._among(among, wanted)
         tokens = view.input_chars // 4
         usage = Usage(input=max(1, tokens), output=view.max_output_tokens or ASSUMED_OUTPUT)
         cost = self.price(decision.model, usage)
@@ -119,7 +126,15 @@ class Chooser:
             snapshot=None if decision.routing is None else decision.routing.snapshot,
             dial=None if decision.routing is None else decision.routing.dial,
             cascade=() if (relay := decision.relay) is None else (relay.first, relay.second, relay.strong),
+            trial=None if self.arm is None else self.arm.change,
+            arm=None if self.arm is None else self.arm.name,
         )
+
+    def _decided(self, wanted: Wanted, offers: Catalogue) -> Decision:
+        decision = decide(wanted, offers, self.rules, self.settings, self.learned)
+        if self.choices is None or self.settings.gateway.mode == "observe":
+            return decision
+        return self.choices.applied(decision, wanted, offers)
 
     def _dialled(self, question: Question, wanted: Wanted) -> Wanted:
         """Add the dial. Raises `InvalidRequest` for one out of range."""
@@ -148,21 +163,44 @@ class Chooser:
                 field="available_models",
             )
         try:
-            decision = decide(wanted, Narrowed(self.offers, available), self.rules, self.settings, self.learned)
+            decision = self._decided(wanted, Narrowed(self.offers, available))
         except NoEndpoint as error:
             message = f"None of the available models can serve this. {error.message}"
             raise InvalidRequest(message, field="available_models") from error
         return decision if decision.model in available else _first(known[0], decision)
 
 
-def chooser_of(control: Control, tenant: str) -> Chooser:
-    """Give what the tenant's decisions are taken with now. Raises `StoreError`, or `BadSnapshot` where its policy does not load."""
-    context = control.context
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Whose call a decision is for, as trials split calls."""
+
+    key: str
+    user: str | None = None
+
+
+def chooser_of(control: Control, tenant: str, asker: Asker | None = None) -> Chooser:
+    """Give what the tenant's decisions are taken with now; with an `asker` as the arm has it that their calls are in.
+
+    Raises `StoreError`, or `BadSnapshot` where a policy does not load.
+    """
+    context, state = control.context, control.feed.current()
     offers = context.offers()
-    ref = control.feed.current().policies.get(tenant)
-    learned = control.policies.learned(tenant, ref, control.store.routing_snapshots, context.settings, offers)
+    kept = control.store.routing_snapshots
+    learned = control.policies.learned(tenant, state.policies.get(tenant), kept, context.settings, offers)
+    plain = Basis(control.feed.rules(), learned, choices_by_tenant(state).get(tenant))
+    trial = None if asker is None else state.trial_of(tenant)
+    basis, arm = plain, None
+    if asker is not None and trial is not None:
+        overlay = trial.overlay
+        other = None if overlay.no_policy else learned
+        if overlay.policy is not None and not overlay.no_policy:
+            other = control.policies.learned(tenant, overlay.policy, kept, context.settings, offers, TRIALLED)
+        rules = overlaid_rules(trial, (*context.settings_rules, *state.rules))
+        overlaid = Basis(rules, other, overlaid_choices(trial, state.choices))
+        split = halves(trial, plain, overlaid, is_plain_ready=True, safety=Safety(halted=state.halted))
+        basis, arm = split.of(asker.user, None, asker.key)
     hour = control.now_us() % _DAY_US / _DAY_US * 24
-    return Chooser(context.settings, offers, control.feed.rules(), context.price, learned, hour)
+    return Chooser(context.settings, offers, basis.rules, context.price, basis.learned, hour, basis.choices, arm)
 
 
 _DAY_US = 86_400_000_000

@@ -18,15 +18,24 @@ if TYPE_CHECKING:
     from meliora.store.routing_snapshots import RoutingSnapshots
 
 
+SERVING, TRIALLED = "serving", "trialled"
+
+
 class ServedPolicies:
-    """Hold one decoded policy a tenant. Safe to use from threads."""
+    """Hold one decoded policy a tenant, and one of its trial. Safe to use from threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: dict[str, tuple[PolicyRef, Policy]] = {}
+        self._held: dict[tuple[str, str], tuple[PolicyRef, Policy]] = {}
 
     def learned(
-        self, tenant: str, ref: PolicyRef | None, kept: RoutingSnapshots, settings: Settings, offers: Catalogue
+        self,
+        tenant: str,
+        ref: PolicyRef | None,
+        kept: RoutingSnapshots,
+        settings: Settings,
+        offers: Catalogue,
+        place: str = SERVING,
     ) -> Learned | None:
         """Give the tenant's policy at today's prices; None where the state names none, or learned routing is off.
 
@@ -36,16 +45,16 @@ class ServedPolicies:
             return None
         from meliora.routing.choose import learned
 
-        return learned(self._policy(tenant, ref, kept), settings, offers.all())
+        return learned(self._policy((tenant, place), ref, kept), settings, offers.all())
 
-    def _policy(self, tenant: str, ref: PolicyRef, kept: RoutingSnapshots) -> Policy:
+    def _policy(self, place: tuple[str, str], ref: PolicyRef, kept: RoutingSnapshots) -> Policy:
         with self._lock:
-            held = self._held.get(tenant)
+            held = self._held.get(place)
         if held is not None and held[0] == ref:
             return held[1]
         from meliora.routing.learned.snapshot import decode
 
-        policy = decode(kept.blob(tenant, ref.number))
+        policy = decode(kept.blob(place[0], ref.number))
         with self._lock:
-            self._held[tenant] = (ref, policy)
+            self._held[place] = (ref, policy)
         return policy

@@ -16,7 +16,7 @@ from meliora.errors import Conflict, InvalidRequest, NotFound
 from meliora.gateway.state import GATEWAY, Overlay, Phase, TrialState
 from meliora.store.engine import reading, writing
 from meliora.store.halting import Halting, halting, turn_in
-from meliora.store.rows import AnyRow, hold
+from meliora.store.rows import AnyRow, hold, insert_into
 from meliora.store.tables import trial_stages, trials
 
 Fenced = Callable[[sa.Connection], None]
@@ -62,21 +62,24 @@ class Trials:
     def begin_in(self, tenant: str, connection: sa.Connection, trial: TrialState) -> None:
         """Let a trial split the tenant's calls from now on; a change that is watched after its trial begins again in that phase.
 
-        Once, however often it is called. Raises `Conflict` where another change is on trial on the same surface, or this one ran
-        through this phase before; `InvalidRequest` where the trial is of another tenant, or its share no share.
+        Once, however often it is called. One that was ended goes on as it was, at its stage or a later one. Raises `Conflict` where
+        another change is on trial on the same surface, or this one is or was split in another way; `InvalidRequest` where the
+        trial is of another tenant, or its share no share.
         """
         if trial.tenant != tenant:
             raise InvalidRequest(f"The trial of {trial.change} is of another tenant.", field="tenant")
         _check_share(trial.share)
-        if trial.surface == GATEWAY:
-            hold(connection, LEARNING_LOCK)  # no policy is published while the split begins
+        hold(connection, LEARNING_LOCK)  # one at a time, and no policy is published while the split begins
         before = connection.execute(_by_change(trial.change)).one_or_none()
         if before is not None and before.tenant != tenant:
             raise Conflict(f"The change {trial.change} is of another tenant.")
         if before is not None and before.live and _state(before) == trial:
             return
-        if before is not None and before.phase == trial.phase:
-            raise Conflict(f"The {trial.phase} of {trial.change} has begun before.", hint="A stage goes on by `ramp`.")
+        if before is not None and not _may_follow(before, trial):
+            raise Conflict(
+                f"The {before.phase} of {trial.change} came to stage {before.stage}: it cannot begin as another one.",
+                hint="A stage goes on by `ramp`.",
+            )
         other = sa.select(_T.change).where(_T.tenant == tenant, _T.surface == trial.surface, _T.live)
         held = connection.execute(other.where(_T.change != trial.change)).scalar()
         if held is not None:
@@ -203,9 +206,22 @@ def _state(row: AnyRow) -> TrialState:
     return TrialState(**values, overlay=msgspec.convert(row.overlay, Overlay))
 
 
+def _may_follow(before: AnyRow, trial: TrialState) -> bool:
+    """Say whether a trial goes on from what is kept of its change: the watch after the trial, or the same one after a pause."""
+    if before.phase != trial.phase:
+        return before.phase == "trial"
+    held = _state(before)
+    same = msgspec.structs.replace(held, stage=trial.stage, share=trial.share) == trial
+    on = trial.stage > held.stage or (trial.stage, trial.share) == (held.stage, held.share)
+    return not before.live and same and on
+
+
 def _open(connection: sa.Connection, tenant: str, trial: TrialState, now: int) -> None:
+    """Note that a stage begins, or goes on after a pause."""
     values = {name: getattr(trial, name) for name in ("change", "phase", "stage", "share")}
-    connection.execute(sa.insert(trial_stages).values(tenant=tenant, began_us=now, **values))
+    insert = insert_into(connection, trial_stages).values(tenant=tenant, began_us=now, **values)
+    again = insert.on_conflict_do_update(index_elements=["change", "phase", "stage"], set_={"ended_us": None})
+    connection.execute(again)
 
 
 def _close(connection: sa.Connection, change: str, now: int) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from meliora.routing.preferences.offsets import Offsets
 from meliora.server.auth import CallCaller, Caller, HereControl
-from meliora.server.choice import Choice, Question, chooser_of
+from meliora.server.choice import Asker, Choice, Question, chooser_of
 from meliora.server.context import Control
 from meliora.server.inputs import Body, Id, Limit, Name
 from meliora.server.shapes import Answer, says
@@ -40,7 +40,10 @@ class RouteFields(Body):
     willingness_to_pay: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = Field(
         default=None, description="US dollars for an answer of quality 1 in place of one of quality 0."
     )
-    user_id: Id | None = Field(default=None, description="Whose preferences move a learned policy's choice a little.")
+    user_id: Id | None = Field(
+        default=None,
+        description="Whose preferences move a learned policy's choice a little, and whose arm of a trial decides.",
+    )
     explain: bool = Field(
         default=True,
         description="Say of each model that was not taken why, and of each candidate what a learned policy foresees.",
@@ -68,7 +71,7 @@ class RouteFields(Body):
 def route(asked: RouteFields, caller: CallCaller, control: HereControl) -> Answer:
     """Decide as the gateway would, exploration left aside, and say why. Nothing is called, recorded or charged."""
     key = caller.key
-    choice = chooser_of(control, caller.tenant).choose(
+    choice = chooser_of(control, caller.tenant, Asker(caller.key_id, asked.user_id)).choose(
         Question(
             tenant=caller.tenant,
             body=asked.chat(),
