@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ log = structlog.get_logger(__name__)
 STALE_US = 900_000_000
 """Calls that are not counted for longer than this make what is counted no ground to judge on."""
 MOST_UNPRICED = 0.5
+"""Share of the calls of unknown cost from which a mean cost says nothing."""
+_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 class Sources:
@@ -155,10 +158,12 @@ class Simulated:
 
 def resolve(path: str) -> Callable[..., Any]:
     """Import `module:function`. Raises `InvalidRequest`."""
+    if not _PATH.fullmatch(path):
+        raise InvalidRequest(f"{path!r} is not module:function.", hint="Write e.g. shop.signals:queue_length.")
     module, _, name = path.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError) as error:
         raise InvalidRequest(f"{path} cannot be imported: {error}.", hint="Write module:function.") from error
     if not callable(found):
         raise InvalidRequest(f"{path} is no function.", hint="Write module:function.")
