@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from meliora.errors import Conflict, InvalidRequest
 from meliora.loop.change import Change, Origin
 from meliora.loop.cycle import Cycle
-from meliora.loop.house import Decision
+from meliora.loop.policy.decide import Decision
 from meliora.loop.pulse import Pulse
 from meliora.loop.states import State
 from meliora.store.cycles import Cycles
@@ -24,7 +24,6 @@ class Broken:
     """A gate that fails."""
 
     gate: str
-    broke: bool = True
 
     def plain(self) -> dict[str, Any]:
         return {"gate": self.gate, "value": 0.2}
@@ -119,8 +118,9 @@ def test_a_breach_opens_one_cycle_that_ends_improved(heart: Heart) -> None:
     assert [(one.id, len(changes)) for one, changes in heart.closed] == [(cycle.id, 1)]
 
 
-def test_a_gate_that_still_fails_opens_nothing_new(heart: Heart) -> None:
-    heart.signals.ticks = [[Broken("error_rate", broke=False)]]
+def test_a_gate_that_still_fails_opens_nothing_new_while_its_cycle_is_open(heart: Heart) -> None:
+    heart.signals.ticks = [[Broken("error_rate")], [Broken("error_rate")]]
+    assert len(heart.pulse.tick()) == 1
     assert heart.pulse.tick() == ()
 
 

@@ -211,7 +211,7 @@ class GateStates(Protocol):
         """Give when they are looked at next."""
         ...
 
-    def set_threshold(self, tenant: str, name: str, threshold: float, actor: str) -> GateRow:
+    def set_threshold(self, tenant: str, name: str, threshold: float | None, by: str) -> GateRow:
         """Set the bound of the gate of this name, or of the one on this metric. Raises `NotFound`, `InvalidRequest`."""
         ...
 

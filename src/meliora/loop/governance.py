@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from meliora.errors import InvalidRequest
-from meliora.loop.approvals import Approval, ApprovalWish, Record
+from meliora.loop.approvals import Approval, ApprovalWish, Record, Standing
 from meliora.loop.audit.entry import AuditNote, word
 from meliora.loop.caps import Capped, Caps, Counts, capped
 from meliora.loop.change import Change, Environment
@@ -126,7 +126,7 @@ class Governed:
         )
         return Request(actor=LOOP, action=action, target=target, facts=Facts(**{**given, **known}))
 
-    def approval(self, change: Change, action: Action) -> str:
+    def approval(self, change: Change, action: Action) -> Standing | Literal["none"]:
         """Give how the request for an approval stands: `none`, `asked`, `approved`, `rejected` or `expired`."""
         found = self.offices.approvals.latest(change.tenant, change.id, action)
         return "none" if found is None else found.standing(self.offices.now_us())

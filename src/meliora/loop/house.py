@@ -9,24 +9,14 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from meliora.errors import NotFound
+from meliora.loop.approvals import Standing
 from meliora.loop.change import Change
 from meliora.loop.kind import ChangeKind, TrialPlan, WatchPlan
+from meliora.loop.policy.decide import Decision
 from meliora.loop.shelf import Shelf
 
 Action = Literal["propose", "prove", "try", "deliver", "keep", "roll_back"]
 """What is asked for at an edge."""
-ApprovalState = Literal["none", "asked", "approved", "rejected", "expired"]
-
-
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What governance says of an edge. Denied with `needs_approval`: it is allowed once a person approves."""
-
-    allowed: bool
-    needs_approval: bool = False
-    policies: tuple[str, ...] = ()
-    reason: str = ""
-    until_seconds: float | None = None
-    """When asking again may help (a cap, a cooldown)."""
 
 
 class Governance(Protocol):
@@ -36,7 +26,7 @@ class Governance(Protocol):
         """Decide on an edge with the evidence at hand."""
         ...
 
-    def approval(self, change: Change, action: Action) -> ApprovalState:
+    def approval(self, change: Change, action: Action) -> Standing | Literal["none"]:
         """Give how the request for an approval stands."""
         ...
 

@@ -5,6 +5,8 @@ All that a verdict rests on goes into its evidence, so that `again` comes to the
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -13,7 +15,7 @@ import msgspec
 from meliora.loop.arms import Arm, Stretch
 from meliora.loop.change import Change
 from meliora.loop.house import TrialVerdict, WatchVerdict
-from meliora.loop.kind import Guardrail, TrialPlan, WatchPlan
+from meliora.loop.kind import TrialPlan, WatchPlan
 from meliora.loop.metrics import METRICS, Metric
 from meliora.stats import trial as statistics
 from meliora.stats.quantiles import quantile_point
@@ -21,6 +23,8 @@ from meliora.stats.srm import Split, log_e_value, mismatch
 
 SPLIT = "split"
 VERDICT = "verdict"
+CORRELATION = 0.2
+"""Assumed of the calls of one unit, where a quantile is judged."""
 
 
 class ArmReader(Protocol):
@@ -111,8 +115,8 @@ def again(evidence: Mapping[str, Any]) -> tuple[Any, str, list[dict[str, Any]]]:
     """Come to a verdict from evidence as it is recorded: outcome, sentence, figures."""
     given = evidence[VERDICT]
     found = statistics.decide(
-        statistics.reading_from_json(given["primary"]),
-        [statistics.reading_from_json(one) for one in given["guardrails"]],
+        _read(given["primary"]),
+        [_read(one) for one in given["guardrails"]],
         statistics.Rules(**given["rules"]),
         given["looks"],
     )
@@ -159,12 +163,34 @@ def _reading(metric: Metric, margin: float | None, relative: bool, live: Sequenc
 
 def _point(arm: Arm, metric: Metric) -> Any:
     if metric.quantile is not None:
-        return quantile_point(arm.histograms[metric.name], metric.quantile, float(arm.units))
+        return quantile_point(arm.histograms[metric.name], metric.quantile, float(arm.units), _design(arm))
     return arm.sums[metric.name]
 
 
+def _design(arm: Arm) -> float:
+    """Give by how much more a share varies by unit than by call: Kish's design effect at an assumed correlation within units.
+
+    Calls a unit are weighted by size (sum of squares over sum), as units of many calls weigh more (Kish, Survey Sampling, 1965, 8.2).
+    """
+    sizes = [one.weight_squares / one.weight for one in arm.sums.values() if one.weight]
+    size = max([float(one) for one in sizes], default=arm.calls / max(arm.units, 1))
+    return 1 + max(size - 1, 0.0) * CORRELATION
+
+
 def _plain(reading: statistics.Reading) -> dict[str, Any]:
-    return statistics.reading_to_json(reading)
+    """Give a reading as the evidence keeps it: what is not known is null, since JSON has no other word for it."""
+    plain = statistics.reading_to_json(reading)
+    for arm in _arms(plain):
+        arm.update({name: None for name, value in arm.items() if isinstance(value, float) and not math.isfinite(value)})
+    return plain
 
 
-__all__ = ["ArmJudge", "ArmReader", "Guardrail", "again"]
+def _read(plain: Mapping[str, Any]) -> statistics.Reading:
+    known = copy.deepcopy(dict(plain))
+    for arm in _arms(known):
+        arm.update({name: math.nan for name, value in arm.items() if value is None})
+    return statistics.reading_from_json(known)
+
+
+def _arms(plain: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [arm for pair in plain["stages"] for arm in (pair["control"], pair["treated"])]

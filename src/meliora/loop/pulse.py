@@ -14,8 +14,8 @@ import structlog
 from meliora.errors import Conflict, InvalidRequest, MelioraError
 from meliora.loop.change import Change, Environment, Origin
 from meliora.loop.cycle import Cycle, CycleOutcome
-from meliora.loop.house import Decision
 from meliora.loop.kind import ChangeKind
+from meliora.loop.policy.decide import Decision
 from meliora.loop.states import ENDED, State
 
 log = structlog.get_logger(__name__)
@@ -27,11 +27,6 @@ class Breach(Protocol):
     @property
     def gate(self) -> str:
         """Its name."""
-        ...
-
-    @property
-    def broke(self) -> bool:
-        """Whether it is failing and no cycle has been opened for that yet."""
         ...
 
     def plain(self) -> dict[str, Any]:
@@ -57,7 +52,7 @@ class Signals(Protocol):
     """Gates, triggers and schedules of a tenant."""
 
     def tick(self, tenant: str) -> Sequence[Breach]:
-        """Evaluate the gates that are due."""
+        """Evaluate the gates that are due, and give those that fail now."""
         ...
 
     def reaction(self, tenant: str, gate: str) -> Reaction | None:
@@ -173,7 +168,7 @@ class Pulse:
         asked = [
             (Origin("gate", breach.gate), breach.gate, reaction, breach.plain())
             for breach in self.signals.tick(tenant)
-            if breach.broke and (reaction := self.signals.reaction(tenant, breach.gate)) is not None
+            if (reaction := self.signals.reaction(tenant, breach.gate)) is not None
         ]
         asked += [(Origin("schedule", one.name), one.name, one, None) for one in self.signals.scheduled(tenant)]
         cycles = [self._open(tenant, origin, subject, one.kinds, plain) for origin, subject, one, plain in asked]

@@ -24,8 +24,9 @@ from meliora.loop.engine import Engine
 from meliora.loop.front import Loop
 from meliora.loop.gates.signals import Signals
 from meliora.loop.governance import Governed, Offices, Settled
-from meliora.loop.house import Decision, Happened, House, Rules
+from meliora.loop.house import Happened, House, Rules
 from meliora.loop.judge import ArmJudge
+from meliora.loop.policy.decide import Decision
 from meliora.loop.pulse import Pulse
 from meliora.runtime.changes import kinds as kinds_of
 from meliora.runtime.gates import gate_board, trigger_service
@@ -75,7 +76,7 @@ def loop_of(
         shelf=store.changes,
         kinds=kinds,
         governance=governed,
-        judge=ArmJudge(ArmsOf(store.arms), clock.now_us),
+        judge=ArmJudge(ArmsOf(store.arms, store.trials), store.changes.now_us),
         trials=trials,
         finding=lambda tenant, finding: msgspec.to_builtins(store.findings.get(tenant, finding)),
         diagnose=Diagnosing(store, chosen, clock, randbytes),

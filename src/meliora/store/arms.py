@@ -95,6 +95,13 @@ class Arms:
             )
         return tuple(found)
 
+    def calls(self, tenant: str, change: str, phase: Phase, since_us: int) -> int:
+        """Count the calls of both arms that ended since."""
+        own = (_C.trial.is_not(None), _C.tenant == tenant, _C.trial == change, _C.trial_phase == phase)
+        query = sa.select(sa.func.count()).select_from(calls).where(*own, _C.ended_us >= since_us)
+        with reading(self._engine) as connection:
+            return connection.execute(query).scalar_one()
+
 
 def _latest(metrics: Sequence[Metric], now_us: int) -> int:
     return now_us - round(min(metric.maturity_seconds for metric in metrics) * _SECOND)

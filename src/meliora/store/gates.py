@@ -31,7 +31,10 @@ class Gates:
     def record(self, tenant: str, gate: Gate, before: Standing, after: Standing, reading: GateReading) -> bool:
         """Keep an evaluation; False, and nothing kept, where another has evaluated the gate since `before`."""
         here = sa.and_(_G.tenant == tenant, _G.name == gate.name)
-        values = msgspec.structs.asdict(after) | {"definition": msgspec.to_builtins(gate)}
+        values = msgspec.structs.asdict(after) | {
+            "definition": msgspec.to_builtins(gate),
+            "last": msgspec.to_builtins(reading),
+        }
         seen = _G.evaluated_us.is_(None) if before.evaluated_us is None else _G.evaluated_us == before.evaluated_us
         with writing(self._engine) as connection:
             if before.evaluated_us is None:
@@ -49,6 +52,14 @@ class Gates:
         values = fresh | {"definition": msgspec.to_builtins(gate), "baseline": msgspec.to_builtins(baseline)}
         with writing(self._engine) as connection:
             insert = insert_into(connection, gates).values(tenant=tenant, name=gate.name, **values)
+            connection.execute(insert.on_conflict_do_update(index_elements=["tenant", "name"], set_=values))
+
+    def bound(self, tenant: str, gate: Gate, threshold: float | None, by: str) -> None:
+        """Keep a bound in place of the settings', or forget it; what is remembered of the gate begins anew with its next evaluation."""
+        values: dict[str, Any] = {"threshold": threshold, "threshold_by": None if threshold is None else by}
+        blank = msgspec.structs.asdict(Standing()) | {"definition": msgspec.to_builtins(gate)}
+        with writing(self._engine) as connection:
+            insert = insert_into(connection, gates).values(tenant=tenant, name=gate.name, **blank, **values)
             connection.execute(insert.on_conflict_do_update(index_elements=["tenant", "name"], set_=values))
 
     def readings(
@@ -84,6 +95,9 @@ def _row(row: AnyRow) -> GateRow:
         definition=msgspec.convert(row.definition, Gate),
         baseline=None if row.baseline is None else msgspec.convert(row.baseline, Baseline),
         standing=Standing(**standing),
+        last=None if row.last is None else msgspec.convert(row.last, GateReading),
+        threshold=row.threshold,
+        threshold_by=row.threshold_by,
     )
 
 

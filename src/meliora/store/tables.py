@@ -776,6 +776,9 @@ gates = sa.Table(
     _time("since_us"),
     _time("changed_us"),
     _time("evaluated_us", null=True),
+    sa.Column("last", Json, nullable=True),  # the last evaluation
+    sa.Column("threshold", sa.Double, nullable=True),  # set by somebody in place of the settings'
+    _text("threshold_by", null=True),
 )
 
 gate_readings = sa.Table(

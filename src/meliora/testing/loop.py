@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from meliora.loop.approvals import Standing
 from meliora.loop.change import Change
-from meliora.loop.house import Action, ApprovalState, Decision, TrialVerdict, WatchVerdict
+from meliora.loop.house import Action, TrialVerdict, WatchVerdict
 from meliora.loop.kind import Guardrail, Later, Proof, Proposal, TrialPlan, Verdict, WatchPlan
+from meliora.loop.policy.decide import Decision
 from meliora.loop.work import Work
 
 
@@ -158,7 +160,7 @@ class OpenGovernance:
 
     denied: dict[str, str] = field(default_factory=dict)
     people: set[str] = field(default_factory=set)
-    approvals: dict[tuple[str, str], ApprovalState] = field(default_factory=dict)
+    approvals: dict[tuple[str, str], Standing | Literal["none"]] = field(default_factory=dict)
     is_halted: bool = False
     is_running: bool = True
     asked: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
@@ -169,10 +171,10 @@ class OpenGovernance:
         if action in self.denied:
             return Decision(allowed=False, policies=("denied",), reason=self.denied[action])
         if action in self.people and not facts.get("approved"):
-            return Decision(allowed=False, needs_approval=True, policies=("people",), reason="a person approves it")
+            return Decision(allowed=False, needs="approval", policies=("people",), reason="a person approves it")
         return Decision(allowed=True, policies=("open",))
 
-    def approval(self, change: Change, action: Action) -> ApprovalState:
+    def approval(self, change: Change, action: Action) -> Standing | Literal["none"]:
         """Give what was said of a request."""
         return self.approvals.get((change.id, action), "none")
 

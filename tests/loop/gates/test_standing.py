@@ -62,7 +62,7 @@ def test_it_never_passes_without_enough_looks_within_bounds_after_a_failure(opin
     for before, now in zip([Standing(), *found], found, strict=False):
         if before.failing and not now.failing:
             index = found.index(now)
-            recent = [one for one in opinions[: index + 1]][-GATE.pass_after :]
+            recent = list(opinions[: index + 1])[-GATE.pass_after :]
             assert all(one.within for one in recent)
         if now.state == "pass":
             assert not now.failing

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from meliora.errors import Conflict, NotFound
 from meliora.loop.change import Environment
-from meliora.loop.gates.gate import Baseline, Gate, check_all, named
+from meliora.loop.gates.gate import Baseline, Gate, check, check_all, named
 from meliora.loop.gates.judge import Opinion, Verdict, look, settle
 from meliora.loop.gates.reading import NoData, Reading, Source
 from meliora.loop.gates.standing import Standing, advance, due
-
-
-class GateRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A gate as it is kept for a tenant."""
-
-    name: str
-    definition: Gate
-    baseline: Baseline | None = None
-    standing: Standing = Standing()
 
 
 class GateReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +27,20 @@ class GateReading(msgspec.Struct, frozen=True, kw_only=True):
     n: int = 0
     bound: float | None = None
     reason: str = ""
+
+
+class GateRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A gate as it is kept for a tenant."""
+
+    name: str
+    definition: Gate
+    baseline: Baseline | None = None
+    standing: Standing = Standing()
+    last: GateReading | None = None
+    """The last evaluation."""
+    threshold: float | None = None
+    """A bound that somebody set in place of the settings'."""
+    threshold_by: str | None = None
 
 
 class GateResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +69,10 @@ class GateRows(Protocol):
         """Keep a baseline in the place of the one before, and begin anew with what is remembered of the gate."""
         ...
 
+    def bound(self, tenant: str, gate: Gate, threshold: float | None, by: str) -> None:
+        """Keep a bound in place of the settings', or forget it, and begin anew with what is remembered of the gate."""
+        ...
+
 
 class GateBoard:
     """All gates of an environment. Any number of processes may tick: of two that evaluate at once, one is heard."""
@@ -77,6 +86,7 @@ class GateBoard:
         new_id: Callable[[], str],
     ) -> None:
         self.gates = check_all(gates, environment)
+        self.environment: Environment = environment
         self._source = source
         self._rows = rows
         self._new_id = new_id
@@ -84,8 +94,8 @@ class GateBoard:
 
     def tick(self, tenant: str, now_us: int) -> tuple[GateResult, ...]:
         """Evaluate the gates that are due and give what came out, in the order of the gates; empty where none is due."""
-        held = self._held(tenant)
-        waiting = [(gate, held[gate.name]) for gate in self.gates if due(held[gate.name].standing, gate, now_us)]
+        rows = self.status(tenant)
+        waiting = [(row.definition, row) for row in rows if due(row.standing, row.definition, now_us)]
         if not waiting:
             return ()
         readings = [self._source.read(tenant, gate, now_us) for gate, _ in waiting]
@@ -105,8 +115,36 @@ class GateBoard:
 
     def status(self, tenant: str) -> tuple[GateRow, ...]:
         """Give each gate with its standing and baseline; one that was never evaluated has no data."""
-        held = self._held(tenant)
-        return tuple(held[gate.name] for gate in self.gates)
+        kept = {row.name: row for row in self._rows.rows(tenant)}
+        return tuple(_row(gate, kept.get(gate.name)) for gate in self.gates)
+
+    def overall(self, tenant: str) -> Literal["passing", "near", "failing", "no_data"]:
+        """Give the worst of all; `no_data` only where nothing is known of any."""
+        rows = self.status(tenant)
+        states = {row.standing.state for row in rows}
+        if any(row.standing.failing for row in rows):
+            return "failing"
+        return "near" if "near" in states else "passing" if "pass" in states else "no_data"
+
+    def next_tick_us(self, tenant: str) -> int | None:
+        """Give when the next gate is evaluated; 0 for at once, None where there is no gate."""
+        rows = self.status(tenant)
+        return min(
+            ((row.standing.evaluated_us or 0) + round(row.definition.every_seconds * 1e6) for row in rows),
+            default=None,
+        )
+
+    def set_threshold(self, tenant: str, name: str, threshold: float | None, by: str) -> GateRow:
+        """Set the bound of the gate of this name, or of the one that is on this metric; None: what the settings say holds again.
+
+        Raises `InvalidRequest` for a bound that cannot be judged by, or a name that is none, with the nearest.
+        """
+        on_metric = [gate for gate in self.gates if gate.metric == name]
+        known = {gate.name for gate in self.gates}
+        gate = on_metric[0] if name not in known and len(on_metric) == 1 else named(self.gates, name)
+        check(_bounded(gate, threshold), self.environment)
+        self._rows.bound(tenant, gate, threshold, by)
+        return next(row for row in self.status(tenant) if row.name == gate.name)
 
     def freeze(self, tenant: str, name: str, now_us: int) -> Baseline:
         """Freeze what a gate's metric is now as the baseline it is compared with, under a new id.
@@ -138,21 +176,21 @@ class GateBoard:
             raise NotFound(f"There is no gate {name!r}.")
         return found
 
-    def _held(self, tenant: str) -> dict[str, GateRow]:
-        """Give the row of each gate. One that was defined anew keeps its baseline where its metric is the same, and forgets the rest."""
-        kept = {row.name: row for row in self._rows.rows(tenant)}
-        return {gate.name: _row(gate, kept.get(gate.name)) for gate in self.gates}
-
 
 def _row(gate: Gate, kept: GateRow | None) -> GateRow:
     if kept is None:
         return GateRow(name=gate.name, definition=gate)
+    gate = _bounded(gate, kept.threshold)
     if kept.definition == gate:
         return kept
     baseline = kept.baseline if kept.definition.metric == gate.metric and kept.definition.where == gate.where else None
     # The mark of the last evaluation stays: it is what a second worker is told apart by.
     fresh = Standing(evaluated_us=kept.standing.evaluated_us)
-    return GateRow(name=gate.name, definition=gate, baseline=baseline, standing=fresh)
+    return msgspec.structs.replace(kept, definition=gate, baseline=baseline, standing=fresh, last=None)
+
+
+def _bounded(gate: Gate, threshold: float | None) -> Gate:
+    return gate if threshold is None else msgspec.structs.replace(gate, threshold=threshold, change=None)
 
 
 def _result(gate: Gate, before: Standing, reading: Reading | NoData, opinion: Opinion, now_us: int) -> GateResult:

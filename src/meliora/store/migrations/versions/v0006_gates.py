@@ -31,6 +31,9 @@ def upgrade() -> None:
         sa.Column("since_us", sa.BigInteger(), nullable=False),
         sa.Column("changed_us", sa.BigInteger(), nullable=False),
         sa.Column("evaluated_us", sa.BigInteger(), nullable=True),
+        sa.Column("last", _JSON, nullable=True),
+        sa.Column("threshold", sa.Double(), nullable=True),
+        sa.Column("threshold_by", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("tenant", "name", name=op.f("pk_gates")),
     )
     op.create_table(
