@@ -1,5 +1,6 @@
 """Any text becomes finite numbers, the same ones everywhere."""
 
+import math
 import subprocess
 import sys
 
@@ -8,7 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meliora.routing.learned.features import CUT, HAND, IDS, Context, read
+from meliora.routing.learned.features import CUT, FEATURES_VERSION, HAND, IDS, NOTHING, Context, read, words
+from tests.routing.learned import plainly
+
+STRANGE = {
+    "empty": "",
+    "one letter": "?",
+    "1 MB": "x" * 1_000_000,
+    "control characters": "\x00\x1f\x7f" * 50,
+    "Ukrainian": "Скільки коштує квиток до Львова? " * 400,
+    "Chinese": "请写一首诗" * 2000,
+    "lone surrogate": "\ud800 alone",
+    "beyond the plane": "😀 🎉" * 1500,
+    "blocks": "An example.\n\nHow many of 12 and 345?\n\nA) 1\nB) 22 == 22\\n\\nWhich of them is true, and what is not false?",
+    "a short last block": "A long enough block before it.\n\nyes",
+    "numbers": "007 and 1 and 123456",
+    "equal signs": "=== ==== a == b",
+}
 
 
 @given(st.text(alphabet=st.characters(), max_size=300))
@@ -23,21 +40,43 @@ def test_any_text_is_read(text):
     assert (found.weights >= 1).all()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "x" * 1_000_000,
-        "\x00\x1f\x7f" * 50,
-        "Скільки коштує квиток до Львова? " * 400,
-        "请写一首诗" * 2000,
-        "\ud800 alone",
-    ],
-    ids=["1 MB", "control characters", "Ukrainian", "Chinese", "lone surrogate"],
+def same(text: str, context: Context = NOTHING) -> None:
+    found, wanted = read(text, context), plainly.ids(text)
+    assert dict.fromkeys(found.ids.tolist()) == dict.fromkeys(sorted(wanted))
+    assert found.weights == pytest.approx([1 + math.log(wanted[one]) for one in sorted(wanted)], rel=1e-6)
+    assert found.hand == pytest.approx(plainly.hand(text, context), rel=1e-6, abs=1e-7)
+
+
+@pytest.mark.parametrize("text", STRANGE.values(), ids=STRANGE.keys())
+def test_long_and_strange_text_is_read_as_stored_policies_read_it(text):
+    assert FEATURES_VERSION == 1
+    same(text)
+
+
+PIECES = st.sampled_from(
+    [*"aZ9 .?!\n=)(`é中", "\n\n", "\\n\\n", "def ", "return", "A)", "B.", "how many", " not ", "true", "==", "12", ". "]
 )
-def test_long_and_strange_text_is_read(text):
-    found = read(text)
-    assert np.isfinite(found.hand).all()
-    assert len(found.ids) > 0
+
+
+@given(
+    st.lists(PIECES | st.text(max_size=3), max_size=200).map("".join) | st.text(st.characters(), max_size=300),
+    st.builds(
+        Context,
+        st.sampled_from(["chat", "code", "general"]),
+        st.floats(0, 24),
+        st.integers(0, 10_000),
+        st.frozensets(st.sampled_from(["tools", "vision", "json", "audio"])),
+    ),
+)
+def test_any_text_is_read_as_stored_policies_read_it(text, context):
+    same(text, context)
+
+
+def test_the_words_that_are_told_are_the_words_that_are_hashed():
+    found, hashed = words("The cat, the CAT, and 12 кіт")
+    assert found == [b"the", b"cat", b"the", b"cat", b"and", b"12", "кіт".encode()]
+    assert len(set(hashed.tolist())) == 5
+    assert set(hashed.tolist()) <= set(read("The cat, the CAT, and 12 кіт").ids.tolist())
 
 
 def test_of_a_long_text_only_the_ends_and_the_length_count():

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import msgspec
 import numpy as np
+import re2
 from numpy.typing import NDArray
 
 FEATURES_VERSION = 1
@@ -50,13 +51,14 @@ _CLASS[65:91] = 3
 _CLASS[97:123] = 4
 _CLASS[[ord(mark) for mark in "+-*/=<>^|&"]] = 5
 
-_DIGIT = _CLASS == 2
-_SHARES = np.eye(_CLASSES)[_CLASS]
+_BY_CLASS = np.argsort(_CLASS, kind="stable")
+_BEGINS = np.searchsorted(_CLASS[_BY_CLASS], np.arange(_CLASSES))
+"""All bytes in the order of their classes, and where in it each class begins."""
 _PLACES = np.frombuffer(_BYTES, np.uint8)
-
-_LOWER = np.arange(256, dtype=np.uint32)
-_LOWER[65:91] += 32
-_WORDLIKE = np.isin(_CLASS, (2, 3, 4, 7))
+_IS_DIGIT = bytes(_CLASS == 2)
+_IS_WORD = bytes(np.isin(_CLASS, (2, 3, 4, 7)))
+_ONLY_WORDS = bytes(byte if _IS_WORD[byte] else 0 for byte in range(256)).lower()
+"""What `bytes.translate` takes to say of each byte whether it is a digit, or part of a word; and to leave nothing but words."""
 _WORD = re.compile(rb"[0-9A-Za-z\x80-\xff]+")
 
 HAND = 15 + len(_BYTES) + len(_MARKS) + _CLASSES + 2 + len(TASKS) + len(NEEDS)
@@ -69,6 +71,13 @@ _COUNTED = 1600
 """Characters at the end in which marks are counted."""
 
 _MIX = np.uint32(2654435761)
+_SHIFT = np.uint32(19)
+_BLOCK = np.uint32(BUCKETS)
+_NO_WORDS, _NO_SIZES = np.zeros(0, np.uint32), np.zeros(0, np.int64)
+
+_COUNTS = 13
+"""Counts that the marks and bytes come after, before the logarithm is taken."""
+_NOTHING_COUNTED = np.zeros(_COUNTS + len(_MARKS) + len(_BYTES))
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -85,8 +94,7 @@ class Context(msgspec.Struct, frozen=True):
 NOTHING = Context()
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
+class Features(msgspec.Struct, frozen=True):
     """`hand` is float32[HAND]; `ids` int64[n] are the hashed n-grams found, each once, `weights` float32[n] how often (log scale)."""
 
     hand: NDArray[np.float32]
@@ -99,11 +107,12 @@ def read(text: str, context: Context = NOTHING) -> Features:
     length = len(text)
     text = cut(text)
     letters = _letters(text)
-    asked = _last_block(text)
+    blanks = tuple(text.count(blank) if blank[0] in text else 0 for blank in _BLANK)
+    asked = _last_block(text, blanks)
     last = letters if len(asked) == len(text) else _letters(asked)
     words, sizes = _words(letters)
-    ids, weights = _counted(np.concatenate((_grams(last), words + np.uint32(BUCKETS))))
-    return Features(_hand(text, asked, last, length, sizes, context), ids, weights)
+    ids, weights = _counted(_hashed(last, words))
+    return Features(_hand(asked, last, blanks, length, sizes, context), ids, weights)
 
 
 def cut(text: str) -> str:
@@ -114,8 +123,21 @@ def cut(text: str) -> str:
 def words(text: str) -> tuple[list[bytes], NDArray[np.int64]]:
     """Give the words that `read` hashes of a text, as often as they are there, A to Z in lower case; and the id of each."""
     letters = _letters(cut(text))
-    hashed, _ = _words(letters)
-    return _WORD.findall(letters.tobytes().lower()), hashed.astype(np.int64) + BUCKETS
+    summed, _ = _words(letters)
+    return _WORD.findall(letters.lower()), (summed * _MIX >> _SHIFT).astype(np.int64) + BUCKETS
+
+
+def _hashed(letters: bytes, words: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Give the ids of the four bytes from each place on (A to Z in lower case, as one little-endian number), and of the words."""
+    grams = len(letters) - 3
+    found = np.empty(grams + len(words), np.uint32)
+    found[:grams] = np.ndarray((grams,), "<u4", letters.lower(), 0, (1,))
+    hashed = found[grams:]
+    hashed[:] = words
+    found *= _MIX
+    found >>= _SHIFT
+    hashed += _BLOCK
+    return found
 
 
 def _counted(found: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -125,92 +147,121 @@ def _counted(found: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.
     first[0] = True
     np.not_equal(found[1:], found[:-1], out=first[1:])
     places = first.nonzero()[0]
-    counts = np.empty(len(places), np.int64)
+    counts = np.empty_like(places)
     np.subtract(places[1:], places[:-1], out=counts[:-1])
     counts[-1] = len(found) - places[-1]
-    return found[places].astype(np.int64), _WEIGHTS[counts]
+    return found.take(places).astype(np.int64), _WEIGHTS.take(counts)
 
 
-def _letters(text: str) -> NDArray[np.uint8]:
+def _letters(text: str) -> bytes:
     data = text.encode("utf-8", "surrogatepass")
     if len(data) > CUT:
         data = data[: CUT // 2] + data[-(CUT // 2) :]
-    if len(data) < 4:
-        data = data.ljust(4)
-    return np.frombuffer(data, np.uint8)
+    return data if len(data) >= 4 else data.ljust(4)
 
 
-def _last_block(text: str) -> str:
-    """Give what is asked in the end: examples and context come before an empty line, the question after it."""
+def _last_block(text: str, blanks: tuple[int, ...]) -> str:
+    """Give what is asked in the end: examples and context come before an empty line, the question after it.
+
+    `blanks`: how many there are of each kind. Where the only ones end a block that is too short, one character, or three, is lost.
+    """
+    if not any(blanks):
+        return text
     end = len(text) - _LEAST_BLOCK
-    start = max(text.rfind(blank, 0, end) + len(blank) if blank in text else 0 for blank in _BLANK)
+    start = max(
+        text.rfind(blank, 0, end) + len(blank) if count else 0 for blank, count in zip(_BLANK, blanks, strict=True)
+    )
     return text[start:]
 
 
 def _hand(
-    text: str, asked: str, last: NDArray[np.uint8], length: int, sizes: NDArray[np.int64], context: Context
+    asked: str, last: bytes, blanks: tuple[int, ...], length: int, sizes: NDArray[np.int64], context: Context
 ) -> NDArray[np.float32]:
-    bytes_seen = np.bincount(last, minlength=256)
-    digits = _DIGIT[last]
-    numbers = np.flatnonzero(digits[1:] != digits[:-1])
-    runs = numbers[int(digits[0]) :]
-    pairs = len(runs) // 2 * 2
-    longest = int((runs[1:pairs:2] - runs[0:pairs:2]).max()) if pairs else 0
+    seen = np.bincount(np.frombuffer(last, np.uint8), minlength=256)
+    classes = np.add.reduceat(seen.take(_BY_CLASS), _BEGINS)
+    numbers, longest = _numbers(last) if classes[2] else (0.0, 0)
     words = len(sizes)
-    count = asked[-_COUNTED:].count
-    turn = context.hour / 12 * math.pi
-    counted = [
+    end = asked[-_COUNTED:]
+    counted = _NOTHING_COUNTED.copy()
+    counted[:_COUNTS] = (
         length,
         context.input_tokens or length / 4,
         len(asked),
         len(asked) - asked.rfind("\n"),
-        int(bytes_seen[10]),
-        int(bytes_seen[32]),
-        text.count("\n\n"),
-        text.count("\\n\\n"),
-        len(numbers) / 2,
+        seen[10],
+        seen[32],
+        *blanks,
+        numbers,
         longest,
-        count(". "),
-        int(sizes.max()) if words else 0,
+        end.count(". "),
+        np.maximum.reduce(sizes) if words else 0,
         np.count_nonzero(sizes > 8),
-        *[count(mark) for mark in _MARKS],
-    ]
-    told = [
+    )
+    for mark in _marks().Match(end.encode("utf-8", "surrogatepass")) or ():
+        counted[_COUNTS + mark] = end.count(_MARKS[mark])
+    counted[-len(_BYTES) :] = seen.take(_PLACES)
+    turn = context.hour / 12 * math.pi
+    told = (
         len(last) / (words + 1),
-        float(asked[-1:] in "?:"),
+        asked[-1:] in "?:",
         math.sin(turn),
         math.cos(turn),
-        *[float(context.task == task) for task in TASKS],
-        *[float(need in context.needs) for need in NEEDS],
-    ]
-    logs = np.log1p(np.concatenate((counted, bytes_seen[_PLACES])))
-    return np.concatenate((logs, bytes_seen @ _SHARES / len(last), told)).astype(np.float32)
+        *_known(context.task, context.needs),
+    )
+    hand = np.empty(HAND, np.float32)
+    hand[: len(counted)] = np.log1p(counted)
+    hand[len(counted) : -len(told)] = classes / len(last)
+    hand[-len(told) :] = told
+    return hand
 
 
-def _grams(letters: NDArray[np.uint8]) -> NDArray[np.integer]:
-    low = _LOWER[letters]
-    return (low[:-3] | (low[1:-2] << 8) | (low[2:-1] << 16) | (low[3:] << 24)) * _MIX >> np.uint32(19)
+def _numbers(letters: bytes) -> tuple[float, int]:
+    """Give half of how often digits begin or end, and the length of the longest run of digits that ends within the text."""
+    digits = np.frombuffer(letters.translate(_IS_DIGIT), np.bool_)
+    edges = (digits[1:] != digits[:-1]).nonzero()[0]
+    if not len(edges):
+        return 0.0, 0
+    runs = edges[int(digits[0]) :]
+    pairs = len(runs) // 2 * 2
+    return len(edges) / 2, int((runs[1:pairs:2] - runs[0:pairs:2]).max()) if pairs else 0
 
 
-def _words(letters: NDArray[np.uint8]) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
-    """Hash each run of letters and digits: the sum of its bytes, each times a power of a prime by its place in the word.
+@cache
+def _marks() -> re2.Set:
+    """Compile the marks into one set, so that only those that a text has are counted in it; few have more than two."""
+    options = re2.Options()
+    options.log_errors = False
+    options.literal = True
+    options.encoding = re2.Options.Encoding.LATIN1  # byte by byte: a text may hold what is no UTF-8
+    marks = re2.Set.SearchSet(options)
+    for mark in _MARKS:
+        marks.Add(mark)
+    marks.Compile()
+    return marks
+
+
+@lru_cache(256)
+def _known(task: str, needs: frozenset[str]) -> tuple[float, ...]:
+    return (*(float(task == one) for one in TASKS), *(float(need in needs) for need in NEEDS))
+
+
+def _words(letters: bytes) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Give for each run of letters and digits the sum of its bytes, each times a power of a prime by its place in the word.
 
     Also give the length of each.
     """
-    low = _LOWER[letters]
-    inside = _WORDLIKE[letters]
-    edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
-    if inside[0]:
-        edges = np.concatenate((np.zeros(1, edges.dtype), edges))
-    starts, ends = edges[::2], edges[1::2]
-    if not len(starts):
-        return np.zeros(0, np.uint32), np.zeros(0, np.int64)
-    if len(ends) < len(starts):
-        ends = np.concatenate((ends, np.array([len(letters)])))
-    powers = _POWERS[: len(letters)]
-    summed = np.concatenate((np.zeros(1, np.uint32), np.cumsum(low * powers, dtype=np.uint32)))
+    inside = np.frombuffer(b"".join((b"\0", letters.translate(_IS_WORD), b"\0")), np.bool_)
+    edges = (inside[1:] != inside[:-1]).nonzero()[0]
+    if not len(edges):
+        return _NO_WORDS, _NO_SIZES
+    starts = edges[::2]
+    # What is between the words is 0, so that a sum may run on to the next word's start.
+    summed = np.add.reduceat(
+        np.frombuffer(letters.translate(_ONLY_WORDS), np.uint8) * _POWERS[: len(letters)], starts, dtype=np.uint32
+    )
     # The sum over a word starts at its place in the text; the inverse power moves it to the beginning.
-    return (summed[ends] - summed[starts]) * _INVERSES[starts] * _MIX >> np.uint32(19), ends - starts
+    summed *= _INVERSES.take(starts)
+    return summed, edges[1::2] - starts
 
 
 def _powers(base: int) -> NDArray[np.uint32]:
