@@ -58,25 +58,22 @@ def eight_models(seed: int) -> Policy:
 
 
 def _hot(report: Report, policy: Policy, seed: int) -> None:
-    chooser = learned(policy, Settings(), _candidates())
+    able = [Candidate(name, input_price=0.25, output_price=2.0) for name in MODELS]  # a catalogue holds them ready
+    chooser = learned(policy, Settings(), able)
     rng = random.Random(f"hot/{seed}")
     found = {}
     for name, size in (("decision_us_hot", _KB), ("decision_us_hot_4k", _LONG)):
         prompts = [canned.prose(rng, size) for _ in range(64)]
-        found[name] = _cpu_us(lambda text: _weigh(chooser, text), prompts)
+        found[name] = _cpu_us(lambda text: _weigh(chooser, able, text), prompts)
     loop = _cpu_us(lambda _: sum(range(_LOOP)), [""] * 16)
     beside = {"plain_loop": loop.value, "four_kb": found["decision_us_hot_4k"].value}
     note = f"8 models, 1 KB prompt: features, prediction, choice, trace; {_LOOP:,} additions in a plain loop beside"
     report.add(figure("decision_us_hot", "us", found["decision_us_hot"], beside=beside, note=note))
 
 
-def _weigh(chooser: Learned, text: str) -> object:
+def _weigh(chooser: Learned, able: Sequence[Candidate], text: str) -> object:
     wanted = Wanted("default", "auto", text, input_tokens=len(text) // 4, explore=True, uniform=0.5)
-    return chooser.weigh(Asked(wanted, "chat", Dialled(0.98)), _candidates(), ())
-
-
-def _candidates() -> list[Candidate]:
-    return [Candidate(name, input_price=0.25, output_price=2.0) for name in MODELS]
+    return chooser.weigh(Asked(wanted, "chat", Dialled(0.98)), able, ())
 
 
 def _cpu_us(act: Callable[[str], object], texts: Sequence[str]) -> Estimate:

@@ -57,6 +57,13 @@ def test_the_dial_decides_between_a_cheap_and_a_good_model():
     assert go(dial=None).model == "mid", "0.98 of the reference's quality, as the settings say"
 
 
+def test_where_nothing_held_the_floor_but_the_reference_it_is_taken():
+    never = policy(curve=((0.001, 0.4), (1.0, 0.5)))
+    made = go(dial=Dialled(0.98), by=never)
+    assert (made.model, made.reason) == ("big", "policy:7")
+    assert go(dial=Dialled(0.98), by=never, allowed=("small", "tiny")).model == "small"
+
+
 def test_the_chain_follows_what_the_policy_thinks_and_what_it_does_not_know_comes_last():
     assert go(dial=DEAR).chain == ("mid", "small", "tiny", "new")
     assert go().chain == ("tiny", "mid", "big", "new")

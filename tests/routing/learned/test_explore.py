@@ -24,7 +24,7 @@ def test_propensities_add_up_and_stay_between_floor_and_cap(
             preferred(values, spreads, None, caution)
         return
     best = preferred(values, spreads, 0, caution)
-    found = propensities(values, spreads, best, Exploration(floor, cap, caution))
+    found = np.array(propensities(values, spreads, best, Exploration(floor, cap, caution)))
     assert found.sum() == pytest.approx(1)
     assert found[best] >= 1 - cap - 1e-9
     others = np.delete(found, best)
@@ -47,7 +47,7 @@ def test_what_is_far_behind_is_tried_so_seldom_that_little_is_lost() -> None:
 
 
 def test_without_exploration_the_preferred_one_is_certain() -> None:
-    assert propensities(np.array([0.1, 0.9]), np.array([1.0, 1.0]), 1, OFF).tolist() == [0.0, 1.0]
+    assert propensities(np.array([0.1, 0.9]), np.array([1.0, 1.0]), 1, OFF) == [0.0, 1.0]
 
 
 def test_caution_keeps_the_reference_until_another_is_better_beyond_doubt() -> None:

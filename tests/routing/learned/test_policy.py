@@ -1,6 +1,8 @@
 """A fitted policy predicts, is written and read back, follows prices and obeys its dial."""
 
 import math
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +74,14 @@ def test_a_snapshot_of_other_features_is_refused(policy, monkeypatch):
     blob = encode(policy)
     monkeypatch.undo()
     with pytest.raises(BadSnapshot, match="version 99"):
+        decode(blob)
+
+
+def test_a_snapshot_whose_forest_does_not_fit_together_is_refused(policy):
+    forest = copy(policy.embedding.forest)
+    object.__setattr__(forest, "leaves", np.zeros((2, 3, 1), np.float32))
+    blob = encode(replace(policy, embedding=replace(policy.embedding, forest=forest)))
+    with pytest.raises(BadSnapshot, match="forest"):
         decode(blob)
 
 

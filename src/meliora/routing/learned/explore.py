@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.floating]
 
+_ROOT = math.sqrt(2)
+
 
 @dataclass(frozen=True)
 class Exploration:
@@ -81,7 +83,7 @@ def preferred(
 
 def propensities(
     utility: Numbers | Sequence[float], spread: Numbers | Sequence[float], best: int, rule: Exploration
-) -> NDArray[np.float64]:
+) -> list[float]:
     """Give the probability of each candidate, adding up to 1.
 
     Another candidate is tried as often as it may be the better one: the normal probability that its utility exceeds that of
@@ -91,7 +93,7 @@ def propensities(
     """
     count = len(utility)
     if count == 1 or rule.cap == 0:
-        alone = np.zeros(count)
+        alone = [0.0] * count
         alone[best] = 1.0
         return alone
     floor = min(rule.floor, rule.cap / (count - 1))
@@ -101,15 +103,16 @@ def propensities(
     for index, value in enumerate(values):
         behind = top - value
         if index != best and behind == behind:
-            hopes[index] = hope = _chance(-behind, math.hypot(errors[index], beside))
-            given_up += hope * max(behind, 0.0)
+            hopes[index] = hope = _chance(behind, math.hypot(errors[index], beside))
+            if behind > 0:
+                given_up += hope * behind
     room = max(0.0, rule.cap - floor * (count - 1))
     total = sum(hopes)
     part = min(room / total if total > room else 1.0, rule.loss / given_up if given_up > rule.loss else 1.0)
     found = [hope * part + floor for hope in hopes]
     found[best] = 0.0
     found[best] = 1.0 - sum(found)
-    return np.array(found)
+    return found
 
 
 def draw(probabilities: Numbers | Sequence[float], uniform: float) -> int:
@@ -129,9 +132,9 @@ def _plain(values: Numbers | Sequence[float]) -> list[float]:
     return values if isinstance(values, list) else np.asarray(values).tolist()
 
 
-def _chance(ahead: float, spread: float) -> float:
+def _chance(behind: float, spread: float) -> float:
+    if spread >= 1e-12:
+        return 0.5 * math.erfc(behind / (spread * _ROOT))
     if spread != spread:
         return 0.0
-    if spread < 1e-12:
-        return 0.5 if ahead == 0 else float(ahead > 0)
-    return 0.5 * math.erfc(-ahead / (spread * math.sqrt(2)))
+    return 0.5 if behind == 0 else float(behind < 0)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,12 +18,10 @@ from meliora.routing.learned.features import NOTHING, Context, Features, read
 Floats = NDArray[np.floating]
 
 _Z = 1.959964
-_ONE = np.ones(1, np.float32)
 DEEPEST = 12
 """Levels of a tree at most."""
 MOST_TREES = 1024
 _POWERS = (1 << np.arange(DEEPEST)[::-1]).astype(np.int32)
-_TREES = np.arange(MOST_TREES)
 
 REACH = 4.0
 """Standard deviations at which a hand feature is cut, so that a prompt unlike all others cannot throw a prediction far off."""
@@ -38,12 +37,23 @@ class Forest:
     """[T, D] above which the answer is yes."""
     leaves: Floats
     """[T, 2^D, m] what each leaf adds; already divided by the number of trees."""
+    _asked: NDArray[np.intp] = field(init=False, repr=False, compare=False)
+    _flat: Floats = field(init=False, repr=False, compare=False)
+    """[T * 2^D, m] the leaves of all trees in one row."""
+    _first: NDArray[np.integer] = field(init=False, repr=False, compare=False)
+    """[T] where in it each tree's begin."""
+
+    def __post_init__(self) -> None:
+        trees, depth = self.feature.shape
+        object.__setattr__(self, "_asked", self.feature.astype(np.intp))
+        object.__setattr__(self, "_flat", self.leaves.reshape(trees << depth, self.leaves.shape[2]))
+        object.__setattr__(self, "_first", np.arange(trees, dtype=np.int32) << depth)
 
     def at(self, values: Floats) -> Floats:
         """Give the m outputs for one input."""
-        trees, depth = self.feature.shape
-        leaf = (values[self.feature] > self.threshold) @ _POWERS[-depth or len(_POWERS) :]
-        return self.leaves[_TREES[:trees], leaf].sum(axis=0)
+        leaf = (values.take(self._asked) > self.threshold) @ _POWERS[DEEPEST - self.feature.shape[1] :]
+        leaf += self._first
+        return np.add.reduce(self._flat.take(leaf, axis=0), axis=0)
 
 
 NO_FOREST = Forest(np.zeros((0, 0), np.int32), np.zeros((0, 0), np.float32), np.zeros((0, 1, 0), np.float32))
@@ -78,14 +88,20 @@ class Trunk:
 
     def phi(self, features: Features) -> Floats:
         """Give `phi`, float32[size]; its first element is 1."""
-        hand = np.minimum(np.maximum((features.hand - self.centre) * self.scale, -REACH), REACH)
+        hands = len(self.centre)
+        phi = np.empty(self.size, np.float32)
+        phi[0] = 1
+        place = phi[1 : 1 + hands + self.table.shape[1]]
+        hand, space = place[:hands], place[hands:]
+        np.subtract(features.hand, self.centre, out=hand)
+        hand *= self.scale
+        np.minimum(np.maximum(hand, -REACH, out=hand), REACH, out=hand)
         weighted = features.weights * self.idf.take(features.ids)
         length = math.sqrt(weighted @ weighted)
-        space = features.weights @ self.table.take(features.ids, axis=0)
+        np.matmul(features.weights, self.table.take(features.ids, axis=0), out=space)
         if length > 0:
             space /= length
-        place = np.concatenate((hand, space))
-        phi = np.concatenate((_ONE, place, self.forest.at(place)))
+        phi[1 + len(place) :] = self.forest.at(place)
         if len(self.usual):
             odd = place @ self.usual
             far = float(odd @ odd)
@@ -142,18 +158,16 @@ class Curve:
     """[G] as a share of the reference model's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(msgspec.Struct, frozen=True):
     """What the policy expects of each model on one prompt."""
 
     models: tuple[str, ...]
+    expected: Floats
+    """[M] quality as the heads give it, which may lie beyond 0..1."""
     quality: Floats
-    """[M] in 0..1."""
+    """[M] the same, cut to 0..1."""
     spread: Floats
-    """[M] standard error of `quality`."""
-    low: Floats
-    high: Floats
-    """[M] 95% interval of the expected quality, not of a single outcome."""
+    """[M] standard error of `expected`."""
     cost: Floats
     """[M] US$ a call; nan where it is not known."""
     phi: Floats
@@ -162,6 +176,16 @@ class Prediction:
     """Index of the reference model."""
     handicap: float = 0.0
     """See `Policy.handicap`."""
+
+    @property
+    def low(self) -> Floats:
+        """[M] lower end of the 95% interval of the expected quality, not of a single outcome; in 0..1."""
+        return _cut(self.expected - _Z * self.spread)
+
+    @property
+    def high(self) -> Floats:
+        """[M] upper end of it."""
+        return _cut(self.expected + _Z * self.spread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +218,11 @@ class Policy:
     def predicted(self, phi: Floats) -> Prediction:
         """Predict from a `phi` of this policy's trunk."""
         expected, spread = self.quality.at(phi)
-        reach = _Z * spread
         return Prediction(
             models=self.models,
+            expected=expected,
             quality=_cut(expected),
             spread=spread,
-            low=_cut(expected - reach),
-            high=_cut(expected + reach),
             cost=self.costs.at(phi),
             phi=phi,
             curve=self.curve,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -95,8 +94,8 @@ def _built(header: _Header, found: dict[str, NDArray[np.floating]]) -> Policy:
         return [found[f"{of}.{name}"] for name in names]
 
     try:
-        forest = Forest(*part("forest", "feature", "threshold", "leaves"))
-        forest = replace(forest, feature=forest.feature.astype(np.int32))
+        feature, threshold, leaves = part("forest", "feature", "threshold", "leaves")
+        forest = Forest(feature.astype(np.int32), threshold, leaves)
         centre, scale, idf, table, usual = part("trunk", "centre", "scale", "idf", "table", "usual")
         trunk = Trunk(header.trunk, centre, scale, idf, table, forest, usual)
         quality = Heads(*part("quality", "mean", "factor", "noise"))
@@ -104,6 +103,8 @@ def _built(header: _Header, found: dict[str, NDArray[np.floating]]) -> Policy:
         curve = Curve(*part("curve", "pay", "quality", "cost"))
     except (KeyError, IndexError) as missing:
         raise BadSnapshot(f"the routing snapshot lacks {missing}") from missing
+    except (ValueError, OverflowError) as error:
+        raise BadSnapshot(f"the forest of the routing snapshot does not fit together: {error}") from error
     return Policy(
         header.number, header.models, header.reference, trunk, quality, costs, curve, header.notes, header.handicap
     )
