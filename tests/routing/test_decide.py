@@ -46,6 +46,13 @@ def test_a_named_model_is_taken_with_its_own_fallbacks_as_the_chain():
     assert (made.tier, made.task, made.observed) == ("balanced", "simple", None)
 
 
+def test_a_task_may_be_left_open_where_the_choice_does_not_need_it():
+    assert go("mid", task_later=True).task == ""
+    assert go("auto:deep", task_later=True).task == ""
+    left = go("auto", "Write a function in Python.", task_later=True)
+    assert (left.task, left.complexity) == ("code", go("auto", "Write a function in Python.").complexity)
+
+
 def test_an_alias_says_so_and_may_lead_to_another_alias_or_a_tier():
     assert (go("smart").model, go("smart").reason) == ("big", "alias:smart")
     assert go("nested").model == "big"

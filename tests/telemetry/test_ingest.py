@@ -69,6 +69,7 @@ class Memory:
     def __init__(self) -> None:
         self.at: dict[str, int] = {}
         self.kept: list[str] = []
+        self.tasks: list[str | None] = []
         self.finished_segments: list[str] = []
         self.away = False
         self.refused: set[str] = set()
@@ -89,6 +90,7 @@ class Memory:
             raise StoreError("refused")
         self.at[batch.segment] = batch.end
         self.kept += ids
+        self.tasks += [record.task for record in batch.finished]
         return Taken(len(batch.begun), len(batch.finished), 0)
 
     def done(self, segment: str) -> None:
@@ -100,6 +102,13 @@ class Memory:
 
 def ingester(directory: Path, sink: Memory, **options) -> Ingester:
     return Ingester(SpoolReader(directory), sink, clock, **options)
+
+
+def test_a_task_that_the_gateway_left_open_is_told_before_the_record_is_kept(tmp_path: Path) -> None:
+    sink = Memory()
+    spooled(tmp_path, encoded(finished("a", request_text="one"), finished("b", task="code"), finished("c")))
+    ingester(tmp_path, sink, task_of=lambda record: record.request_text and "chat").step()
+    assert sink.tasks == ["chat", "code", None]
 
 
 def test_records_are_taken_and_only_closed_segments_removed(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ class Asked(msgspec.Struct, frozen=True):
     """What a record keeps of a request."""
 
     text: Text
+    task: str | None
     prompt_hash: str | None
     features: dict[str, float]
     size: int

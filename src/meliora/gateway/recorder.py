@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -20,7 +20,9 @@ from meliora.gateway.estimates import abandoned, prompt_tokens
 from meliora.gateway.legs import cost_of, summed
 from meliora.gateway.metrics import Metrics
 from meliora.gateway.prices import cost_micros
+from meliora.gateway.tasks import task_now
 from meliora.gateway.traces import after_failures
+from meliora.settings.models import Settings
 from meliora.telemetry.records import CallBegun, CallFinished, Leg, Outcome, Usage, UsageSource
 from meliora.telemetry.redaction import Redactor
 from meliora.telemetry.spool import SpoolWriter
@@ -118,8 +120,7 @@ class Recorder:
         self,
         call: Call,
         result: Result,
-        content: Literal["off", "redacted", "full"],
-        limit: int,
+        settings: Settings,
         *,
         noted: bool = False,
     ) -> CallFinished:
@@ -127,7 +128,8 @@ class Recorder:
         view, decision, endpoint, entry = call.view, call.decision, call.endpoint, call.entry
         key, labels, span, arm = call.key, call.labels, call.span, call.arm
         summary = result.summary or _NO_SUMMARY
-        asked = call.asked or self._asked(call, content, limit)
+        asked = call.asked or self._asked(call, settings)
+        content, limit = settings.recording.content, settings.recording.content_bytes
         told = summary.usage is not None or bool(summary.text)
         left = result.outcome == "cancelled" and call.under_way
         served = result.outcome == "ok" or told or left
@@ -152,7 +154,7 @@ class Recorder:
             provider=endpoint.account.name if endpoint is not None else None,
             endpoint=endpoint.id if endpoint is not None else None,
             tier=(entry.tier if entry is not None else None) or (decision.tier if decision is not None else None),
-            task=decision.task if decision is not None else None,
+            task=asked.task,
             reason=call.reason,
             rule_id=decision.rule_id if decision is not None else None,
             observed_model=decision.observed if decision is not None else None,
@@ -200,18 +202,23 @@ class Recorder:
         self._metrics.tally.finished(record)
         return record
 
-    def release(self, call: Call, content: Literal["off", "redacted", "full"], limit: int) -> None:
+    def release(self, call: Call, settings: Settings) -> None:
         """Take from a call what its record needs of the request, and let go of the request: a stream may stay open for long."""
-        call.asked = self._asked(call, content, limit)
+        call.asked = self._asked(call, settings)
         call.body = {}
         call.inbound.body = b""
         call.inbound.headers = {}
         if call.view is not None:
             call.view = msgspec.structs.replace(call.view, prompt_text="")
 
-    def _asked(self, call: Call, content: Literal["off", "redacted", "full"], limit: int) -> Asked:
+    def _asked(self, call: Call, settings: Settings) -> Asked:
+        recording = settings.recording
+        text = NOTHING
+        if call.body:
+            text = self._keep(call.body, call.inbound.body, recording.content, recording.content_bytes)
         return Asked(
-            text=self._keep(call.body, call.inbound.body, content, limit) if call.body else NOTHING,
+            text=text,
+            task=task_now(call, text, settings.routing),
             prompt_hash=self._hash(call.view.prompt_text) if call.view is not None else None,
             features=_features(call),
             size=len(call.inbound.body),

@@ -234,8 +234,7 @@ class Serving:
         stream, kept, clock = self._stream, Kept(), self._house.means.clock
         assert stream is not None
         await stream.open(answer_headers(call, opened.headers))
-        recording = self._snapshot.settings.recording
-        self._house.recorder.release(call, recording.content, recording.content_bytes)
+        self._house.recorder.release(call, self._snapshot.settings)
 
         def on_first() -> None:
             if call.ttft_us is None:
@@ -371,8 +370,7 @@ class Serving:
         if call.finished:
             return None
         call.finished = True
-        recording = self._snapshot.settings.recording
-        record = self._house.recorder.finished(call, result, recording.content, recording.content_bytes, noted=noted)
+        record = self._house.recorder.finished(call, result, self._snapshot.settings, noted=noted)
         if self._ticket is not None:
             self._house.admission.settle(self._ticket, record)
         if record.outcome == "error":

@@ -19,7 +19,7 @@ from meliora.routing.dialled import dialled
 from meliora.routing.pool import Candidate, Catalogue
 from meliora.routing.rules import RuleSet
 from meliora.routing.wanted import Asked, Decision, Wanted
-from meliora.settings.models import Settings
+from meliora.settings.models import Routing, Settings
 from meliora.telemetry.records import RoutedCandidate
 
 if TYPE_CHECKING:
@@ -63,12 +63,7 @@ def decide(
     Raises `UnknownModel` (with close names), `ModelForbidden`, `InvalidRequest` (nothing fits, or floor, price and budget
     contradict each other) or `NoEndpoint` (all that fits is out).
     """
-    guess = classify(
-        wanted.text,
-        prefer_quality=wanted.prefer_quality,
-        prefer_speed=wanted.prefer_speed,
-        settings=settings.routing,
-    )
+    guess = _Guess(wanted, settings.routing)
     observe = settings.gateway.mode == "observe"
     if settings.routing.learned == "off" or wanted.prefer_quality or wanted.prefer_speed:
         learned = None
@@ -113,6 +108,36 @@ def _observed(decision: Decision, other: Decision | None) -> Decision:
     return msgspec.structs.replace(decision, observed=other.model, routing=trace, foreseen=other.foreseen)
 
 
+class _Guess:
+    """What the classifier makes of a call's text. Asked at most once, and not at all where nobody needs it."""
+
+    __slots__ = ("_made", "_settings", "_wanted")
+
+    def __init__(self, wanted: Wanted, settings: Routing) -> None:
+        self._wanted = wanted
+        self._settings = settings
+        self._made: Classification | None = None
+
+    def made(self) -> Classification:
+        """Ask, or give what was answered."""
+        if self._made is None:
+            wanted = self._wanted
+            self._made = classify(
+                wanted.text,
+                prefer_quality=wanted.prefer_quality,
+                prefer_speed=wanted.prefer_speed,
+                settings=self._settings,
+            )
+        return self._made
+
+    def told(self) -> tuple[str, float]:
+        """Give task and complexity as they stand in the decision."""
+        if self._made is None and self._wanted.task_later:
+            return "", 0.0
+        made = self.made()
+        return made.task, made.complexity
+
+
 class _Choice:
     """One decision while it is taken."""
 
@@ -123,7 +148,7 @@ class _Choice:
         wanted: Wanted,
         catalogue: Catalogue,
         rules: RuleSet,
-        guess: Classification,
+        guess: _Guess,
         settings: Settings,
         learned: Learned | None,
     ) -> None:
@@ -191,7 +216,8 @@ class _Choice:
             decided = self._by_policy(scope, "", None)
             if decided is not None:
                 return decided
-        return self._by_tier(self._guess.tier, self._guess.reason, self._guess.confidence)
+        guess = self._guess.made()
+        return self._by_tier(guess.tier, guess.reason, guess.confidence)
 
     def _by_rule(self, rule: RuleState) -> Decision | None:
         """Follow a rule as far as it can be followed; None where neither its model nor its tier can serve the call."""
@@ -259,7 +285,7 @@ class _Choice:
         relay = settings.cascade
         return Asked(
             wanted,
-            self._guess.task,
+            self._guess.made().task,
             wanted.dial or dialled(None, None, None, settings.dial),
             dear,
             relay.enabled and wanted.whole and (relay.tools or "tools" not in wanted.needs),
@@ -335,15 +361,15 @@ class _Choice:
     ) -> Decision:
         names = dict.fromkeys([other.name for other in chain])
         names.pop(model.name, None)
-        guess = self._guess
+        task, complexity = self._guess.told()
         return Decision(
             model.name,
             model.tier,
             reason,
             rule.id if rule is not None else None,
             confidence,
-            guess.task,
-            guess.complexity,
+            task,
+            complexity,
             tuple(names)[:_CHAIN],
             tuple(self._rejected.items()),
             routing=weighed.trace if weighed is not None else None,

@@ -44,6 +44,8 @@ class Wanted(msgspec.Struct, frozen=True):
     """The user's preferences: quality points by task (as `preferences.words.same_task` spells it) and model."""
     whole: bool = False
     """Whether the answer is given whole, to a call that may go to several models."""
+    task_later: bool = False
+    """Whether the task may be left open where the choice does not need it; the call's record tells it."""
     explain: bool = False
 
 
@@ -91,6 +93,7 @@ class Decision(msgspec.Struct, frozen=True):
     rule_id: str | None
     confidence: float
     task: str
+    """Empty where it was left open (`Wanted.task_later`), as is `complexity` then."""
     complexity: float
     chain: tuple[str, ...] = ()
     """Models to go on with, in this order, when this one fails."""

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -16,6 +17,7 @@ import structlog
 from meliora import __version__
 from meliora.clock import Clock, SystemClock
 from meliora.errors import MelioraError
+from meliora.gateway.tasks import task_later
 from meliora.runtime.learning import hold_judges, learner, rewarder, scoring
 from meliora.runtime.preferences import PREFERENCES_SECONDS, refresher
 from meliora.runtime.shared import (
@@ -182,7 +184,11 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
     from meliora.telemetry.rollups import Roller
 
     directory = private_dir(spool_dir(settings))
-    ingest = Ingest(Ingester(SpoolReader(directory), store.sink, clock.now_us))
+    ingest = Ingest(
+        Ingester(
+            SpoolReader(directory), store.sink, clock.now_us, task_of=partial(task_later, routing=settings.routing)
+        )
+    )
     roller = Roller(store.windows)
     pruner = Pruner(
         store.housekeeping,

@@ -91,6 +91,10 @@ class IngestReport:
     """Whether there is more to take at once."""
 
 
+def _as_recorded(record: CallFinished) -> str | None:
+    return record.task
+
+
 class Ingester:
     """Move records, oldest segments of each writer first. One thread; any number of processes."""
 
@@ -102,12 +106,15 @@ class Ingester:
         *,
         batch_bytes: int = 8 * 1024 * 1024,
         step_records: int = 20_000,
+        task_of: Callable[[CallFinished], str | None] = _as_recorded,
     ) -> None:
+        """Prepare. `task_of` tells the task of a call whose gateway left that open."""
         self._reader = reader
         self._sink = sink
         self._clock_us = clock_us
         self._batch_bytes = batch_bytes
         self._step_records = step_records
+        self._task_of = task_of
         self._decode = msgspec.json.Decoder(Record).decode
         self._quarantine = Quarantine(reader.directory / "quarantine", clock_us)
         self._shouted: set[str] = set()
@@ -175,6 +182,8 @@ class Ingester:
                 return records, last
             if b"\\u0000" in payload:
                 record = _without_nul(record)
+            if type(record) is CallFinished and record.task is None:
+                record = msgspec.structs.replace(record, task=self._task_of(record))
             records.append((end, payload, record))
             last = end
         return records, chunk_end
