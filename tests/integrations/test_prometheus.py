@@ -18,7 +18,7 @@ from meliora.loop.gates.gate import Gate
 from meliora.loop.gates.reading import NoData, Reading
 
 NOW = 1_795_219_200_000_000
-GATE = Gate(name="g", metric="load", direction="max", threshold=1, source="prometheus", query='up{tenant=$tenant}')
+GATE = Gate(name="g", metric="load", direction="max", threshold=1, source="prometheus", query="up{tenant=$tenant}")
 
 
 class Played:

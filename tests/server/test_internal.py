@@ -57,6 +57,24 @@ async def test_a_change_by_another_process_is_seen_at_the_next_look() -> None:
     assert found is not None and found.version == 2
 
 
+async def test_the_kill_switch_turned_by_another_process_is_seen_long_before_the_next_look() -> None:
+    states = [State(version=1, made_us=0, secret="")]
+    feed = StateFeed(lambda _: states[-1], FrozenClock(), (), 60, lambda: states[-1].kill_epoch)
+    waiting = asyncio.create_task(feed.newer(1, 30))
+    while not feed._waiting:
+        await asyncio.sleep(0)
+    states.append(State(version=2, made_us=0, secret="", halted=True, kill_epoch=1))
+    found = await asyncio.wait_for(waiting, 5)
+    assert found is not None and found.halted
+
+
+def test_a_heartbeat_says_by_which_turn_of_the_kill_switch_a_gateway_serves(house: House) -> None:
+    beat = {"id": "g1", "version": "0", "record_format": 1, "host": "h", "pid": 1, "kill_epoch": 3}
+    assert house.gateway().post("/internal/heartbeat", json=beat).status_code == 200
+    [seen] = house.store.gateways.list(house.clock.now_us())
+    assert (seen.kill_epoch, seen.kill_us) == (3, house.clock.now_us())
+
+
 async def test_a_wait_ends_with_nothing_when_nothing_changes() -> None:
     feed = StateFeed(lambda _: State(version=1, made_us=0, secret=""), FrozenClock(), (), look_seconds=0.01)
     assert await feed.newer(1, 0.03) is None

@@ -23,7 +23,12 @@ def loaded(tmp_path: Path, text: str, environ: dict[str, str] | None = None):
 def test_out_of_the_box_a_person_delivers() -> None:
     loop = Loop()
     assert (loop.enabled, loop.environment, loop.kill_switch, loop.mock_signals) == (True, "staging", False, False)
-    assert (loop.interval, loop.max_cycles_per_day, loop.max_changes_per_day, loop.cooldown_seconds) == (900, 6, 10, 3600)
+    assert (loop.interval, loop.max_cycles_per_day, loop.max_changes_per_day, loop.cooldown_seconds) == (
+        900,
+        6,
+        10,
+        3600,
+    )
     assert (loop.trial.ab_split_ratio, loop.watch.checks, loop.watch.every_seconds) == (0.2, 12, 600)
     assert loop.retrain == "0 2 * * 0"
 
@@ -42,12 +47,12 @@ def test_out_of_the_box_a_person_delivers() -> None:
         ),
         ('[[loop.triggers]]\nname="t"\ngate="errors"\nkinds=[]', "kinds"),
         ('[[loop.triggers]]\nname="t"\ngate="errors"', "kinds is missing"),
-        ('[loop]\nmock_signals=true', "only dev may"),
+        ("[loop]\nmock_signals=true", "only dev may"),
         ('[loop]\nenvironment="prod"', "environment"),
         ('[loop]\nretrain="every sunday"', "five fields"),
         ('[loop]\nretrain="0 25 * * 0"', "five fields"),
-        ('[loop]\ncyle_interval=3', "is not a setting"),
-        ('[loop.trial]\nstages=[0.2,0.1]', "ascending"),
+        ("[loop]\ncyle_interval=3", "is not a setting"),
+        ("[loop.trial]\nstages=[0.2,0.1]", "ascending"),
         ('[loop.prometheus]\nurl="prometheus:9090"', "not an http or https address"),
         ('[loop.prometheus]\nurl="http://u:p@prometheus:9090"', "without a login"),
         ('[loop.alerts]\nslack_webhook="https://hooks.example/T/B/x"', "literal value"),

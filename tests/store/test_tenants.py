@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 import pytest
 
 from meliora.errors import NotFound
+from meliora.gateway.state import ChoiceState, Overlay, TrialState
 from meliora.loop.approvals import ApprovalWish
 from meliora.loop.flags import Flag
 from meliora.loop.gates.board import GateReading
 from meliora.loop.gates.gate import Gate, Slice
 from meliora.loop.gates.reading import Span
 from meliora.loop.gates.standing import Standing
+from meliora.loop.metrics import METRICS
 from meliora.loop.triggers import Trigger
 from meliora.routing.preferences.interactions import Interaction
 from meliora.store import Store
@@ -131,6 +133,10 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         store.routing_snapshots.add("acme", lambda _: b"policy", kind="fit", made_by="cli")
         store.routing_snapshots.promote("acme", number)
     settle(store)
+    arm = {"trial": "chg_1", "trial_phase": "trial", "trial_stage": 0, "arm": "candidate", "trial_unit": "u1"}
+    feed.call(tenant="acme", **arm)
+    store.trials.begin("acme", TrialState("chg_1", "acme", "trial", "s", 0, 0.5, Overlay()))
+    store.model_choices.put("acme", ChoiceState("c", "acme", "a", "b"), "chg_0")
     scored = feed.call(tenant="acme", routing=trace())
     store.outcomes.score("acme", scored.id, "scorer", 0.5)
     store.feedbacks.give("acme", FeedbackGiven(feedback_type="thumbs_up", call_id=scored.id))
@@ -211,6 +217,12 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "flags.get": ["production", "f"],
         "flags.list": [],
         "learning_events.list": [],
+        "trials.get": ["chg_1"],
+        "trials.live": [],
+        "trials.stages": ["chg_1"],
+        "trials.frozen": [],
+        "model_choices.list": [],
+        "arms.read": ["chg_1", "trial", [METRICS["error_rate"]], clock.now + 3_600_000_000],
     }
     writes = {
         "triggers.delete": ["t"],
@@ -228,6 +240,7 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "keys.update": [key.id, {"name": "stolen"}],
         "approvals.decide": [approval.id, "approved", "thief", ""],
         "flags.delete": ["production", "f", "thief"],
+        "trials.ramp": ["chg_1", 1, 0.9],
     }
     own = {
         "gates.record",
@@ -248,6 +261,16 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "flags.put",
         "learning_events.add",
         "learning_events.record",
+        # see test_trials: none of these reaches another tenant's
+        "trials.begin",
+        "trials.begin_in",
+        "trials.ramp_in",
+        "trials.end",
+        "trials.end_in",
+        "model_choices.put",
+        "model_choices.put_in",
+        "model_choices.retire",
+        "model_choices.retire_in",
     }
     named = dict(methods(store))
     assert set(named) == {*reads, *writes, *own, *FOR_THE_DEPLOYMENT}
@@ -273,4 +296,4 @@ def empty(found: object) -> bool:
             found = getattr(found, name)
             found = getattr(found, "count", found) if name == "latency_ms" else found
             return not found
-    return found is None or found == ()
+    return found is None or found is False or found == ()

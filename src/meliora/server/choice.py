@@ -11,6 +11,7 @@ import msgspec
 from meliora.errors import InvalidRequest, NoEndpoint
 from meliora.gateway.arms import Arm, Basis, Safety, choices_by_tenant, halves, overlaid_choices, overlaid_rules
 from meliora.gateway.dialects.inspect import RequestView, inspect_request
+from meliora.gateway.state import ArmName
 from meliora.routing.choices import Choices
 from meliora.routing.decide import Decision, Wanted, decide
 from meliora.routing.dialled import checked, dialled
@@ -23,7 +24,7 @@ from meliora.settings.models import Settings
 from meliora.telemetry.records import Usage
 
 if TYPE_CHECKING:
-    from meliora.gateway.state import ArmName, KeyState
+    from meliora.gateway.state import KeyState
     from meliora.routing.choose import Learned
 
 ASSUMED_OUTPUT = 512

@@ -43,15 +43,7 @@ class RunningMeliora:
         self.store = open_store(settings)
         admin = KeyWish(name="admin", scopes=("admin", "call", "feedback", "read"))
         key = self.store.keys.create("default", admin, secret=SECRET).key
-        offers = Offers(settings, self.clock, self.store, no_list)
-        app = build_control(settings, self.store, self.clock, offers, lambda: f"http://127.0.0.1:{self.gateway.port}")
-        config = uvicorn.Config(
-            app, loop="uvloop", lifespan="off", ws="none", log_config=None, timeout_graceful_shutdown=1
-        )
-        self._control = uvicorn.Server(config)
-        bound = bind(control_socket(settings))
-        self._thread = threading.Thread(target=self._control.run, args=([bound],), name="control", daemon=True)
-        self._thread.start()
+        self.start_control()
         self.worker: Worker = build_worker(settings, self.store, self.clock)
         self.gateway = RunningGateway(settings, keys=(), clock=self.clock, secret=self.store.secret)
         self.gateway.__enter__()
@@ -62,9 +54,26 @@ class RunningMeliora:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.gateway.stop()
+        self.stop_control()
+        self.store.close()
+
+    def start_control(self) -> None:
+        """Serve the control app, also again after `stop_control`."""
+        settings = effective(self.settings)
+        offers = Offers(settings, self.clock, self.store, no_list)
+        app = build_control(settings, self.store, self.clock, offers, lambda: f"http://127.0.0.1:{self.gateway.port}")
+        config = uvicorn.Config(
+            app, loop="uvloop", lifespan="off", ws="none", log_config=None, timeout_graceful_shutdown=1
+        )
+        self._control = uvicorn.Server(config)
+        bound = bind(control_socket(settings))
+        self._thread = threading.Thread(target=self._control.run, args=([bound],), name="control", daemon=True)
+        self._thread.start()
+
+    def stop_control(self) -> None:
+        """Let the control app be away; calls go on."""
         self._control.should_exit = True
         self._thread.join(timeout=30)
-        self.store.close()
 
     def settle(self) -> None:
         """Let the worker do all it has to do now."""
