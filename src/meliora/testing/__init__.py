@@ -10,6 +10,7 @@
     gateway      a whole gateway in this process: `from meliora.testing.gateway import RunningGateway`
     policies     learned policies that know what they are told: `from meliora.testing.policies import planted`
     store        a store that is gone afterwards: `from meliora.testing.store import temporary_store`
+    contract     the contract of a kind of change: `from meliora.testing.contract import check_kind`
 
 What needs an extra import line is not exported here, because it brings half of Meliora with it.
 """
