@@ -123,6 +123,38 @@ class RoutingSnapshots:
             )
             return _get(connection, tenant, target)
 
+    def exchange(
+        self,
+        tenant: str,
+        number: int | None,
+        *,
+        instead_of: int | None,
+        evidence: dict[str, Any],
+        is_return: bool,
+        fenced: Callable[[sa.Connection], None],
+    ) -> bool:
+        """Let a snapshot (None: none) serve in place of what learning made of `instead_of` (None: nothing serves).
+
+        False, and nothing changed, where that is no longer so. With `is_return`, what came in until now is not learned anew.
+        `fenced` is called first in the transaction. Raises `NotFound`, `Conflict` where the bytes are gone.
+        """
+        with writing(self._engine) as connection:
+            fenced(connection)
+            hold(connection, _LOCK)
+            present = _serving(connection, tenant)
+            if (None if present is None else present.anchor) != instead_of:
+                return False
+            if number is None:
+                self._retire(connection, tenant)
+                return True
+            chosen = _ready(connection, tenant, number)
+            values: dict[str, Any] = {"anchor": number, "replaced": None if present is None else present.number}
+            if is_return:
+                replaced = _get(connection, tenant, chosen.anchor).replaced
+                values |= {"replaced": replaced, "learned_seq": _last_seq(connection, tenant)}
+            self._serve(connection, tenant, number, evidence=chosen.evidence | evidence, **values)
+            return True
+
     def begin(
         self,
         tenant: str,

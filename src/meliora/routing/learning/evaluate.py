@@ -102,6 +102,10 @@ class Evaluation:
     """Of the decisions: what the answer cost is not known."""
     pay: float
     """US$ for quality 1 instead of 0."""
+    reward_difference: Estimate = UNKNOWN
+    """Of quality alone."""
+    cost_difference: Estimate = UNKNOWN
+    """In US$ a call."""
 
     @property
     def serves(self) -> bool:
@@ -184,12 +188,15 @@ def evaluate(log: Log, candidate: Policy, running: Policy, dial: Dial, explore: 
         nothing = (UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN)
         return Evaluation(*nothing, len(log), unsupported, float(1 - priced.mean()) if len(log) else float("nan"), pay)
     utility = used.reward - (used.cost / pay if pay > 0 else used.cost * 0)
+    targets = both[0].target[rows], both[1].target[rows]
     return Evaluation(
-        *compare(used, utility, both[0].target[rows], both[1].target[rows]),
+        *compare(used, utility, *targets),
         len(log),
         unsupported,
         float(1 - priced.mean()),
         pay,
+        compare(used, used.reward, *targets)[2],
+        compare(used, used.cost, *targets)[2],
     )
 
 

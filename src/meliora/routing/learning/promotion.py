@@ -131,7 +131,8 @@ def dial_of(settings: DialSettings) -> Dial:
 
 def described(found: Evaluation) -> dict[str, Any]:
     """Give an evaluation as plain numbers; None for what could not be told."""
-    estimates = {name: _estimate(getattr(found, name)) for name in ("candidate", "running", "difference", "snips")}
+    named = ("candidate", "running", "difference", "snips", "reward_difference", "cost_difference")
+    estimates = {name: _estimate(getattr(found, name)) for name in named}
     return estimates | {
         "decisions": found.decisions,
         "unsupported_share": _number(found.unsupported_share),
@@ -166,6 +167,7 @@ def _replayed(candidate: Snapshot, running: Snapshot | None) -> Proof:
     proved = isinstance(low, int | float) and low > 0
     verdict = str(kept.get("verdict", ""))
     evidence = {"method": "replay", "against": against, "proved": proved, "verdict": verdict}
+    evidence |= {name: kept.get(name) for name in ("value", "low", "high", "prompts")}
     return Proof(candidate.number, against, "replay", proved, verdict, evidence)
 
 
