@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +30,7 @@ from meliora.testing.contract import Faults, Fences, change_of
 from meliora.testing.policies import planted
 from tests.server.house import empty_database
 
+FILLER = ("quickly thanks", "with kind regards", "whenever suits", "before monday", "urgently indeed")
 KNOWN = {"small": (0.7, 0.001), "large": (0.9, 0.01)}
 """What the policy that serves foresees: large is better, and ten times as dear."""
 
@@ -97,6 +97,38 @@ class Deployment:
         self.ingest(calls)
         self.reward([call.id for call in calls], worth)
 
+    def asked(
+        self, rewards: Mapping[str, Mapping[str, float]], count: int, *, people: int = 12, rest: str = ""
+    ) -> None:
+        """Record calls with their prompts: `rewards` by a word of the prompt, then by model."""
+        words = list(rewards)
+        calls, worth = [], []
+        phi = planted(KNOWN).predict("hello there").phi.astype("<f2").tobytes()
+        for _ in range(count):
+            self.clock.advance(1)
+            word = self.random.choice(words)
+            models = list(rewards[word])
+            chance = 1 / len(models)
+            candidates = tuple(RoutedCandidate(model, chance, chance, 0.5, None) for model in models)
+            model = self.random.choice(models)
+            user = f"user-{self.random.randrange(people)}"
+            text = f"Hello, my {word} number {self.random.randrange(10**6)} {rest} {self.random.choice(FILLER)}"
+            body = {"model": "auto", "messages": [{"role": "user", "content": text}]}
+            calls.append(
+                self.call(
+                    model=model,
+                    routing=RoutingTrace(1, "planted", phi, candidates, model),
+                    cost_micros=_cost(model),
+                    user=user,
+                    content="redacted",
+                    request_text=msgspec.json.encode(body).decode(),
+                )
+            )
+            value = rewards[word][model] + self.random.uniform(-0.1, 0.1)
+            worth.append(min(1.0, max(0.0, value)))
+        self.ingest(calls)
+        self.reward([call.id for call in calls], worth)
+
     def call(self, **over: Any) -> CallFinished:
         """Make the record of a call that just ended well."""
         now = self.clock.now_us()
@@ -124,8 +156,7 @@ class Deployment:
 
     def reward(self, ids: Sequence[str], worth: Sequence[float]) -> None:
         settled = [
-            Settled(call, "default", self.store.outcomes.get("default", call).seq or 0, Reward(value, 1.0, "feedback"))
-            for call, value in zip(ids, worth, strict=True)
+            Settled(call, "default", 0, Reward(value, 1.0, "feedback")) for call, value in zip(ids, worth, strict=True)
         ]
         assert self.store.outcomes.settle(settled) == len(settled)
 
@@ -169,16 +200,34 @@ def _cost(model: str) -> int:
     return {"small": 1000, "large": 10_000}.get(model, 5000)
 
 
+Furnish = Callable[[Deployment], object]
+
+
 class Deployments:
     """Makes deployments, and closes all of them at the end."""
 
     def __init__(self) -> None:
         self._open = ExitStack()
-        self._numbers = itertools.count()
+        self._furnished: dict[Furnish, tuple[Path, int]] = {}
 
-    def __call__(self) -> Deployment:
+    def __call__(self, furnish: Furnish | None = None) -> Deployment:
+        """Give a new one; what `furnish` does to one is done once and copied."""
+        if furnish is None:
+            return self._made(empty_database())
+        if furnish not in self._furnished:
+            first = self._made(empty_database())
+            furnish(first)
+            with first.store.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            self._furnished[furnish] = Path(str(first.store.engine.url.database)), first.clock.now_us()
+        database, now = self._furnished[furnish]
+        made = self._made(database)
+        made.clock.advance((now - made.clock.now_us()) / 1e6)
+        return made
+
+    def _made(self, database: Path) -> Deployment:
         folder = Path(self._open.enter_context(TemporaryDirectory(prefix="meliora-", ignore_cleanup_errors=True)))
-        shutil.copy(empty_database(), folder)
+        shutil.copy(database, folder / "meliora.db")
         clock, drawn = FrozenClock(), random.Random(11)
         engine = connect(database_url("", folder))
         store = self._open.enter_context(Store(engine, clock_us=clock.now_us, randbytes=drawn.randbytes))
@@ -186,6 +235,3 @@ class Deployments:
 
     def close(self) -> None:
         self._open.close()
-
-
-Make = Callable[[], Deployment]

@@ -30,5 +30,5 @@ class Overlay(msgspec.Struct, frozen=True, omit_defaults=True):
 def decode(overlay: dict[str, Any]) -> Overlay:
     """Read an overlay; a name that the gateway does not know is an error here."""
     found = msgspec.convert(overlay, Overlay)
-    assert msgspec.to_builtins(found) == overlay, "something of it was not read"
+    assert msgspec.json.decode(msgspec.json.encode(found)) == overlay, "something of it was not read"
     return found

@@ -41,8 +41,6 @@ def proof(here: Deployment, kind: RoutingPolicy, change: Change) -> Proof:
 
 
 def bench(here: Deployment) -> KindBench:
-    surprised(here, 260)
-
     def forget() -> None:
         with here.store.engine.begin() as connection:
             connection.exec_driver_sql("DELETE FROM routing_outcomes")
@@ -66,7 +64,11 @@ def bench(here: Deployment) -> KindBench:
 
 
 def test_the_kind_keeps_the_contract(deployments: Deployments) -> None:
-    check_kind(lambda: bench(deployments()))
+    check_kind(lambda: bench(deployments(furnish)))
+
+
+def furnish(here: Deployment) -> None:
+    surprised(here, 260)
 
 
 def test_it_keeps_the_contract_where_no_policy_served(deployments: Deployments) -> None:

@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from meliora.errors import NotFound
-from meliora.routing.learning.records import Ending, Outcome, Settled, Signals, Unscored
+from meliora.routing.learning.records import Asked, Ending, Outcome, Settled, Signals, Unscored
 from meliora.store.engine import reading, writing
 from meliora.store.rows import AnyRow, hold, insert_into
 from meliora.store.slots import slot_of
@@ -58,6 +58,27 @@ class Outcomes:
         with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(_T.started_us.desc()).limit(limit)).all()
         return tuple(_outcome(row) for row in reversed(rows))
+
+    def recorded(self, tenant: str, since_us: int, until_us: int, limit: int = 20_000) -> tuple[Outcome, ...]:
+        """Give the last `limit` rewarded outcomes of a stretch of time, both ends in it, of whatever trunk, oldest first."""
+        query = _SELECT.where(
+            _T.tenant == tenant, _T.started_us >= since_us, _T.started_us <= until_us, _T.reward.is_not(None)
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(_T.started_us.desc(), _T.call_id).limit(limit)).all()
+        return tuple(_outcome(row) for row in reversed(rows))
+
+    def asked(self, tenant: str, call_ids: Sequence[str]) -> dict[str, Asked]:
+        """Give what is kept of the requests of these calls, by call; those whose content is not kept, or not whole, are missing."""
+        k = call_contents.c
+        person = sa.func.coalesce(calls.c.user_id, calls.c.session_id, calls.c.key_id)
+        query = (
+            sa.select(calls.c.id, calls.c.dialect, k.request_text, person)
+            .join(call_contents, k.call_id == calls.c.id)
+            .where(calls.c.tenant == tenant, calls.c.id.in_(call_ids), k.request_text.is_not(None), ~k.truncated)
+        )
+        with reading(self._engine) as connection:
+            return {row[0]: Asked(row[1], row[2], row[3]) for row in connection.execute(query)}
 
     def counts(self, tenant: str) -> dict[str, int]:
         """Count outcomes by what their reward came from; `none` for those of which nothing is known."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from meliora.errors import Conflict, InvalidRequest, NotFound
 from meliora.store.engine import reading, writing
-from meliora.store.rows import insert_into, new_id
+from meliora.store.rows import hold, insert_into, new_id
 from meliora.store.tables import routing_rules
 
 AppliesTo = Literal["auto", "all"]
@@ -95,6 +95,40 @@ class Rules:
             )
             return _get(connection, tenant, rule_id)
 
+    def plain(self, tenant: str, pattern: str) -> dict[str, Any] | None:
+        """Give the fields of the rule of a pattern, without its times; None where there is none."""
+        with reading(self._engine) as connection:
+            return _plain(connection, tenant, pattern)
+
+    def exchange(
+        self,
+        tenant: str,
+        pattern: str,
+        row: Mapping[str, Any] | None,
+        *,
+        instead_of: Mapping[str, Any] | None,
+        fenced: Callable[[sa.Connection], None],
+    ) -> bool:
+        """Put a rule (None: none) in the place of exactly that one; False, and nothing changed, where another stands.
+
+        Rows are as `plain` gives them. `fenced` is called first in the transaction.
+        """
+        now = self._clock_us()
+        with writing(self._engine) as connection:
+            fenced(connection)
+            hold(connection, "routing_rules")
+            if _plain(connection, tenant, pattern) != (None if instead_of is None else dict(instead_of)):
+                return False
+            own = sa.and_(_T.tenant == tenant, _T.pattern == pattern)
+            if row is None:
+                connection.execute(sa.delete(routing_rules).where(own))
+            elif instead_of is None:
+                values = {**row, "tenant": tenant, "created_at": now, "updated_at": now}
+                connection.execute(sa.insert(routing_rules).values(**values))
+            else:
+                connection.execute(sa.update(routing_rules).where(own).values(**row, updated_at=now))
+            return True
+
     def delete(self, tenant: str, rule_id: str) -> None:
         """Remove a rule. Raises `NotFound`."""
         with writing(self._engine) as connection:
@@ -126,6 +160,16 @@ _SELECT = sa.select(
     _T.created_at.label("created_us"),
     _T.updated_at.label("updated_us"),
 )
+
+
+def _plain(connection: sa.Connection, tenant: str, pattern: str) -> dict[str, Any] | None:
+    names = [name for name in (*_PLAIN, "metadata") if name != "tenant"]
+    query = sa.select(*[_T[name] for name in names]).where(_T.tenant == tenant, _T.pattern == pattern)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    values = dict(zip(names, row, strict=True))
+    return values | {"active": bool(row.active), "metadata": row.metadata or {}}
 
 
 def _get(connection: sa.Connection, tenant: str, rule_id: str) -> Rule:

@@ -27,6 +27,7 @@ def frozen_baseline(make: Make) -> None:
     expect(made.baseline == serving, f"the baseline is {made.baseline!r}, and {serving!r} serves")
     expect(made.candidate != made.baseline, "the candidate is the baseline")
     expect(made.target and made.summary, "the proposal says neither target nor what it is")
+    run.change = run.bench.change
     again = run.call("propose")
     same = (again.candidate, again.baseline, again.payload) == (made.candidate, made.baseline, made.payload)
     expect(same, f"proposed again after a crash it is {again.candidate!r} in place of {made.candidate!r}")

@@ -66,6 +66,14 @@ class Unscored(msgspec.Struct, frozen=True):
     truncated: bool
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """What is kept of a call's request, and whose it was: user, else session, else key."""
+
+    dialect: str
+    request_text: str
+    person: str
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One decision of a policy and what came of it. `reward` is None where nothing is known yet."""
 
