@@ -167,7 +167,7 @@ class Experiments:
         looks = ramp(self._rng(), self.size.trials, HORIZON, SHARES, lambda at: 0.6 + 0.15 * at, self.size.every)
         found = crossed(looks)
         anew, sticky = (
-            self._chunks(lambda rng, trials, s=s: clustered_ramp(rng, trials, USERS, SHARES, self.size.every, sticky=s))
+            self._chunks(lambda rng, trials, s=s: clustered_ramp(rng, trials, USERS, SHARES, 10, sticky=s), part=5)
             for s in (False, True)
         )
         beside = self._beside(found) | {
@@ -251,9 +251,12 @@ class Experiments:
     def _single(self, draw: Draw, *, share: float = 0.5, rate: bool) -> Iterator[Look]:
         return single(self._rng(), self.size.trials, HORIZON, draw, share=share, every=self.size.every, rate=rate)
 
-    def _chunks(self, looks: Callable[[np.random.Generator, int], Iterator[Look]]) -> Crossed:
+    def _chunks(self, looks: Callable[[np.random.Generator, int], Iterator[Look]], part: int = 1) -> Crossed:
+        """Simulate one in `part` of the trials in which users come back, some at once."""
         rng = self._rng()
-        parts = [crossed(looks(rng, self.size.chunk)) for _ in range(self.size.returning // self.size.chunk)]
+        parts = [
+            crossed(looks(rng, self.size.chunk)) for _ in range(max(self.size.returning // part // self.size.chunk, 1))
+        ]
         return Crossed({rule: np.concatenate([part.at[rule] for part in parts]) for rule in parts[0].at})
 
     def _rng(self) -> np.random.Generator:
