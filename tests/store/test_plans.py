@@ -8,9 +8,13 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from meliora.diagnosis.records import Limits, Window
 from meliora.errors import NotFound
 from meliora.store.calls import CallFilter
 from meliora.store.feedbacks import FeedbackGiven
+
+WINDOWS = (Window(0, 10), Window(10, 20))
+LIMITS = Limits(slow_us=None, cost_cap_micros=None)
 
 
 def plans(engine: sa.Engine, act) -> str:
@@ -45,6 +49,7 @@ def plans(engine: sa.Engine, act) -> str:
         ("ix_calls_tenant_cost", lambda store: store.analytics.top_expensive("default")),
         ("ix_calls_tenant_errors", lambda store: store.analytics.error_rate("default")),
         ("ix_calls_unfinished", lambda store: store.analytics.error_rate("default")),
+        ("ix_calls_tenant_started", lambda store: store.slices.cube("default", "errors", *WINDOWS, LIMITS)),
         ("ix_calls_tenant_message", lambda store: give(store, message_id="m")),
         ("ix_calls_tenant_response", lambda store: give(store, response_id="r")),
     ],

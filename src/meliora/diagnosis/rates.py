@@ -15,6 +15,8 @@ from meliora.diagnosis.cube import BEFORE, Array, Problem, sums
 PRIOR = 4.0
 """Hits that a slice's own past has to outweigh before it is believed against what its attributes say."""
 _ROUNDS = 3
+_TOLD_BY_OUTCOME = 0.2
+"""Part of the hits that lack an attribute from which its other values only tell that a call did well, and nothing of its rate."""
 
 
 def rise(now: Array, before: Array, exposed_now: Array, exposed_before: Array) -> Array:
@@ -50,6 +52,8 @@ def fitted(problem: Problem, marked: Sequence[NDArray[np.bool_]]) -> Array:
     rates = np.full(hits.shape, hits.sum() / calls if calls > 0 else 0.0)
     for _ in range(_ROUNDS):
         for codes, marks in zip(problem.codes, marked, strict=True):
+            if hits[marks[codes]].sum() > _TOLD_BY_OUTCOME * hits.sum():
+                continue
             size = len(marks)
             meant = sums(codes, rates * exposure, size)
             factors = (sums(codes, hits, size) + PRIOR) / (meant + PRIOR)

@@ -18,23 +18,23 @@ def scan(problem: Problem, *, most: int = 3, level: float = 0.01, least_share: f
     """Find up to `most` slices that together explain the change, the largest first.
 
     A slice is named where its bound is at most `level` and it explains `least_share` of the excess. What one explains is taken away
-    before the next is sought, so the same calls are not named twice. Where all calls together are the better explanation, by the
-    same measure, they are named alone.
+    before the next is sought, so the same calls are not named twice. Where there is more evidence for a rise of all calls together,
+    and those that no slice has rose too, they are named alone.
     """
     table = Table(problem)
     whole = table.observed - table.unchanged
     every = table.found(())
     found: list[Slice] = []
-    worth = 0.0
+    evidence = 0.0
     while len(found) < most and (best := table.best(level)) is not None:
         p_value = table.chance(best.score, best.conditions)
         share = _share(best.excess, whole)
         if share is not None and share < least_share:
             break
         found.append(_worse(table, best, share, p_value))
-        worth += table.worth(best)
+        evidence += table.evidence(best)
         table.take_away(best)
-    if (p_value := table.chance(every.score, ())) <= level and table.worth(every) > worth:
+    if (p_value := table.chance(every.score, ())) <= level and table.evidence(every) > evidence and _even(table, every):
         table.put_back()
         found = [_worse(table, every, _share(every.excess, whole), p_value)]
     if (shift := moved(problem, table.unchanged, table.expected)) is not None:
@@ -51,6 +51,14 @@ def scan(problem: Problem, *, most: int = 3, level: float = 0.01, least_share: f
         expected_unchanged=table.unchanged * unit,
         descriptions=int(sum(table.tries) * (1 + table.mark_tries)),
     )
+
+
+def _even(table: Table, every: Found) -> bool:
+    """Tell whether what is left, after slices were taken away, rose nearer to all calls' rise than to none; or hardly any is left."""
+    rest = table.found(())
+    if rest.expected < 0.1 * every.expected:
+        return True
+    return rest.now**2 * every.expected > rest.expected**2 * every.now
 
 
 def _share(excess: float, whole: float) -> float | None:

@@ -158,7 +158,7 @@ class Table:
     def classes(self, found: Found) -> dict[str, tuple[float, float]]:
         """Give the marks of a slice's hits with the largest excess: how many there are, and how many are expected."""
         rows, _ = self._rows(found.conditions)
-        grown = found.exposed_now / found.exposed_before if found.exposed_before > 0 else 0.0
+        grown = found.expected / found.before if found.before > 0 else 0.0
         told: list[tuple[float, str, float, float]] = []
         for at, name in enumerate(self.problem.attributes):
             if name not in self.problem.marks:
@@ -174,7 +174,11 @@ class Table:
         told.sort(key=lambda each: (-each[0], each[1]))
         return {value: (now, meant) for _, value, now, meant in told[:_CLASSES]}
 
-    def worth(self, found: Found) -> float:
+    def evidence(self, found: Found) -> float:
+        """Give the score of a description less what its length costs."""
+        return found.score / self.problem.dispersion - self._cost(found.conditions)
+
+    def _worth(self, found: Found) -> float:
         """Give how well a description explains, less what its length costs."""
         return found.fit / self.problem.dispersion - self._cost(found.conditions)
 
@@ -184,7 +188,7 @@ class Table:
         return math.log(max(1.0, self.tries[len(conditions) - marks])) + marks * math.log(max(1.0, self.mark_tries))
 
     def _preference(self, found: Found) -> tuple[float, int, int]:
-        return round(self.worth(found), 6), -len(found.conditions), -sum(at for at, _ in found.conditions)
+        return round(self._worth(found), 6), -len(found.conditions), -sum(at for at, _ in found.conditions)
 
     def _extend(self, found: Found) -> list[Found]:
         """Give the descriptions with one attribute more whose rate rose most, all attributes in one pass."""

@@ -35,8 +35,8 @@ class Findings:
             "gate": finding.gate,
         }
         with writing(self._engine) as connection:
-            insert = insert_into(connection, findings).values(**row, body=body)
-            if connection.execute(insert.on_conflict_do_nothing()).rowcount:
+            insert = insert_into(connection, findings).values(**row, body=body).on_conflict_do_nothing()
+            if connection.execute(insert.returning(_T.id)).first() is not None:
                 return
             query = sa.select(_T.body).where(_T.tenant == tenant, _T.id == finding.id)
             if _finding(connection.execute(query).scalar_one()) != finding:
