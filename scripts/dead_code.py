@@ -64,6 +64,10 @@ ALLOWED = {
     "reading_to_json",
     "share_bound",
     "share_change",
+
+    # from a breach to a finding, and all changes of a series: for the loop's gates
+    "diagnose",
+    "change_points",
     # tells whether a simulated answer was right, for those who try routing out on it
     "grade",
 }
