@@ -18,6 +18,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 HEAVY = {
     "alembic",
     "anthropic",
+    "cedarpy",
     "fastapi",
     "genai_prices",
     "httpx",

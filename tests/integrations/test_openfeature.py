@@ -10,7 +10,7 @@ from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.flag_evaluation import ErrorCode, Reason
 
-from meliora.errors import MissingExtra
+from meliora.errors import MissingExtra, NotFound
 from meliora.integrations.openfeature import provider
 from meliora.loop.flags import Flag, evaluate
 
@@ -25,9 +25,16 @@ FLAGS = {
 }
 
 
+def find(name: str) -> Flag:
+    """Give a flag, as the store does."""
+    if name not in FLAGS:
+        raise NotFound(f"There is no flag {name!r}.")
+    return FLAGS[name]
+
+
 @pytest.fixture
 def client() -> Iterator:
-    api.set_provider(provider(FLAGS.get, "salt"))
+    api.set_provider(provider(find, "salt"))
     yield api.get_client()
     api.clear_providers()
 
@@ -60,4 +67,4 @@ def test_without_the_sdk_the_command_is_named(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "openfeature", None)
     with pytest.raises(MissingExtra, match=r"meliora\[openfeature\]"):
-        provider(FLAGS.get, "salt")
+        provider(find, "salt")

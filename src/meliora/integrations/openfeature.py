@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from meliora.errors import MissingExtra
+from meliora.errors import MissingExtra, NotFound
 from meliora.loop.flags import Flag, FlagAnswer, evaluate
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ _REASONS = {
 }
 
 
-def provider(find: Callable[[str], Flag | None], salt: str) -> AbstractProvider:
-    """Give a provider over the flags that `find` knows by name. Raises `MissingExtra` without the SDK.
+def provider(find: Callable[[str], Flag], salt: str) -> AbstractProvider:
+    """Give a provider over the flags that `find` knows by name, or raises `NotFound` for. Raises `MissingExtra` without the SDK.
 
     `find` is asked at each evaluation: hand in one that remembers, where the store is far. The unit is the targeting key.
     """
@@ -40,9 +40,10 @@ def provider(find: Callable[[str], Flag | None], salt: str) -> AbstractProvider:
     def details(
         name: str, context: EvaluationContext | None, value_of: Callable[[Flag, FlagAnswer], Any]
     ) -> FlagResolutionDetails[Any]:
-        flag = find(name)
-        if flag is None:
-            raise FlagNotFoundError(f"There is no flag {name!r}.")
+        try:
+            flag = find(name)
+        except NotFound as error:
+            raise FlagNotFoundError(error.message) from error
         unit = None if context is None else context.targeting_key or None
         attributes = {} if context is None else dict(context.attributes)
         answer = evaluate(flag, unit, attributes, salt)

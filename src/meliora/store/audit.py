@@ -6,8 +6,9 @@ commit the head goes outside the database (`loop.audit.heads`); a transaction th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -68,8 +69,9 @@ class Audit:
         return row.entry()
 
     def publish(self, *entries: AuditEntry) -> None:
-        """Write the heads of committed entries outside the database."""
-        if self.heads is not None:
+        """Write the heads of committed entries outside the database, which is on the disk before them."""
+        if self.heads is not None and entries:
+            _sync_log(self._engine)
             self.heads.note(*(Head(entry.seq, entry.hash, entry.at_us) for entry in entries))
 
     def record(self, note: AuditNote) -> AuditEntry:
@@ -170,6 +172,18 @@ def allow_replacing(connection: sa.Connection) -> None:
     """Let this transaction, a restore's, delete entries on PostgreSQL; SQLite is replaced as a file."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL meliora.restoring = 'on'")
+
+
+def _sync_log(engine: sa.Engine) -> None:
+    """Put SQLite's log on the disk: it is not synced at each commit, and after a power cut a head must not know more than it."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return
+    with suppress(FileNotFoundError):  # taken into the database, which syncs it
+        descriptor = os.open(f"{engine.url.database}-wal", os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _locked_head(connection: sa.Connection) -> Head:

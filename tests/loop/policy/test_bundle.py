@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import get_args
 
+import msgspec
 import pytest
 
 from meliora.loop.policy.bundle import check, own, read_bundle, statements, with_directory
 from meliora.loop.policy.decide import Policies
+from meliora.loop.policy.request import Action, Facts, Request, Touches
 
 FORBID = '@id("mine")\nforbid(principal, action == Action::"deliver", resource) when { resource.kind == "patch" };\n'
 
@@ -92,3 +96,13 @@ def test_a_file_is_cut_into_its_policies_whatever_stands_in_strings_and_comments
         (7, "rest"),
     ]
     assert list(statements("// nothing\n\n")) == []
+
+
+def test_the_examples_of_the_documentation_hold(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "governance.md").read_text()
+    policies = re.findall(r"(?ms)^```cedar\n(.*?)^```", page)
+    assert policies and not [problem for text in policies for problem in broken(tmp_path, text)]
+    requests = re.findall(r"(?ms)^```json\n(.*?)^```", page)
+    assert requests and [msgspec.json.decode(text, type=Request).action for text in requests] == ["deliver"]
+    for name in (*get_args(Action), *get_args(Touches), *Facts.__struct_fields__):
+        assert re.search(rf"\b{name}\b", page), name

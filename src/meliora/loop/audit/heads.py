@@ -126,7 +126,6 @@ class Heads:
         finally:
             os.close(descriptor)
         new.replace(self._folder / _SIGNED)
-        _sync_folder(self._folder)
 
     def _may_sign(self, last: Head) -> bool:
         try:
@@ -188,11 +187,3 @@ def _write_all(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
     os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
