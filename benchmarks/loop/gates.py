@@ -137,12 +137,12 @@ def _beyond(held: dict[str, Gate], drawn: Days) -> dict[str, NDArray[np.bool_]]:
     found: dict[str, NDArray[np.bool_]] = {"gpu": drawn.gpu > 0.85}
     n = _window(drawn.n, HOUR)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found["errors"] = _window(drawn.errors, HOUR) / n > held["errors"].threshold
-        found["latency"] = _window(drawn.latency @ LATENCY.values, HOUR) / n > held["latency"].threshold
+        found["errors"] = _window(drawn.errors, HOUR) / n > (held["errors"].threshold or 0)
+        found["latency"] = _window(drawn.latency @ LATENCY.values, HOUR) / n > (held["latency"].threshold or 0)
         share = _window(drawn.latency[:, LATENCY.values > 800].sum(axis=1), HOUR) / n
         # The quantile itself lies between two values near the bound: it is looked at closer than need be.
         found["latency_p95"] = share > 0.045
-        found["cost"] = _window(drawn.cost @ COST.values, HOUR) / n > held["cost"].threshold
+        found["cost"] = _window(drawn.cost @ COST.values, HOUR) / n > (held["cost"].threshold or 0)
         thumbs = drawn.thumbs
         stars = _window(thumbs @ STARS, DAY + 24) / _window(thumbs.sum(axis=1), DAY + 24)
         day = _window(thumbs @ STARS, DAY) / _window(thumbs.sum(axis=1), DAY)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meliora.stats.exceedance import CAP, START, STAKES, WEIGHTS, evidence, mean_growth, rate_growth
+from meliora.stats.exceedance import CAP, STAKES, START, WEIGHTS, evidence, mean_growth, rate_growth
 
 
 def test_a_bet_on_a_rate_is_the_likelihood_ratio_of_its_odds() -> None:

@@ -44,7 +44,7 @@ class LogHistogram:
         """Tell whether both counted the same."""
         return isinstance(other, LogHistogram) and self.to_json() == other.to_json()
 
-    __hash__ = None  # it changes
+    __hash__ = None  # type: ignore[assignment] # it changes
 
     def add(self, value: float, times: int = 1) -> None:
         """Count a value. Raises `ValueError` for one that is not finite."""

@@ -30,6 +30,8 @@ def changed(**over: Any) -> Gate:
         (changed(change=-0.03), "one finite threshold or change"),
         (changed(threshold=float("nan")), "one finite threshold or change"),
         (changed(threshold=1.5), "cannot pass"),
+        (changed(metric="cost_per_1k", threshold=0.0), "cannot pass"),
+        (changed(threshold=None, change=-1.0), "has change"),
         (changed(window_seconds=0), "window_seconds"),
         (changed(every_seconds=float("inf")), "every_seconds"),
         (changed(minimum=0), "minimum"),

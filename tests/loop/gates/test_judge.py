@@ -123,6 +123,19 @@ def test_a_relative_gate_without_a_baseline_or_with_other_queries_has_no_data() 
     assert found.verdict == "no_data" and "0 of the 100" in found.reason
 
 
+def test_a_baseline_without_a_single_error_leaves_nothing_to_be_relative_to() -> None:
+    drift = Gate(name="g", metric="error_rate", direction="max", change=1.0)
+    zero = Baseline(id="b", metric="error_rate", value=0.0, n=1000, since_us=0, until_us=1)
+    found = judged(drift, rates(drift, 1, 100), zero)
+    assert found.verdict == "no_data" and "freeze another" in found.reason
+
+
+def test_a_mean_without_a_ceiling_that_falls_is_judged_by_students_test() -> None:
+    least = Gate(name="g", metric="latency_mean", direction="min", threshold=100.0)
+    assert judged(least, valued(least, [50.0, 90.0, 120.0], 10)).verdict == "fail"
+    assert judged(least, valued(least, [99.0, 90.0, 110.0, 100.9], 3)).verdict == "near"
+
+
 def test_no_data_stays_no_data_and_a_gauge_is_what_it_is() -> None:
     assert judged(ERRORS, NoData("quiet")) == Opinion("no_data", reason="quiet")
     gauge = Gate(name="lag", metric="ingest_lag", direction="max", threshold=60.0, minimum=1)

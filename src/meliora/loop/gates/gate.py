@@ -107,7 +107,7 @@ def check(gate: Gate, environment: Environment) -> Gate:
     given = [one for one in (gate.threshold, gate.change) if one is not None]
     if len(given) != 1 or not math.isfinite(given[0]):
         raise _wrong(gate, "takes one finite threshold or change", "Write one of the two.", "threshold")
-    if found.form in ("rate", "quantile") and gate.threshold is not None and not _fits(found, gate.threshold):
+    if gate.threshold is not None and not _fits(found, gate, gate.threshold):
         raise _wrong(gate, f"has a threshold that {found.name} cannot pass: {gate.threshold}", "", "threshold")
     numbers = {"window_seconds": gate.window_seconds, "every_seconds": gate.every_seconds}
     for name, seconds in numbers.items():
@@ -176,8 +176,12 @@ def defaults() -> tuple[Gate, ...]:
     )
 
 
-def _fits(found: GateMetric, threshold: float) -> bool:
-    return 0 < threshold < 1 if found.form == "rate" else threshold > 0
+def _fits(found: GateMetric, gate: Gate, threshold: float) -> bool:
+    """Tell whether values can lie on either side of a threshold."""
+    if found.form == "rate":
+        return 0 < threshold < 1
+    sampled = found.form == "quantile" or (found.form == "mean" and gate.direction == "max")
+    return threshold > 0 or not sampled
 
 
 def _wrong(gate: Gate, what: str, hint: str, field: str) -> InvalidRequest:

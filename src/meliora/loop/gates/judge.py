@@ -49,6 +49,8 @@ def look(gate: Gate, reading: Reading | NoData, baseline: Baseline | None, since
     if reading.n < gate.minimum:
         what = "queries" if reading.form == "paired" else "requests" if gate.kind == "telemetry" else "observations"
         return Opinion("no_data", bound=bound, reason=f"{reading.n} {what} in the window, {gate.minimum} are needed")
+    if not _can_be_passed(gate, reading.form, bound):
+        return Opinion("no_data", bound=bound, reason=f"a bound of {bound:g} cannot be judged: freeze another baseline")
     if reading.form == "paired" and baseline is not None and gate.change is not None:
         return _paired(gate, reading, baseline)
     return _opinion(gate, reading.value, bound, lambda: _against(gate, reading, bound, since_us), reading.form)
@@ -76,6 +78,15 @@ def _opinion(gate: Gate, value: float, bound: float, against: Callable[[], float
     return Opinion("fail" if beyond else "near" if near else "pass", within=not beyond, bound=bound, evidence=said)
 
 
+def _can_be_passed(gate: Gate, form: Form, bound: float) -> bool:
+    """Tell whether there is something on either side of a bound: a baseline without a single error leaves none to be relative to."""
+    if form == "rate":
+        return 0 < bound < 1
+    if form == "quantile" or (form == "mean" and gate.direction == "max"):
+        return bound > 0
+    return math.isfinite(bound)
+
+
 def _against(gate: Gate, reading: Reading, bound: float, since_us: int) -> float:
     """Give the evidence that the bound is passed."""
     if reading.form == "paired":
@@ -87,8 +98,8 @@ def _against(gate: Gate, reading: Reading, bound: float, since_us: int) -> float
     if reading.form == "mean":
         ceiling = gate.of().ceiling
         if not upper and (ceiling is None or ceiling <= bound):
-            values = np.concatenate([np.repeat(cell.values, cell.counts.astype(int)) for cell in cells])
-            return _fall(values - bound, falling=True)
+            values = np.concatenate([cell.values for cell in cells])
+            return _fall(values - bound, falling=True, counts=np.concatenate([cell.counts for cell in cells]))
         grown = [_mean_bets(cell, bound, ceiling if not upper else None) for cell in cells]
         log = evidence(np.stack(grown), [cell.n for cell in cells])
     else:
@@ -132,18 +143,20 @@ def _paired(gate: Gate, reading: Reading, baseline: Baseline) -> Opinion:
     return _opinion(gate, float(new.mean()), bound, lambda: _fall(new - allowed * old, falling=falling), "paired")
 
 
-def _fall(differences: Floats, *, falling: bool) -> float:
+def _fall(differences: Floats, *, falling: bool, counts: Floats | None = None) -> float:
     """Give one over the one-sided p-value of Student's test that the mean is not on the wrong side of 0.
 
     The same queries are measured again and again, so that looks do not add up: one over p goes into `e_bh` as it stands, which is
     then the procedure of Benjamini & Hochberg.
     """
-    count = len(differences)
+    times = np.ones(len(differences)) if counts is None else counts
+    count = float(times.sum())
     if count < 2:
         return 0.0
     signed = differences if falling else -differences
-    mean, spread = float(signed.mean()), float(signed.std(ddof=1))
-    if spread == 0:
+    mean = float(times @ signed) / count
+    variance = float(times @ (signed - mean) ** 2) / (count - 1)
+    if variance == 0:
         return math.inf if mean < 0 else 0.0
-    p = student_cdf(mean / (spread / math.sqrt(count)), count - 1)
+    p = student_cdf(mean / math.sqrt(variance / count), count - 1)
     return 1 / p if p > 0 else math.inf
