@@ -21,6 +21,7 @@ from meliora.loop.metrics import METRICS
 from meliora.settings.models import Server, Settings, Store
 from meliora.store.bulk import insert_rows, rows_of_calls
 from meliora.store.engine import connect, database_url, writing
+from meliora.store.gateways import GatewaySeen
 from meliora.store.migrate import upgrade
 from meliora.store.store import Store as Kept
 from meliora.telemetry.records import CallFinished
@@ -62,7 +63,7 @@ def kill(directory: Path, url: str, gateways: int, turns: int) -> None:
                 # On one machine: they share its control process, each by a state directory that leads there.
                 other = directory / str(number)
                 other.mkdir()
-                (other / "run").symlink_to(directory / "0" / "run")
+                (other / "control.sock").symlink_to(directory / "0" / "control.sock")
                 stack.enter_context(RunningGateway(_settings(other, url), keys=(), secret=first.store.secret))
         store = first.store
         first.wait(lambda: len(_alive(store)) >= gateways, 20)
@@ -108,7 +109,7 @@ def _settings(state_dir: Path, url: str) -> Settings:
     return Settings(server=Server(state_dir=state_dir), store=Store(url=url))
 
 
-def _alive(store: Kept) -> list[object]:
+def _alive(store: Kept) -> list[GatewaySeen]:
     return [gateway for gateway in store.gateways.list(time.time_ns() // 1000) if gateway.alive]
 
 

@@ -113,11 +113,12 @@ def test_sums_that_no_integer_holds_are_still_read(store, feed) -> None:
     assert found.sums["cost_per_call"].yy == pytest.approx(64e24)
 
 
-def test_a_call_whose_person_is_unknown_is_a_unit_of_its_own(store, feed) -> None:
-    for _ in range(3):
-        feed.call(**arm(unit=None))
+def test_a_call_whose_person_was_erased_before_it_was_ingested_is_a_unit_of_its_own(store, feed) -> None:
+    late = [feed.finished(user="ann", **arm(unit="u1")) for _ in range(3)]
+    store.housekeeping.erase("default", "ann")
+    feed.take(*late)
     [found] = store.arms.read("default", "chg_1", "trial", [METRICS["error_rate"]], LATE)
-    assert found.units == 3
+    assert (found.units, found.calls) == (3, 3)
 
 
 def test_a_metric_that_calls_do_not_tell_of_is_refused(store) -> None:

@@ -124,9 +124,6 @@ def _summed(
         counts = sa.and_(known, _C.ended_us <= now_us - round(metric.maturity_seconds * _SECOND))
         columns.append(sa.func.sum(sa.case((counts, sa.cast(value, sa.Double)), else_=none)).label(f"y{at}"))
         columns.append(sa.func.sum(sa.case((counts, one), else_=none)).label(f"n{at}"))
-    unit = sa.func.coalesce(
-        _C.trial_unit, _C.id
-    )  # of a person who was erased meanwhile nothing is known: a unit for each call
     source: sa.FromClause = calls
     asked = {metric.column for metric in metrics}
     if "reward" in asked:
@@ -138,7 +135,7 @@ def _summed(
         sa.select(_C.trial_stage, _C.arm, sa.func.count().label("calls"), *columns)
         .select_from(source)
         .where(_of(tenant, change, phase, until_us))
-        .group_by(_C.trial_stage, _C.arm, unit)
+        .group_by(_C.trial_stage, _C.arm, _C.trial_unit)
         .subquery()
     )
     u = by_unit.c

@@ -52,7 +52,7 @@ class Erased:
             prompt_hash=None,
             content="off",
             routing=None,
-            trial_unit=None,
+            trial_unit=None if record.trial_unit is None else f"e{record.id}",
         )
 
 

@@ -128,16 +128,16 @@ _partial("ix_calls_tenant_user", "tenant", "slot", "user_id", where="user_id IS 
 _partial("ix_calls_tenant_session", "tenant", "slot", "session_id", where="session_id IS NOT NULL")
 # The outcome is a column of it only so that the planner takes it for the narrower one, which it is.
 _partial("ix_calls_tenant_errors", "tenant", "outcome", "started_us", "error_code", where="outcome = 'error'")
-# All that an analysis of a trial reads of a call, so that it never goes to the table; in the order in which calls end.
+# All that an analysis of a trial reads of a call, so that it never goes to the table; in the order in which it is summed.
 _partial(
     "ix_calls_trial",
     "tenant",
     "trial",
     "trial_phase",
-    "ended_us",
     "trial_stage",
     "arm",
     "trial_unit",
+    "ended_us",
     "outcome",
     "cost_micros",
     "started_us",
