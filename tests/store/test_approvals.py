@@ -104,6 +104,13 @@ def test_the_proposer_does_not_approve_whatever_the_policies_say(store, clock) -
         Approvers(store.approvals, lax, store.audit).decide(one.id, "approved", "", as_("key_bot"))
 
 
+def test_the_store_itself_refuses_the_proposer(store, clock) -> None:
+    one = asked(store, clock)
+    with pytest.raises(Forbidden, match="who proposes"):
+        store.approvals.decide("default", one.id, "approved", "key_bot", "")
+    assert store.approvals.get("default", one.id).state == "asked"
+
+
 def test_a_proposer_may_take_a_proposal_back(store, clock, approvers) -> None:
     one = asked(store, clock, by="key_ann")
     assert approvers.decide(one.id, "rejected", "I was wrong.", as_("key_ann")).state == "rejected"

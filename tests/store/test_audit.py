@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
-from meliora.errors import InvalidRequest, StoreError
+from meliora.errors import InvalidRequest, StoreError, StoreUnavailable
 from meliora.loop.audit.chain import Verified
 from meliora.loop.audit.entry import START, AuditNote, Row, sealed
 from meliora.loop.audit.heads import FOLDER, Heads
@@ -222,6 +223,23 @@ def test_a_key_that_is_not_the_one_that_signed_is_told(store, tmp_path) -> None:
     fill(store, 3)
     other = Audit(store.engine, "11" * 32, lambda: 1, Heads(tmp_path / "var", "11" * 32))
     assert faults(other.verify()) == [("outside", None)]
+
+
+def test_where_no_head_can_be_written_what_was_committed_stays_and_the_next_head_covers_it(store, tmp_path) -> None:
+    fill(store, 1)
+    folder = tmp_path / "var" / FOLDER
+    folder.rename(tmp_path / "aside")
+    folder.write_text("in the way")
+    with capture_logs() as logs:
+        assert store.audit.record(note()).seq == 2
+    assert [line["log_level"] for line in logs] == ["error"]
+    with pytest.raises(StoreUnavailable, match="heads"):
+        store.audit.verify()
+    folder.unlink()
+    (tmp_path / "aside").rename(folder)
+    assert store.audit.verify().whole
+    store.audit.record(note())
+    assert store.audit.verify().whole
 
 
 def test_tenants_are_kept_apart_on_the_way_out(store) -> None:

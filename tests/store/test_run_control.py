@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from meliora.errors import Conflict, Forbidden
-from meliora.loop.control import Desk, KillFile, Process, Switch
+from meliora.loop.control import Controls, KillFile, Process, Switch
 from meliora.loop.policy.bundle import own
 from meliora.loop.policy.decide import Policies
 from meliora.loop.policy.request import Actor, Facts
@@ -41,7 +40,7 @@ def file(tmp_path: Path) -> KillFile:
 
 @pytest.fixture
 def desk(store: Store, file: KillFile, policies: Policies) -> Desk:
-    return Desk(store.control, file, policies, store.audit)
+    return Controls(store.control, file, policies, store.audit)
 
 
 def actions(store: Store) -> list[str]:
@@ -177,16 +176,31 @@ def test_a_resume_removes_the_file_or_says_that_it_cannot(store, file, desk) -> 
     assert store.control.halted()
 
 
-def test_a_signal_writes_the_file(tmp_path) -> None:
-    code = (
-        "import signal, sys; from pathlib import Path; from meliora.loop.control import KillFile\n"
-        "KillFile(Path(sys.argv[1])).on_signal(); print('ready', flush=True); signal.pause(); print('done', flush=True)"
-    )
-    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None and child.stdout.readline() == "ready\n"
-    os.kill(child.pid, signal.SIGUSR1)
-    assert child.communicate(timeout=20)[0] == "done\n"
-    assert KillFile(tmp_path).reason() == "a signal came"
+@pytest.fixture
+def signalled() -> Iterator[None]:
+    """Put the handler back that this process had."""
+    before = signal.getsignal(signal.SIGUSR1)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.usefixtures("signalled")
+def test_a_signal_writes_the_file(file) -> None:
+    file.on_signal()
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert file.present() and file.reason() == "a signal came"
+    assert KillFile(file.path.parent).present(), "other processes see it too"
+
+
+@pytest.mark.usefixtures("signalled")
+def test_a_signal_kills_also_where_no_file_can_be_made(store, tmp_path) -> None:
+    file = KillFile(tmp_path / "gone")
+    file.on_signal()
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert Switch(store.control, file).look() and store.control.halted()
+    file.clear()
+    store.control.resume("key_ann", "fine")
+    assert not Switch(store.control, file).look()
 
 
 def test_only_people_with_the_right_take_a_kill_back_and_anyone_near_may_kill(store, desk) -> None:
@@ -210,7 +224,7 @@ def test_a_kill_works_with_broken_policies_and_a_resume_does_not(store, file, tm
     from meliora.loop.policy.bundle import with_directory
 
     (tmp_path / "mine.cedar").write_text("forbid(")
-    desk = Desk(store.control, file, Policies(with_directory(tmp_path)), store.audit)
+    desk = Controls(store.control, file, Policies(with_directory(tmp_path)), store.audit)
     assert desk.kill(ANN, FACTS, "x") == 1
     with pytest.raises(Forbidden, match="broken"):
         desk.resume(ANN, FACTS, "x")

@@ -7,6 +7,7 @@ and each resume makes a new epoch, which processes acknowledge.
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -106,9 +107,12 @@ class KillFile:
 
     def __init__(self, state_dir: Path) -> None:
         self.path = state_dir / KILL_FILE
+        self._signalled = False
 
     def present(self) -> bool:
-        """Tell whether it is there. What cannot be looked at counts as there."""
+        """Tell whether it is there, or a signal came. What cannot be looked at counts as there."""
+        if self._signalled:
+            return True
         try:
             self.path.lstat()
         except FileNotFoundError:
@@ -126,9 +130,9 @@ class KillFile:
         return text.split("\n")[0][:500] or f"the file {self.path} is there"
 
     def write(self, why: str) -> None:
-        """Make it, if it is not there."""
-        if not self.present():
-            self.path.write_text(f"{why}\n", encoding="utf-8")
+        """Make it, if it is not there. Raises `OSError`."""
+        with suppress(FileExistsError), self.path.open("x", encoding="utf-8") as file:
+            file.write(f"{why}\n")
 
     def clear(self) -> None:
         """Remove it. Raises `Conflict` where it stays."""
@@ -138,10 +142,17 @@ class KillFile:
             raise Conflict(
                 f"{self.path} cannot be removed: {error.strerror}.", hint="Remove it by hand, then resume again."
             ) from error
+        self._signalled = False
 
     def on_signal(self, number: int = signal.SIGUSR1) -> None:
-        """Make it when this process gets a signal; the next `Switch.look` kills. Main thread only."""
-        signal.signal(number, lambda *_: self.write("a signal came"))
+        """Make it when this process gets a signal; the next `Switch.look` kills, also where no file can be made. Main thread only."""
+
+        def came(*_: object) -> None:
+            self._signalled = True
+            with suppress(OSError):  # a full disk must neither end this process nor stop the kill
+                self.write("a signal came")
+
+        signal.signal(number, came)
 
 
 class Switch:

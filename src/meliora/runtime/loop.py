@@ -15,22 +15,21 @@ from meliora.diagnosis.diagnose import diagnose
 from meliora.diagnosis.finding import Breach
 from meliora.diagnosis.records import Measured, Unit, Window
 from meliora.loop.acts import Acts
-from meliora.loop.approvals import Approvers
-from meliora.loop.caps import Caps, Counts, capped
+from meliora.loop.caps import Counts, capped
 from meliora.loop.change import Change
-from meliora.loop.control import Controls, KillFile, Switch
+from meliora.loop.control import Switch
 from meliora.loop.desk import Desk
 from meliora.loop.engine import Engine
 from meliora.loop.front import Loop
 from meliora.loop.gates.signals import Signals
-from meliora.loop.governance import Governed, Offices, Settled
+from meliora.loop.governance import Governed
 from meliora.loop.house import Happened, House, Rules
 from meliora.loop.judge import ArmJudge
 from meliora.loop.policy.decide import Decision
 from meliora.loop.pulse import Pulse
 from meliora.runtime.changes import kinds as kinds_of
 from meliora.runtime.gates import gate_board, trigger_service
-from meliora.runtime.governance import policies as policies_of
+from meliora.runtime.governance import governance
 from meliora.runtime.trials import ArmsOf, TrialRows
 from meliora.settings import Settings
 from meliora.settings.loop import Loop as LoopSettings
@@ -56,26 +55,14 @@ def loop_of(
 ) -> Loop:
     """Put the loop together; `owner` names this process in leases. Raises `SettingsError`, `InvalidRequest` for a gate or trigger."""
     chosen = settings.loop
-    policies = policies_of(settings, store)
-    switch = Switch(store.control, KillFile(settings.server.state_dir))
+    counting = Counting(store)
+    office = governance(settings, store, store.changes.now_us, counting.of)
     kinds = kinds_of(settings, store, clock)
-    counting = Counting(store, chosen)
-    offices = Offices(policies, store.approvals, switch, store.control, store.audit, counting.of, store.changes.now_us)
-    governed = Governed(
-        offices,
-        Settled(
-            environment=chosen.environment,
-            auto_promote=chosen.approval.auto_promote and not chosen.approval.required,
-            protected=frozenset(chosen.protected),
-            caps=counting.caps,
-            approval_seconds=chosen.approval.expires_seconds,
-        ),
-    )
     trials = TrialRows(store.trials)
     house = House(
         shelf=store.changes,
         kinds=kinds,
-        governance=governed,
+        governance=office.governed,
         judge=ArmJudge(ArmsOf(store.arms, store.trials), store.changes.now_us),
         trials=trials,
         finding=lambda tenant, finding: msgspec.to_builtins(store.findings.get(tenant, finding)),
@@ -99,7 +86,7 @@ def loop_of(
         store.cycles,
         store.changes,
         kinds,
-        Opening(governed, counting, store),
+        Opening(office.governed, counting, store),
         store.keys.tenants,
         chosen.environment,
     )
@@ -108,11 +95,11 @@ def loop_of(
         cycles=store.cycles,
         acts=Acts(store.changes, trials),
         pulse=pulse,
-        switch=SwitchState(switch, store),
-        controls=Controls(store.control, KillFile(settings.server.state_dir), policies, store.audit),
+        switch=SwitchState(office.switch, store),
+        controls=office.controls,
         approvals=store.approvals,
-        approvers=Approvers(store.approvals, policies, store.audit),
-        policies=policies,
+        approvers=office.approvers,
+        policies=office.policies,
         audit=store.audit,
         gates=board,
         environment=chosen.environment,
@@ -161,15 +148,8 @@ class SwitchState:
 class Counting:
     """Counts what the loop did since the UTC day began, for its caps."""
 
-    def __init__(self, store: Store, chosen: LoopSettings) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        budget = chosen.budget_usd
-        self.caps = Caps(
-            cycles_per_day=chosen.max_cycles_per_day,
-            changes_per_day=chosen.max_changes_per_day,
-            cooldown_seconds=chosen.cooldown_seconds,
-            budget_micros_per_day=None if budget is None else round(budget * 1e6),
-        )
 
     def of(self, change: Change) -> Counts:
         """Count at a change's target."""
@@ -180,16 +160,13 @@ class Counting:
         now = self._store.changes.now_us()
         midnight = now // DAY_US * DAY_US
         tally = self._store.changes.tally(tenant, target, midnight, but)
-        spent = 0
-        if self.caps.budget_micros_per_day is not None:
-            day = datetime.fromtimestamp(now / 1e6, UTC).strftime("%Y-%m-%d")
-            spent = self._store.cycles.spent_micros(day, FEATURES)
+        day = datetime.fromtimestamp(now / 1e6, UTC).strftime("%Y-%m-%d")
         return Counts(
             now_us=now,
             cycles=self._store.cycles.opened(midnight),
             changes=tally.delivered,
             last_change_us=tally.last_us,
-            spent_micros=spent,
+            spent_micros=self._store.cycles.spent_micros(day, FEATURES),
         )
 
 
@@ -209,7 +186,7 @@ class Opening:
             return Decision(allowed=False, reason="the loop is stopped")
         counts = self._counting.at(tenant, f"cycle:{subject}")
         last = self._store.cycles.last_closed_us(tenant, subject)
-        found = capped(self._counting.caps, msgspec.structs.replace(counts, last_change_us=last), "trigger")
+        found = capped(self._governed.settled.caps, msgspec.structs.replace(counts, last_change_us=last), "trigger")
         if found is not None:
             return Decision(allowed=False, reason=found.sentence, until_seconds=found.seconds)
         return Decision(allowed=True)

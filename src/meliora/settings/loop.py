@@ -202,7 +202,7 @@ class Loop(Section):
     max_changes_per_day: Count = Field(default=10, description="Changes delivered a day (UTC), at most.")
     cooldown_seconds: Seconds = Field(default=3600, description="Seconds a target is left alone after a change of it.")
     budget_usd: float | None = Field(
-        default=None, ge=0, description="US dollars a month that the loop's own model calls and training may cost."
+        default=None, ge=0, description="US dollars a day that the loop's own model calls and training may cost."
     )
     budget_alert: Share = Field(default=0.8, description="Share of a budget from which it is told.")
     lease_seconds: Positive = Field(default=60, description="Seconds a worker holds what it takes up.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from meliora.errors import Conflict, InvalidRequest, NotFound
+from meliora.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from meliora.loop.approvals import Approval, ApprovalWish, Standing, Verdict
 from meliora.loop.audit.entry import AuditNote, word
 from meliora.store.audit import Audit
@@ -60,7 +60,7 @@ class Approvals:
     def decide(
         self, tenant: str, approval: str, verdict: Verdict, by: str, why: str, body: Mapping[str, Any] | None = None
     ) -> Approval:
-        """Decide it. Raises `NotFound`; `Conflict` where it has expired or was decided, and names who did."""
+        """Decide it. Raises `NotFound`; `Forbidden` for the proposer; `Conflict` where it has expired or was decided, and names who did."""
         now = self._clock_us()
         won = (
             sa.update(approvals)
@@ -68,6 +68,8 @@ class Approvals:
             .values(state=verdict, decided_by=by, decided_us=now, decided_why=why)
         )
         with self._audit.recording() as recording:
+            if verdict == "approved" and by == _get(recording.connection, tenant, approval).asked_by:
+                raise Forbidden(f"{by} proposed it, and who proposes does not approve.")
             changed = recording.connection.execute(won).rowcount
             found = _get(recording.connection, tenant, approval)
             if not changed:

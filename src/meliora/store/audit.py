@@ -15,8 +15,9 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+import structlog
 
-from meliora.errors import StoreError
+from meliora.errors import StoreError, StoreUnavailable
 from meliora.loop.audit.chain import Verified, verify
 from meliora.loop.audit.entry import START, AuditEntry, AuditNote, Row, digest, sealed
 from meliora.loop.audit.heads import Head, Heads, Outside
@@ -24,6 +25,8 @@ from meliora.store.cursors import Page, decode, encode
 from meliora.store.engine import reading, writing
 from meliora.store.rows import insert_into, page_size
 from meliora.store.tables import audit_entries, audit_head
+
+log = structlog.get_logger(__name__)
 
 _BATCH = 5000
 
@@ -69,10 +72,17 @@ class Audit:
         return row.entry()
 
     def publish(self, *entries: AuditEntry) -> None:
-        """Write the heads of committed entries outside the database, which is on the disk before them."""
-        if self.heads is not None and entries:
+        """Write the heads of committed entries outside the database, which is on the disk before them.
+
+        Where that fails it is logged: what was committed must not look as if it were not. The next head covers these.
+        """
+        if self.heads is None or not entries:
+            return
+        try:
             _sync_log(self._engine)
             self.heads.note(*(Head(entry.seq, entry.hash, entry.at_us) for entry in entries))
+        except OSError as error:
+            log.error("the head of the audit cannot be written outside the database", error=str(error))
 
     def record(self, note: AuditNote) -> AuditEntry:
         """Append in a transaction of its own."""
@@ -121,9 +131,10 @@ class Audit:
 
     def verify(self) -> Verified:
         """Walk the whole chain. Raises `StoreError` only where it cannot be read."""
-        outside = (
-            Outside() if self.heads is None else self.heads.read()
-        )  # before the rows: an entry may come in between
+        try:
+            outside = Outside() if self.heads is None else self.heads.read()  # first: an entry may come in between
+        except OSError as error:
+            raise StoreUnavailable(f"The heads outside the database cannot be read: {error}.") from error
         with reading(self._engine) as connection:
             if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")

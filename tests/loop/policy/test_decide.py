@@ -211,3 +211,14 @@ def test_a_decision_is_recorded_without_what_people_wrote(policies) -> None:
     )
     text = str(policies.recorded(request, policies.decide(request)))
     assert "secret plan" not in text and "ann@example" not in text and "rule:~" in text
+
+
+def test_no_policy_keeps_the_loop_itself_from_going_back(tmp_path: Path) -> None:
+    (tmp_path / "mine.cedar").write_text(
+        '@id("hold")\nforbid(principal, action == Action::"roll_back", resource) when { resource.kind == "patch" };'
+    )
+    mine = Policies(with_directory(tmp_path))
+    assert mine.problems == ()
+    decision = ask(mine, "roll_back", target={"kind": "patch"})
+    assert decision.allowed and "(hold)" in decision.reason and not decision.error
+    assert ask(mine, "roll_back", PERSON, target={"kind": "patch"}).policies == ("hold",)

@@ -1,4 +1,7 @@
-"""Asks the policies, and says which of them decided and why. An error denies; only restoring goes on by Meliora's own policies."""
+"""Asks the policies, and says which of them decided and why. An error denies.
+
+Restoring goes on by Meliora's own policies where others fail, or would keep the loop itself from it.
+"""
 
 from __future__ import annotations
 
@@ -74,13 +77,15 @@ class Policies:
             found = Decision(allowed=False, error=True, reason=f"Denied: the policies are broken: {first}{more}")
         else:
             found = self._asked(plain)
-        if not found.error or plain["action"] not in RESTORING:
+        if found.allowed or plain["action"] not in RESTORING:
+            return found
+        if not found.error and plain["actor"]["kind"] != "system":
             return found
         if self._fallback is None:
             self._fallback = Policies(own())
         safe = self._fallback._asked(plain)
         note = f"{safe.reason} Meliora's own policies decided. {found.reason}"
-        return msgspec.structs.replace(safe, error=True, reason=note)
+        return msgspec.structs.replace(safe, error=found.error, reason=note)
 
     def recorded(self, request: Request, decision: Decision) -> dict[str, Any]:
         """Give the body of the audit entry of a decision: enough to take it again."""
