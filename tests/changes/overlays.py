@@ -6,25 +6,7 @@ from typing import Any
 
 import msgspec
 
-from meliora.gateway.state import PolicyRef, RuleState
-
-
-class ChoiceState(msgspec.Struct, frozen=True, omit_defaults=True):
-    id: str
-    tenant: str
-    model: str
-    serve: str | None = None
-    endpoints: tuple[str, ...] | None = None
-    task: str | None = None
-
-
-class Overlay(msgspec.Struct, frozen=True, omit_defaults=True):
-    policy: PolicyRef | None = None
-    no_policy: bool = False
-    rules: tuple[RuleState, ...] = ()
-    without_rules: tuple[str, ...] = ()
-    choices: tuple[ChoiceState, ...] = ()
-    without_choices: tuple[str, ...] = ()
+from meliora.gateway.state import Overlay
 
 
 def decode(overlay: dict[str, Any]) -> Overlay:

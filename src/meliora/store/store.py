@@ -20,6 +20,7 @@ from meliora.store.audit import Audit, audit_secret
 from meliora.store.budgets import Budgets
 from meliora.store.calls import Calls
 from meliora.store.changes import Changes
+from meliora.store.comparisons import Comparisons
 from meliora.store.control import Control
 from meliora.store.cycles import Cycles
 from meliora.store.decisions import Decisions
@@ -118,6 +119,7 @@ class Store:
         self.learning_events = LearningEvents(engine, clock_us)
         self.trials = Trials(engine, clock_us)
         self.model_choices = ModelChoices(engine, clock_us)
+        self.comparisons = Comparisons(engine)
         self.arms = Arms(engine)
         self.housekeeping = StoreHousekeeping(engine, self.secret, clock_us, randbytes)
 

@@ -189,22 +189,20 @@ class RoutingRule:
         )
 
     def _mined(self, change: Change, work: Work) -> _Wanted | None:
-        import numpy as np
-
-        from meliora.changes.routing_rule.mine import matches, mine
+        from meliora.changes.routing_rule.mine import mine, ruled
         from meliora.changes.routing_rule.rows import read_rows
 
         now = change.updated_us
         since = max(0, now - round(self._of.days * DAY_US))
         work.progress(0.1, "recorded decisions are read")
         rows = read_rows(self._of.outcomes, self._of.read, change.tenant, since, now, _MOST, _task(work.finding))
-        ruled = matches([one.pattern for one in self._shelf.list(change.tenant, active_only=True)], rows.texts)
-        rows = rows.take(~ruled.any(axis=1))  # what a rule takes already is left to it
+        known = [one.pattern for one in self._shelf.list(change.tenant, active_only=True)]
+        rows = rows.take(~ruled(known, rows.texts))  # what a rule takes already is left to it
         if len(rows) < self._of.support:
             return None
         until = int(rows.started_us[max(0, round(len(rows) * _MINED) - 1)])
         pay = self._of.pay(change.tenant)
-        older = rows.take(np.less_equal(rows.started_us, until))
+        older = rows.until(until)
         work.progress(0.3, f"patterns are looked for in {len(older)} of them")
         found = mine(older, pay, least=self._of.support, people=self._of.people)
         if found is None or self._present(change.tenant, found.pattern) is not None:

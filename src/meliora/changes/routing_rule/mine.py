@@ -122,6 +122,11 @@ def matches(patterns: Sequence[str], texts: Sequence[str]) -> NDArray[np.bool_]:
     return hits
 
 
+def ruled(patterns: Sequence[str], texts: Sequence[str]) -> NDArray[np.bool_]:
+    """Tell which texts any of the patterns matches."""
+    return np.array([bool(row.any()) for row in matches(patterns, texts)], bool)
+
+
 def _scores(rows: Rows, value: Array, model: int) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
     """Give each row's doubly robust score of sending it to a model instead, which rows can tell, and which it answered.
 

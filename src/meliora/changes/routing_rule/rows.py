@@ -60,6 +60,10 @@ class Rows:
             self.cost[kept],
         )
 
+    def until(self, at_us: int) -> Rows:
+        """Give those that began until then."""
+        return self.take(np.array([at <= at_us for at in self.started_us], bool))
+
     def priced(self, pay: float) -> Rows:
         """Give those whose utility is known: all where quality has no price."""
         return self.take(~np.isnan(self.cost)) if pay > 0 else self
