@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from meliora.changes.model_choice import ModelChoice
 from meliora.changes.model_choice.compare import between_models
-from meliora.changes.model_choice.kind import Offer
+from meliora.changes.model_choice.kind import ModelChoice, Offer
 from meliora.changes.model_choice.shelf import Cell, Sums
 from meliora.errors import Conflict, UnknownModel
 from meliora.gateway.state import ChoiceState

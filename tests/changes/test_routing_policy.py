@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from meliora.changes.manner import Manner, Margins
-from meliora.changes.routing_policy import RoutingPolicy
+from meliora.changes.routing_policy.kind import RoutingPolicy
 from meliora.errors import Conflict, NotFound
 from meliora.loop.change import Change, Origin
 from meliora.loop.kind import Proof

@@ -8,8 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from meliora.changes.routing_rule import RoutingRule
-from meliora.changes.routing_rule.kind import Sources
+from meliora.changes.routing_rule.kind import RoutingRule, Sources
 from meliora.changes.routing_rule.mine import mine
 from meliora.changes.routing_rule.rows import read_rows
 from meliora.errors import Conflict, InvalidRequest

@@ -15,6 +15,7 @@ from meliora.settings import Settings
 from meliora.store.store import Store
 
 if TYPE_CHECKING:
+    from meliora.gateway.catalog import Catalog
     from meliora.routing.learning.starting import Starting
 
 log = structlog.get_logger(__name__)
@@ -28,17 +29,25 @@ class Offered:
 
     def __init__(self, settings: Settings, clock: Clock, ask: Ask | None = None) -> None:
         self._settings, self._clock, self._ask = settings, clock, ask
-        self._held: Catalogue | None = None
+        self._held: tuple[Catalog, Catalogue] | None = None
         self._looked = 0.0
 
     def __call__(self) -> Catalogue:
         """Give them."""
+        return self._looked_up()[1]
+
+    def catalog(self) -> Catalog:
+        """Give them with their endpoints."""
+        return self._looked_up()[0]
+
+    def _looked_up(self) -> tuple[Catalog, Catalogue]:
         from meliora.gateway.offers import offers
         from meliora.runtime.gateway import catalog_of
 
         now = self._clock.monotonic()
         if self._held is None or now - self._looked > PRICES_SECONDS:
-            self._held = offers(catalog_of(self._settings, self._clock, None, self._ask), self._clock.monotonic)
+            catalog = catalog_of(self._settings, self._clock, None, self._ask)
+            self._held = catalog, offers(catalog, self._clock.monotonic)
             self._looked = now
         return self._held
 

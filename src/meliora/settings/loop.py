@@ -157,6 +157,15 @@ class Watch(Section):
     )
 
 
+class Margins(Section):
+    """By how much a metric may get worse, in a trial or a watch, and still count as no worse."""
+
+    reward: float = Field(default=0.02, ge=0, le=1, description="Of the mean reward, which lies in 0..1.")
+    error_rate: float = Field(default=0.01, ge=0, le=1, description="Of the share of calls that fail.")
+    cost_per_call: float = Field(default=0.1, ge=0, description="As a share of the baseline's cost.")
+    latency_p95: float = Field(default=0.2, ge=0, description="As a share of the baseline's latency.")
+
+
 class Approval(Section):
     """When a person is asked."""
 
@@ -242,6 +251,9 @@ class Loop(Section):
     triggers: list[LoopTrigger] = Field(default=[], description="Triggers, besides or in place of the shipped.")
     trial: Trial = Trial()
     watch: Watch = Watch()
+    margins: dict[Name, Margins] = Field(
+        default={}, description="By kind of change, in place of 0.02 reward, 0.01 errors, 10% cost and 20% latency."
+    )
     approval: Approval = Approval()
     prometheus: LoopPrometheus = LoopPrometheus()
     alerts: Alerts = Alerts()

@@ -5,7 +5,3 @@
 - `compare`      two models, or two endpoints, on the calls that both of them had
 - `shelf`        what is asked of choices and calls as the store keeps them
 """
-
-from meliora.changes.model_choice.kind import ModelChoice
-
-__all__ = ["ModelChoice"]

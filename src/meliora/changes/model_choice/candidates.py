@@ -68,10 +68,10 @@ def about(complaint: Complaint, endpoints: Mapping[str, Sequence[str]], cells: S
     return max(models, key=lambda model: (_weight(cells, model, complaint.measured), model), default=None)
 
 
-def _weight(cells: Sequence[Cell], model: str, measured: Measured) -> float:
+def _weight(cells: Sequence[Cell], model: str, measured: Measured) -> tuple[float, int]:
     own = [cell for cell in cells if cell.model == model]
     column = {"errors": "errors", "cost": "cost", "slow": "latency", "dissatisfied": "reward"}[measured]
-    return sum(getattr(cell, column).total for cell in own)
+    return sum(getattr(cell, column).total for cell in own), sum(cell.errors.n for cell in own)
 
 
 def reordered(
@@ -109,7 +109,7 @@ def substitutes(complaint: Complaint, present: Candidate, catalogue: Catalogue) 
     fallbacks = {name: place for place, name in enumerate(present.fallbacks)}
 
     def likeliest(one: Candidate) -> tuple[object, ...]:
-        named = fallbacks.get(one.name, len(fallbacks))
+        named = 0 if complaint.measured == "cost" else fallbacks.get(one.name, len(fallbacks))
         price = one.blended_price if one.blended_price is not None else math.inf
         return (named, one.tier != present.tier, price, one.name)
 

@@ -5,7 +5,3 @@
 - `proof`   holds a candidate against the frozen baseline, on outcomes that its fit has not seen
 - `shelf`   what is asked of the snapshots and outcomes as the store keeps them
 """
-
-from meliora.changes.routing_policy.kind import RoutingPolicy
-
-__all__ = ["RoutingPolicy"]

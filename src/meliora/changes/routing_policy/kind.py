@@ -6,7 +6,7 @@ neither taken for another change nor lost by a rollback. What somebody else put 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,8 +16,10 @@ from meliora.errors import Conflict
 from meliora.loop.change import Change
 from meliora.loop.kind import Later, Proof, Proposal, TrialPlan, WatchPlan
 from meliora.loop.work import Work
-from meliora.routing.learned.dial import Dial
 from meliora.routing.learning.records import Snapshot
+
+if TYPE_CHECKING:
+    from meliora.routing.learned.dial import Dial
 
 DAY_US = 86_400_000_000
 _MOST = 20_000

@@ -6,7 +6,3 @@
 - `proof`    what a rule would have brought, from decisions that mining has not seen
 - `shelf`    what is asked of rules and outcomes as the store keeps them
 """
-
-from meliora.changes.routing_rule.kind import RoutingRule
-
-__all__ = ["RoutingRule"]

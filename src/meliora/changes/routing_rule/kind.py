@@ -14,8 +14,7 @@ from typing import Any
 import msgspec
 
 from meliora.changes.manner import GATEWAY, Check, Manner
-from meliora.changes.routing_rule.rows import Read
-from meliora.changes.routing_rule.shelf import RecordedOutcomes, RuleRow, RuleShelf, version_of
+from meliora.changes.routing_rule.shelf import Read, RecordedOutcomes, RuleRow, RuleShelf, version_of
 from meliora.errors import Conflict, InvalidRequest
 from meliora.loop.change import Change
 from meliora.loop.kind import Later, Proof, Proposal, TrialPlan, WatchPlan

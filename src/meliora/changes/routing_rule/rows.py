@@ -5,19 +5,17 @@ Prompts stay in memory: nothing of them goes into a change but words that many p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from meliora.changes.routing_rule.shelf import RecordedOutcomes
+from meliora.changes.routing_rule.shelf import Read, RecordedOutcomes
 from meliora.stats.offpolicy import Estimate, doubly_robust, stabilising
 
 Array: TypeAlias = "NDArray[np.float64]"
-Read: TypeAlias = "Callable[[str, str], str | None]"
-"""Dialect and request text to the prompt as rules search it; None where it cannot be read."""
 
 LEAST_CHANCE = 1e-3
 """Of the models that a rule names, below which a decision tells nothing about the rule."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from meliora.routing.learning.records import Asked, Outcome
+
+Read: TypeAlias = "Callable[[str, str], str | None]"
+"""Dialect and request text to the prompt as rules search it; None where it cannot be read."""
 
 
 class RuleRow(msgspec.Struct, frozen=True, kw_only=True):
