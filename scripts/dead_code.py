@@ -64,11 +64,8 @@ ALLOWED = {
     "reading_to_json",
     "share_bound",
     "share_change",
-
     # from a breach to a finding, and all changes of a series: for the loop's gates
     "diagnose",
-    "change_points",
-
     # called by the OpenFeature SDK
     "get_metadata",
     "resolve_*_details",

@@ -39,7 +39,7 @@ def file(tmp_path: Path) -> KillFile:
 
 
 @pytest.fixture
-def desk(store: Store, file: KillFile, policies: Policies) -> Desk:
+def desk(store: Store, file: KillFile, policies: Policies) -> Controls:
     return Controls(store.control, file, policies, store.audit)
 
 

@@ -80,7 +80,6 @@ FOR_THE_DEPLOYMENT = {
     "routing_snapshots.tenants",
     "gates.prune",  # the worker deletes for all tenants
     "changes.due",  # workers look for all tenants
-    "changes.next_due_us",
     "changes.now_us",
     "changes.claim",  # the tenant is in what is due
     "changes.renew",  # and in a fence

@@ -7,7 +7,24 @@ from typing import Annotated, Any
 
 import typer
 
-from meliora.cli import audit, calls, config, db, erase, feedback, keys, models, policy, process, route, routing, rules
+from meliora.cli import (
+    audit,
+    calls,
+    changes,
+    config,
+    db,
+    erase,
+    feedback,
+    gates,
+    keys,
+    loop,
+    models,
+    policy,
+    process,
+    route,
+    routing,
+    rules,
+)
 
 
 def build() -> Callable[..., Any]:
@@ -32,6 +49,9 @@ def build() -> Callable[..., Any]:
         ("feedback", feedback.app),
         ("rules", rules.app),
         ("routing", routing.app),
+        ("loop", loop.app),
+        ("changes", changes.app),
+        ("gates", gates.app),
         ("policy", policy.app),
         ("audit", audit.app),
         ("config", config.app),

@@ -45,7 +45,7 @@ class Tuning:
 
 
 def tightest(alpha: float) -> float:
-    """Give the ratio of variance to prior variance at which the two-sided boundary is tightest (ibid., on the choice of rho, to first order)."""
+    """Give the ratio of variance to prior variance at which the two-sided boundary is tightest (ibid., to first order)."""
     odds = -2 * math.log(alpha)
     return odds + math.log1p(odds)
 

@@ -157,11 +157,6 @@ class Changes:
                 query = query.where(_T.state.in_(_RESTORED))
             return tuple(Due(row.tenant, row.id, State(row.state)) for row in connection.execute(query))
 
-    def next_due_us(self) -> int | None:
-        """Give when the next change is due."""
-        with reading(self._engine) as connection:
-            return connection.execute(sa.select(sa.func.min(_T.due_us)).where(_T.due_us.is_not(None))).scalar()
-
     # Writing
 
     def add(

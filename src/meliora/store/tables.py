@@ -459,8 +459,6 @@ usage_gateways = sa.Table(
     _text("day", key=True),
     _text("tenant"),
     _count("cost_micros"),
-    _count("kill_epoch"),  # the turn of the kill switch that it serves by
-    _time("kill_us", null=True),  # when it said so first
 )
 
 
@@ -521,6 +519,8 @@ gateways = sa.Table(
     sa.Column("counters", Json, nullable=True),
     _time("started_us"),
     _time("seen_us"),
+    _count("kill_epoch"),  # the turn of the kill switch that it serves by
+    _time("kill_us", null=True),  # when it said so first
 )
 
 activity_log = sa.Table(
