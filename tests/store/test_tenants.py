@@ -81,6 +81,7 @@ FOR_THE_DEPLOYMENT = {
     "gates.prune",  # the worker deletes for all tenants
     "changes.due",  # workers look for all tenants
     "changes.now_us",
+    "changes.earlier_trials",
     "changes.claim",  # the tenant is in what is due
     "changes.renew",  # and in a fence
     "changes.put_off",

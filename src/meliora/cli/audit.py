@@ -53,13 +53,15 @@ def replay(
     change: Annotated[str, typer.Argument(help="Id of the change.")], tenant: Tenant = "default", json: Json = False
 ) -> None:
     """Take each decision on a change again from what was recorded; fail unless all come to the same."""
+    from meliora.loop.audit.edges import Retold, retold
     from meliora.runtime.governance import replays
 
     with store() as opened:
         entries = opened.audit.of(tenant, change)
         if not entries:
             raise NotFound(f"The audit knows nothing of {change!r}.")
-        done = replays(opened).replay(entries)
+        told = retold(opened.changes.edges(tenant, change), entries) if change.startswith("chg_") else Retold((), ())
+        done = replays(opened).replay((*entries, *told.entries))
     for one in done:
         if json:
             show(one)
@@ -70,7 +72,9 @@ def replay(
     same = sum(one.result == "same" for one in done)
     if not json:
         say(f"{len(entries)} entries, {len(done)} decisions, {same} came to the same.")
-    if same < len(done):
+        for edge in told.altered:
+            say(paint(f"The evidence of edge {edge} is not what the audit has the hash of.", "red"))
+    if same < len(done) or told.altered:
         raise typer.Exit(1)
 
 

@@ -88,7 +88,7 @@ class Governed:
                 decision, until_seconds=limit.seconds, reason=f"{decision.reason} {limit.sentence}"
             )
         self._tell(request, change, decision)
-        return decision
+        return msgspec.structs.replace(decision, record=self.offices.policies.recorded(request, decision))
 
     def request_for(
         self, action: Action, change: Change, facts: Mapping[str, Any], limit: Capped | None = None

@@ -149,6 +149,8 @@ class House:
     tell: Callable[[Happened], None]
     owner: str
     rules: Rules = field(default_factory=Rules)
+    undone: Callable[[Change], str | None] = lambda change: None
+    """Say why the trigger behind a delivered change wants it undone, from what its gate has measured since; None where it does not."""
 
     def kind(self, change: Change) -> ChangeKind:
         """Give the kind of a change. Raises `NotFound` for one that this process does not know."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -18,11 +18,13 @@ from meliora.loop.house import TrialVerdict, WatchVerdict
 from meliora.loop.kind import TrialPlan, WatchPlan
 from meliora.loop.metrics import METRICS, Metric
 from meliora.stats import trial as statistics
+from meliora.stats.multiple import e_lond_level, early_share
 from meliora.stats.quantiles import quantile_point
 from meliora.stats.srm import Split, log_e_value, mismatch
 
 SPLIT = "split"
 VERDICT = "verdict"
+DISCOVERY = "discovery"
 CORRELATION = 0.2
 """Assumed of the calls of one unit, where a quantile is judged."""
 
@@ -44,9 +46,18 @@ class ArmReader(Protocol):
 class ArmJudge:
     """Judges by `stats.trial`."""
 
-    def __init__(self, arms: ArmReader, now_us: Any) -> None:
+    def __init__(
+        self,
+        arms: ArmReader,
+        now_us: Callable[[], int],
+        earlier: Callable[[str], Sequence[bool]] = lambda change: (),
+        false_discoveries: float = 0.1,
+    ) -> None:
+        """`earlier` gives, of the trials that began before a change's, whether each ended in a delivery."""
         self._arms = arms
         self._now_us = now_us
+        self._earlier = earlier
+        self._false_discoveries = false_discoveries
 
     def trial(self, change: Change, plan: TrialPlan) -> TrialVerdict:
         """Judge a trial by everything that is mature: harm first, then the split, then the gain."""
@@ -73,6 +84,7 @@ class ArmJudge:
                 "rules": msgspec.to_builtins(rules),
                 "looks": change.progress.get("looks", []),
             },
+            DISCOVERY: {"earlier": list(self._earlier(change.id)), "alpha": self._false_discoveries},
         }
         outcome, sentence, figures = again(evidence)
         return TrialVerdict(
@@ -129,9 +141,19 @@ def again(evidence: Mapping[str, Any]) -> tuple[Any, str, list[dict[str, Any]]]:
         evidence_for = round(float(log_e_value(splits)), 1)
         sentence = f"the arms' sizes do not fit their shares (log e-value {evidence_for}): nothing they say counts"
         return "mismatch", sentence, figures
+    need = _needed(evidence)
+    if found.outcome == "better" and found.findings[0].e_better < need:
+        sentence = f"{because} is better: {_said(found)}; over all trials so far an e-value of {need:.3g} is asked for"
+        return "undecided", f"{sentence}, and it is {found.findings[0].e_better:.3g}", figures
     if found.outcome in ("better", "not_inferior"):
         return "better", f"{because} is {found.outcome.replace('_', ' ')}: {_said(found)}", figures
     return "undecided", f"{because} is not decided yet: {_said(found)}", figures
+
+
+def _needed(evidence: Mapping[str, Any]) -> float:
+    """Give the e-value that a better candidate must show, so that of all promoted ones few are false; 0 where none is asked for."""
+    told = evidence.get(DISCOVERY)
+    return 0.0 if told is None else 1 / e_lond_level(told["earlier"], told["alpha"], early_share)
 
 
 def _said(found: statistics.Verdict) -> str:

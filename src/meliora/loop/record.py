@@ -17,7 +17,8 @@ def evidence_hash(evidence: dict[str, Any]) -> str:
 
 
 def noted(change: Change, edge: Edge) -> AuditNote:
-    """Give the audit's note of an edge."""
+    """Give the audit's note of an edge, with the policies' decision that let it pass: enough to take that again."""
+    decision = edge.evidence.get("decision")
     return AuditNote(
         tenant=change.tenant,
         actor=word(edge.actor),
@@ -33,5 +34,6 @@ def noted(change: Change, edge: Edge) -> AuditNote:
             "candidate": None if change.candidate is None else word(change.candidate),
             "evidence_sha256": evidence_hash(edge.evidence),
             "policy": None if edge.policy is None else word(edge.policy),
+            **(decision if isinstance(decision, dict) else {}),
         },
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meliora.loop.approvals import Approvers
+from meliora.loop.audit.edges import verdict_again, watch_again
 from meliora.loop.audit.replay import Replays
 from meliora.loop.caps import Caps, Counts
 from meliora.loop.change import Change
@@ -96,4 +97,6 @@ def replays(store: Store) -> Replays:
     """Give the decisions that can be taken again from what the store has."""
     known = Replays()
     known.register(DECISION, again(store.policy_bundles.text))
+    known.register("trial", verdict_again)
+    known.register("watch", watch_again)
     return known

@@ -21,12 +21,14 @@ from meliora.loop.control import Switch
 from meliora.loop.desk import Desk
 from meliora.loop.engine import Engine
 from meliora.loop.front import Loop
+from meliora.loop.gates.board import GateBoard
 from meliora.loop.gates.signals import Signals
 from meliora.loop.governance import Governed
 from meliora.loop.house import Happened, House, Rules
 from meliora.loop.judge import ArmJudge
 from meliora.loop.policy.decide import Decision
 from meliora.loop.pulse import Pulse
+from meliora.loop.triggers import Triggers, undone
 from meliora.runtime.changes import kinds as kinds_of
 from meliora.runtime.gates import gate_board, trigger_service
 from meliora.runtime.governance import governance
@@ -59,20 +61,21 @@ def loop_of(
     office = governance(settings, store, store.changes.now_us, counting.of)
     kinds = kinds_of(settings, store, clock)
     trials = TrialRows(store.trials)
+    board = gate_board(settings, store, randbytes)
+    triggers = trigger_service(settings, store, board, tuple(kinds))
     house = House(
         shelf=store.changes,
         kinds=kinds,
         governance=office.governed,
-        judge=ArmJudge(ArmsOf(store.arms, store.trials), store.changes.now_us),
+        judge=ArmJudge(ArmsOf(store.arms, store.trials), store.changes.now_us, store.changes.earlier_trials),
         trials=trials,
         finding=lambda tenant, finding: msgspec.to_builtins(store.findings.get(tenant, finding)),
         diagnose=Diagnosing(store, chosen, clock, randbytes),
         tell=tell or told,
         owner=owner,
         rules=rules_of(chosen),
+        undone=Undoing(store, board, triggers),
     )
-    board = gate_board(settings, store, randbytes)
-    triggers = trigger_service(settings, store, board, tuple(kinds))
     signals = Signals(
         board,
         triggers,
@@ -190,6 +193,33 @@ class Opening:
         if found is not None:
             return Decision(allowed=False, reason=found.sentence, until_seconds=found.seconds)
         return Decision(allowed=True)
+
+
+class Undoing:
+    """Whether the trigger behind a delivered change wants it undone: its gate's metric, measured wholly since, is beyond the bound."""
+
+    def __init__(self, store: Store, board: GateBoard, triggers: Triggers) -> None:
+        self._store = store
+        self._board = board
+        self._triggers = triggers
+
+    def __call__(self, change: Change) -> str | None:
+        """Say why; None where it does not, or cannot tell. What was beyond before the change, and is no worse now, is not its doing."""
+        breach = None if change.cycle is None else self._store.cycles.get(change.tenant, change.cycle).breach
+        row = next((row for row in self._board.status(change.tenant) if breach and row.name == breach["gate"]), None)
+        if breach is None or row is None or row.last is None or row.last.value is None:
+            return None
+        gate, value = row.definition, row.last.value
+        if row.last.at_us - round(gate.window_seconds * 1e6) < change.progress.get("began_us", 0):
+            return None
+        before = (breach.get("reading") or {}).get("value")
+        if before is not None and not gate.beyond(value, before):
+            return None
+        baseline = None if row.baseline is None else row.baseline.value
+        for trigger in self._triggers.of(change.tenant, gate, value):
+            if undone(trigger, gate, value, baseline):
+                return f"{gate.metric} is {value:.4g} since the delivery: {trigger.name} wants that undone"
+        return None
 
 
 class Diagnosing:

@@ -129,6 +129,18 @@ class Changes:
         with reading(self._engine) as connection:
             return Tally(connection.execute(delivered).scalar_one(), connection.execute(ended).scalar())
 
+    def earlier_trials(self, change: str) -> tuple[bool, ...]:
+        """Give, of all trials that began before a change's, in their order, whether each ended in a delivery."""
+        began = (
+            sa.select(_E.change, sa.func.min(_E.at_us).label("at")).where(_E.target == "trying").group_by(_E.change)
+        ).subquery()
+        delivered = sa.exists().where(_E.change == began.c.change, _E.target == "delivering")
+        own = sa.select(began.c.at).where(began.c.change == change).scalar_subquery()
+        query = sa.select(delivered).select_from(began).where(began.c.change != change)
+        query = query.where(sa.or_(own.is_(None), began.c.at < own)).order_by(began.c.at, began.c.change)
+        with reading(self._engine) as connection:
+            return tuple(bool(one) for one in connection.execute(query).scalars())
+
     def holder(self, tenant: str, surface: str) -> str | None:
         """Give the change that holds a surface."""
         with reading(self._engine) as connection:
@@ -367,6 +379,7 @@ class Changes:
             "tenant": change.tenant,
             "source": str(edge.source),
             "target": str(edge.target),
+            "evidence": msgspec.json.encode(edge.evidence, order="sorted").decode(),
         }
         connection.execute(sa.insert(change_edges).values(**row))
         recording.append(noted(change, edge))
@@ -425,6 +438,7 @@ def _row(change: Change) -> dict[str, Any]:
 def _edge(row: AnyRow) -> Edge:
     values: dict[str, Any] = dict(row._mapping)
     values |= {"source": State(values["source"]), "target": State(values["target"])}
+    values["evidence"] = msgspec.json.decode(values["evidence"])
     return Edge(**values)
 
 

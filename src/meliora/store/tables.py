@@ -655,7 +655,7 @@ change_edges = sa.Table(
     _time("at_us"),
     _text("actor"),
     _count("attempt"),
-    sa.Column("evidence", Json, nullable=False),
+    _text("evidence"),  # JSON in its one form, byte by byte as it was hashed
     _text("policy", null=True),
     sa.Index("ix_change_edges_tenant_at", "tenant", "at_us"),
 )

@@ -34,6 +34,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """A policy was broken or failed."""
     until_seconds: float | None = None
     """When asking again may help (a cap, a cooldown); policies themselves never say so."""
+    record: dict[str, Any] = {}
+    """How the audit has it, to be taken again; empty where nobody recorded it."""
 
     @property
     def needs_approval(self) -> bool:

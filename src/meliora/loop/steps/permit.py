@@ -31,10 +31,9 @@ class Refusal:
 def permit(house: House, action: Action, change: Change, facts: Mapping[str, Any]) -> Permit | Refusal | Wait:
     """Ask for an edge."""
     approval = house.governance.approval(change, action)
-    asked = {"action": action, "facts": {**facts, "approved": approval == "approved"}}
-    decision = house.governance.ask(action, change, asked["facts"])
-    policy = ", ".join(decision.policies) or "none"
-    evidence = {"decision": asked | {"allowed": decision.allowed, "policies": list(decision.policies)}}
+    decision = house.governance.ask(action, change, {**facts, "approved": approval == "approved"})
+    policy = ",".join(decision.policies) or "none"
+    evidence = {"decision": decision.record}
     if decision.allowed:
         return Permit(policy, evidence)
     if approval == "rejected":

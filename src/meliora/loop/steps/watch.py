@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from meliora.loop.change import Change
 from meliora.loop.house import House
 from meliora.loop.kind import WatchPlan
@@ -25,6 +27,9 @@ def watching(house: House, change: Change, work: Work) -> Outcome:
         return _keep(house, change, {"watch": "no traffic tells of it"})
     progress = change.progress
     found = house.judge.watch(change, plan, min(progress.get("period_us", 0), work.now_us()))
+    wanted = house.undone(change)
+    if wanted is not None and found.outcome != "fail":
+        found = msgspec.structs.replace(found, outcome="fail", sentence=wanted, evidence={})
     check = {"outcome": found.outcome, "sentence": found.sentence, "calls": found.calls, **found.evidence}
     if found.outcome != "fail" and found.calls < plan.minimum_calls:
         return _thin(house, change, plan, found.calls, check)

@@ -77,7 +77,7 @@ def upgrade() -> None:
         sa.Column("at_us", sa.BigInteger(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("attempt", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
-        sa.Column("evidence", _JSON, nullable=False),
+        sa.Column("evidence", sa.Text(), nullable=False),
         sa.Column("policy", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("change", "seq", name=op.f("pk_change_edges")),
     )
