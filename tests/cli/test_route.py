@@ -6,6 +6,7 @@ import pytest
 
 from meliora.cli import main
 from meliora.cli.shared import store
+from meliora.gateway.state import ChoiceState, Overlay, TrialState
 from meliora.routing.learned.snapshot import encode
 from meliora.testing.policies import planted
 from tests.cli.test_cli import run, value
@@ -53,3 +54,19 @@ def test_a_dial_out_of_range_is_refused(capsys: pytest.CaptureFixture[str]) -> N
 def test_without_a_policy_it_says_who_decides(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "route", "hello", "--explain", "--tenant", "elsewhere")
     assert "No learned policy was asked" in out
+
+
+@pytest.mark.usefixtures("served")
+def test_a_users_arm_of_a_trial_decides_and_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    trial = TrialState("chg_1", "default", "trial", "s", 3, 1.0, Overlay(no_policy=True))
+    with store() as opened:
+        opened.trials.begin("default", trial)
+        opened.model_choices.put("default", ChoiceState("c", "default", "simulated-small", "simulated-large"), "chg_0")
+    _, out, _ = run(capsys, "route", "hello", "--user", "ann")
+    assert "policy:" not in out
+    assert "  candidate of the trial of chg_1, stage 3" in out.splitlines()
+    _, out, _ = run(capsys, "route", "hello")
+    assert "policy:1" in out
+    assert "chg_1" not in out
+    _, out, _ = run(capsys, "route", "hello", "--model", "simulated-small")
+    assert out.splitlines()[0] == "simulated-large  asked;choice:c"

@@ -57,6 +57,8 @@ def attributes(call: Call) -> Attributes:
         "meliora.time_to_first_token_ms": None if call.ttft_us is None else call.ttft_us / 1e3,
         "meliora.cached": call.cached,
         "meliora.simulated": call.simulated,
+        "meliora.trial": call.trial,
+        "meliora.arm": call.arm,
         **{f"meliora.tag.{name}": value for name, value in (call.tags or {}).items()},
     }
     return {name: value for name, value in found.items() if value is not None}

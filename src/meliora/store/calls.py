@@ -78,6 +78,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     routing: dict[str, Any] | None
     """How the learned policy decided; without `phi`, which is kept with the outcome."""
     legs: list[dict[str, Any]] | None
+    trial: str | None = None
+    """The change on trial, or under watch, that it counts for."""
+    trial_phase: str | None = None
+    trial_stage: int | None = None
+    arm: str | None = None
 
 
 class CallContent(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from meliora.errors import NotFound
+from meliora.gateway.state import Overlay, TrialState
 from meliora.runtime.worker import build
 from meliora.settings.learning import RoutingLearning
 from meliora.settings.models import Learning, Settings
@@ -133,6 +134,18 @@ def test_frozen_learning_goes_on_to_keep_rewards_and_moves_nothing(here: School)
     here.rewarder.step()
     assert here.store.outcomes.counts("default") == {"feedback": 1}
     assert "learning" in [task.name for task in build(Settings(), here.store, here.clock).tasks]
+
+
+def test_what_comes_in_during_a_trial_is_learned_and_serves_when_it_has_ended(here: School) -> None:
+    trial = TrialState("chg_1", "default", "trial", "s", 0, 0.5, Overlay(no_policy=True))
+    here.store.trials.begin("default", trial)
+    here.say(here.decided(), "thumbs_down")
+    here.work()
+    assert numbers(here) == [1]
+    here.store.trials.end("default", "chg_1")
+    here.work()
+    made = here.store.routing_snapshots.serving("default")
+    assert made is not None and (made.number, made.evidence["outcomes"]) == (2, 1)
 
 
 def test_each_tenant_has_a_policy_of_its_own(here: School) -> None:
