@@ -154,6 +154,17 @@ def test_delivered_choices_serve_everybody_and_those_of_an_overlay_its_arm(tmp_p
         assert record.reason == f"asked;choice:{'kept' if share == 0 else 'new'}"
 
 
+def test_a_choice_for_one_task_holds_also_for_a_call_that_names_its_model(tmp_path: Path) -> None:
+    choices = [ChoiceState("c", "default", "tiny", "big", task="code")]
+    with upstream({}) as fake, RunningGateway(settings(tmp_path, fake, QUIET), choices=choices) as gateway:
+        post(gateway, PATH, auto("Hello there", model="tiny"))
+        post(gateway, PATH, auto("Write a Python function that sorts a list.", model="tiny"))
+        records = gateway.finished(2)
+    tasks = {record.task: record.model for record in records}
+    assert tasks.pop("code") == "big"
+    assert set(tasks.values()) == {"tiny"}
+
+
 def test_preferred_endpoints_are_called_in_their_order_and_the_others_when_these_fail(tmp_path: Path) -> None:
     choice = ChoiceState("c", "default", "m", endpoints=("p2/m", "p1/m"))
     down = RawUpstream(lambda _head, _body: failing())

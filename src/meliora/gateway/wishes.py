@@ -47,7 +47,7 @@ def wanted_of(call: Call, snapshot: Snapshot, basis: Basis, admission: Admission
         uniform=means.random.random() if is_learned and explores else None,
         offsets=_offsets(call, snapshot) if is_learned else None,
         whole=not view.stream and call.dialect != "embeddings",
-        task_later=snapshot.settings.recording.content != "off",
+        task_later=snapshot.settings.recording.content != "off" and not (basis.choices and basis.choices.by_task),
     )
 
 

@@ -23,13 +23,15 @@ _ALIASES = 5
 class Choices:
     """The choices that hold for one tenant, or one arm of its trial."""
 
-    __slots__ = ("_by_model",)
+    __slots__ = ("_by_model", "by_task")
 
     def __init__(self, choices: Iterable[ChoiceState]) -> None:
         """Of two for the same model and task the later one counts; one for the call's task comes before one for all."""
         self._by_model: dict[str, dict[str | None, ChoiceState]] = {}
         for choice in choices:
             self._by_model.setdefault(choice.model, {})[choice.task] = choice
+        self.by_task = any(task is not None for held in self._by_model.values() for task in held)
+        """Whether a call's task has to be known before it is decided."""
 
     def applied(self, decision: Decision, wanted: Wanted, catalogue: Catalogue) -> Decision:
         """Give the decision with the choice that holds for the name that was asked for, else for the model decided on.
