@@ -71,11 +71,11 @@ def kill(directory: Path, url: str, gateways: int, turns: int) -> None:
         for turn in range(turns):
             time.sleep(0.2 + random.random() * 0.6)
             began = time.perf_counter()
-            epoch = store.trials.turn(turn % 2 == 0).epoch
+            epoch = (store.control.resume if turn % 2 else store.control.kill)("cli", "benchmark")
             while any(gateway.kill_epoch != epoch for gateway in _alive(store)):
                 time.sleep(0.002)
             taken.append(time.perf_counter() - began)
-        store.trials.turn(False)
+        store.control.resume("cli", "benchmark")
     print(
         f"kill switch, {gateways} gateways: median {statistics.median(taken):.3f} s, greatest {max(taken):.3f} s of {turns} turns"
     )

@@ -110,18 +110,18 @@ def test_the_kill_switch_is_taken_acknowledged_and_shown_at_once(meliora: Runnin
     trial = TrialState("chg_1", "default", "trial", "s", 0, 1.0, Overlay())
     meliora.store.trials.begin("default", trial)
     wait_for_state(meliora, lambda now: "default" in now.trials)
-    turned = meliora.store.trials.turn(True)
+    epoch = meliora.store.control.kill("cli", "why")
     # The clock stands still: no look for a new state is due, only the glance at the switch.
     meliora.wait(lambda: meliora.gateway.gateway.snapshot.safety.halted, 10)
     seen = lambda: meliora.store.gateways.list(meliora.clock.now_us())[0]  # noqa: E731
-    meliora.wait(lambda: seen().kill_epoch == turned.epoch, 1.5)
+    meliora.wait(lambda: seen().kill_epoch == epoch, 1.5)
     ask(meliora, "ann")
     [record] = meliora.gateway.finished(1)
     assert record.arm is None
     assert "halted" in post_health(meliora)["reason"]
-    meliora.store.trials.turn(False)
+    meliora.store.control.resume("cli", "why")
     meliora.wait(lambda: not meliora.gateway.gateway.snapshot.safety.halted, 10)
-    meliora.wait(lambda: seen().kill_epoch == turned.epoch + 1, 1.5)
+    meliora.wait(lambda: seen().kill_epoch == epoch + 1, 1.5)
     ask(meliora, "ann")
     assert meliora.gateway.finished(2)[1].arm == "candidate"
 

@@ -151,7 +151,6 @@ def test_what_a_fence_refuses_is_not_written(store) -> None:
         lambda: store.trials.begin("default", trial("chg_2", surface="knowledge"), refuse),
         lambda: store.trials.ramp("default", "chg_1", 1, 0.5, refuse),
         lambda: store.trials.end("default", "chg_1", refuse),
-        lambda: store.trials.turn(True, refuse),
         lambda: store.model_choices.put("default", choice, "chg_1", refuse),
         lambda: store.model_choices.retire("default", "c", refuse),
     ):
@@ -201,10 +200,11 @@ def test_an_id_stands_for_one_choice(store) -> None:
 
 def test_each_turn_of_the_kill_switch_has_a_number_and_is_in_the_state(store, clock) -> None:
     assert store.states.kill_epoch() == 0
-    assert [store.trials.turn(turned).epoch for turned in (True, True, False, True)] == [1, 1, 2, 3]
+    turns = (store.control.kill, store.control.kill, store.control.resume, store.control.kill)
+    assert [turn("cli", "why") for turn in turns] == [1, 1, 2, 3]
     state = store.states.load((), clock())
     assert (state.halted, state.kill_epoch, store.states.kill_epoch()) == (True, 3, 3)
-    assert store.trials.halting().at_us is not None
+    assert store.trials.halting().halted
 
 
 def test_when_a_gateway_first_said_that_it_serves_by_a_turn_is_remembered(store, clock) -> None:
@@ -244,7 +244,7 @@ def test_nothing_learned_is_published_while_a_trial_or_the_kill_switch_freezes_i
     assert publish() is not None
     store.trials.begin("default", trial("chg_2", surface="knowledge"))
     assert publish() is not None
-    store.trials.turn(True)
+    store.control.kill("cli", "why")
     assert store.trials.frozen("acme")
     assert publish() is None
     assert shelf.begin("acme", None, lambda n: b"x", made_by="worker", evidence={}) is None

@@ -22,8 +22,9 @@ from meliora.loop.work import Fence, Superseded
 from meliora.store.audit import Audit, Recording
 from meliora.store.cursors import Page, decode, encode
 from meliora.store.engine import reading, writing
+from meliora.store.halting import halting
 from meliora.store.rows import AnyRow, before, insert_into, new_id, page_size
-from meliora.store.tables import change_edges, change_holds, changes, cycles, loop_control
+from meliora.store.tables import change_edges, change_holds, changes, cycles
 
 Also = Callable[[sa.Connection], None]
 """What belongs to an edge and is written in its transaction."""
@@ -312,7 +313,7 @@ class Changes:
         connection = recording.connection
         if not lawful(change.state, wish.target, change.paused_from):
             raise Conflict(f"Change {change.id} is {change.state}: no edge leads from there to {wish.target}.")
-        if wish.target not in _UNDER_HALT and _halted(connection):
+        if wish.target not in _UNDER_HALT and halting(connection).halted:
             raise Conflict(
                 f"The kill switch is on: change {change.id} stays {change.state}.",
                 hint="`meliora loop resume` lifts it.",
@@ -400,11 +401,6 @@ _UNDER_HALT = {
 _RESTORED = [str(one) for one in (State.STOPPING, State.ROLLING_BACK, State.DELIVERING)]
 _EDGE = [_E[name] for name in Edge.__struct_fields__]
 _DIRECT = [name for name in Change.__struct_fields__ if name != "origin"]
-
-
-def _halted(connection: sa.Connection) -> bool:
-    query = sa.select(loop_control.c.value).where(loop_control.c.name == "halted")
-    return connection.execute(query).scalar_one_or_none() == "1"
 
 
 def _ripe(now: int) -> sa.ColumnElement[bool]:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from meliora.errors import Conflict, InvalidRequest, NotFound
 from meliora.gateway.state import GATEWAY, Overlay, Phase, TrialState
 from meliora.store.engine import reading, writing
-from meliora.store.halting import Halting, halting, turn_in
+from meliora.store.halting import Halting, halting
 from meliora.store.rows import AnyRow, hold, insert_into
 from meliora.store.tables import trial_stages, trials
 
@@ -169,12 +169,6 @@ class Trials:
         """Give how the kill switch stands: one row of a small table."""
         with reading(self._engine) as connection:
             return halting(connection)
-
-    def turn(self, halted: bool, fenced: Fenced = unfenced) -> Halting:
-        """Turn the kill switch; see `halting.turn_in`."""
-        with writing(self._engine) as connection:
-            fenced(connection)
-            return turn_in(connection, halted, self._clock_us())
 
 
 _T = trials.c
