@@ -147,6 +147,21 @@ class Changes(Protocol):
         """Give a cycle's changes."""
         ...
 
+    def add(
+        self,
+        tenant: str,
+        *,
+        kind: str,
+        target: str,
+        surface: str,
+        environment: Environment,
+        origin: Origin,
+        state: State,
+        payload: dict[str, Any],
+    ) -> Change:
+        """Begin a change."""
+        ...
+
     def wake(self, tenant: str, change: str) -> None:
         """Make a change due now."""
         ...
@@ -273,6 +288,23 @@ class Desk:
             return Triggered(status="nothing_to_do", cycle_id=None, actions_taken=(), improvements=improvements(()))
         taken = tuple(one.kind for one in self.changes.of_cycle(tenant, cycle.id))
         return Triggered(status="started", cycle_id=cycle.id, actions_taken=taken, improvements=improvements(()))
+
+    def propose(self, tenant: str, actor: Actor, kind: str, target: str, payload: dict[str, Any]) -> Change:
+        """Begin a change that somebody asks for: `payload` says what, in the kind's words. Raises `Forbidden`, `NotFound`."""
+        known = self.pulse.kinds.get(kind)
+        if known is None:
+            raise NotFound(f"There is no kind of change {kind!r}.", hint=f"There are: {', '.join(self.pulse.kinds)}.")
+        self._may("propose", actor, PolicyTarget(id=target, kind=kind, surface=known.surface, tenant=tenant))
+        return self.changes.add(
+            tenant,
+            kind=kind,
+            target=target,
+            surface=known.surface,
+            environment=self.environment,
+            origin=Origin("agent" if actor.kind == "agent" else "person", actor.name),
+            state=State.DIAGNOSED,
+            payload=payload,
+        )
 
     def start(self, actor: Actor) -> bool:
         """Let the loop begin things; False where it could already. Raises `Forbidden`, `Conflict` under the kill switch."""

@@ -223,19 +223,27 @@ class ImprovementManager:
     def update_routing_heuristic(self, tenant: str, change: HeuristicChange) -> Heuristic:
         """Create or change the heuristic of a pattern; what the change leaves out stays as it stands.
 
+        Raises as `wished` does.
+        """
+        return self._of.heuristics.keep(tenant, self.wished(tenant, change)[1])
+
+    def wished(self, tenant: str, change: HeuristicChange) -> tuple[Heuristic | None, Heuristic]:
+        """Give the heuristic of a pattern as it stands (None: there is none), and as it shall be. Changes nothing.
+
         Raises `InvalidRequest` for a bad pattern, an unknown tier, a rate outside 0..100, a negative count, or no target at all.
         """
         self._of.check_pattern(change.pattern)
         _check_heuristic(change)
         known = {one.pattern: one for one in self._of.heuristics.list(tenant, active_only=False)}
-        before = known.get(change.pattern) or Heuristic(pattern=change.pattern)
+        stands = known.get(change.pattern)
+        before = stands or Heuristic(pattern=change.pattern)
         wished = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not None}
         after = msgspec.structs.replace(before, **wished)
         if after.preferred_layer is None and after.preferred_model is None:
             raise InvalidRequest(
                 "A heuristic names a preferred layer or a preferred model.", hint="Add one.", field="preferredLayer"
             )
-        return self._of.heuristics.keep(tenant, after)
+        return stands, after
 
     def record_metric(
         self, tenant: str, name: str, value: float, unit: str, context: dict[str, Any] | None = None

@@ -1,7 +1,7 @@
 """A change of a rule: put in the place of exactly what stood at its pattern, and taken back to exactly that.
 
-A person's typed rule is not tried on traffic unless it is asked for (`"trial": true`): whether it is delivered without is the
-policies' to say. What is mined, and what an agent types, has to win first.
+A person's typed rule is not tried on traffic, nor watched, unless it is asked for (`"trial": true`): whether it is delivered without
+is the policies' to say. What is mined, and what an agent types, has to win first.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class RoutingRule:
         unknown tier, or a rule that names neither tier nor model.
         """
         made = self._typed(change) if "pattern" in change.payload else self._mined(change, work)
-        if made is None or made.rule == made.before:
+        if made is None:
             return None
         rule = made.rule
         to = rule.preferred_model or rule.preferred_layer
@@ -140,8 +140,10 @@ class RoutingRule:
         return version_of(self._present(change.tenant, _wanted(change).rule.pattern))
 
     def watch(self, change: Change) -> WatchPlan | None:
-        """Keep the holdback on what stood there before."""
+        """Keep the holdback on what stood there before; None for a person's rule that is not tried: it holds up no other change."""
         wanted = _wanted(change)
+        if not wanted.trial:
+            return None
         return self._manner.watched(_overlay(change.tenant, wanted.before, wanted.rule.id))
 
     def _put(self, change: Change, row: RuleRow | None, instead_of: RuleRow | None, work: Work) -> None:
@@ -222,19 +224,13 @@ class RoutingRule:
         return _Wanted(rule=rule, pay=pay, mined_until_us=until)
 
     def _models(self, rule: RuleRow) -> Collection[str]:
-        """Give the models that a rule leaves to choose among. Raises `InvalidRequest` where it names none that there is."""
+        """Give the models that a rule leaves to choose among; none where what it names is not served, and so nothing follows it."""
         catalogue = self._of.catalogue()
         if rule.preferred_model is not None:
             name = catalogue.alias(rule.preferred_model) or rule.preferred_model
             if catalogue.find(name) is not None:
                 return {name}
-        models = {one.name for one in catalogue.in_tier(rule.preferred_layer)} if rule.preferred_layer else set()
-        if not models:
-            named = rule.preferred_model or rule.preferred_layer
-            raise InvalidRequest(
-                f"The rule sends prompts to {named!r}, which no provider serves.", field="preferred_model"
-            )
-        return models
+        return {one.name for one in catalogue.in_tier(rule.preferred_layer)} if rule.preferred_layer else set()
 
 
 def _wanted(change: Change) -> _Wanted:

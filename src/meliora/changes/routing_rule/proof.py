@@ -17,7 +17,7 @@ from meliora.routing.rules import RuleSet
 from meliora.stats.offpolicy import Estimate
 
 RULE = "lower bound (95%) of the gain a matching call > 0, on {least} matching decisions or more"
-BY_HAND = "its pattern reads, what it names can be called, and recorded decisions do not show that it harms"
+BY_HAND = "a person answers for it, and recorded decisions do not show that it harms"
 LEAST_ESS = 30.0
 
 

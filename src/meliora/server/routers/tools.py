@@ -8,9 +8,12 @@ import msgspec
 from fastapi import APIRouter, Query
 from pydantic import Field
 
+from meliora.errors import Conflict
+from meliora.loop.states import State
 from meliora.routing.rules import PATTERN_CHARS
 from meliora.server.auth import AdminCaller, FeedbackCaller, HereControl, ReadCaller
 from meliora.server.inputs import CamelBody, Count, JsonObject, LongText, Name, Number
+from meliora.server.loop import actor
 from meliora.server.shapes import Answer, says
 from meliora.settings.models import Tier
 from meliora.store.metrics import MetricPoint, MetricSummary
@@ -73,6 +76,19 @@ class Done(msgspec.Struct, Generic[T], frozen=True):
 
     result: T
     success: bool = True
+
+
+class HeuristicDone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The heuristic as it stands now: `active` only where calls are routed by it. `change` is the change that brings it there."""
+
+    result: Heuristic
+    success: bool
+    change: str | None = None
+    """Id of the change; missing where rules are not changed by way of the loop, or nothing was to be changed."""
+    state: State | None = None
+    """Where the change stands: `kept` and `watching` are in service, `proved` waits for its trial, an approval or its turn."""
+    reason: str | None = None
+    """Why it waits, or was rejected."""
 
 
 class HeuristicsDone(msgspec.Struct, frozen=True):
@@ -178,12 +194,29 @@ def get_routing_heuristics(
     return Answer(HeuristicsDone(control.context.improvement.get_routing_heuristics(caller.tenant, active_only)))
 
 
-@router.post("/update_routing_heuristic", **says(Done[Heuristic]))
+@router.post("/update_routing_heuristic", **says(HeuristicDone))
 def update_routing_heuristic(asked: UpdateRoutingHeuristic, caller: AdminCaller, control: HereControl) -> Answer:
-    """Create or change the heuristic of a pattern. Calls are routed by it within two seconds."""
+    """Create or change the heuristic of a pattern, by a change of the loop. In service, calls are routed by it within two seconds."""
     change = HeuristicChange(**asked.model_dump())
-    heuristic = control.context.improvement.update_routing_heuristic(caller.tenant, change)
-    control.changed(
-        caller.tenant, caller.key_id, "rule.set", heuristic.id, {"pattern": heuristic.pattern, "by": "tool"}
-    )
-    return Answer(Done(heuristic))
+    improvement, loop = control.context.improvement, control.context.loop
+    if loop is None or not control.context.settings.loop.enabled:
+        heuristic = improvement.update_routing_heuristic(caller.tenant, change)
+        control.changed(
+            caller.tenant, caller.key_id, "rule.set", heuristic.id, {"pattern": heuristic.pattern, "by": "tool"}
+        )
+        return Answer(HeuristicDone(result=heuristic, success=True))
+    stands, wished = improvement.wished(caller.tenant, change)
+    if stands is not None and wished == stands:
+        return Answer(HeuristicDone(result=stands, success=True))
+    said = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not None}
+    made = loop.desk.propose(caller.tenant, actor(caller), "routing_rule", f"rule:{change.pattern}", said)
+    found = loop.hurry(caller.tenant, made.id)
+    control.changed(caller.tenant, caller.key_id, "rule.propose", found.id, {"pattern": change.pattern, "by": "tool"})
+    if found.state in (State.REJECTED, State.ROLLING_BACK, State.ROLLED_BACK):
+        raise Conflict(f"The heuristic was not changed: {found.reason}.", hint=f"`meliora changes show {found.id}`.")
+    known = improvement.get_routing_heuristics(caller.tenant, active_only=False)
+    now = next((one for one in known if one.pattern == change.pattern), None)
+    if now is None or found.state not in (State.WATCHING, State.KEPT):
+        made_id = now.id if now is not None else str(found.payload.get("rule", {}).get("id", ""))
+        now = msgspec.structs.replace(wished, id=made_id, active=now is not None and now.active)
+    return Answer(HeuristicDone(result=now, success=True, change=found.id, state=found.state, reason=found.reason))
