@@ -302,3 +302,35 @@ def test_an_outcome_without_a_number_leaves_a_fit_finite(here: Deployment) -> No
 
 def logged_phi(here: Deployment):
     return planted(KNOWN).predict("hello there").phi
+
+
+def test_a_forced_one_stands_on_a_persons_word_and_says_so(here: Deployment) -> None:
+    here.serve(here.add_policy({"small": (0.9, 0.001), "large": (0.5, 0.01)}))
+    here.decided({"small": 0.8, "large": 0.5}, 300)
+    worse = here.add_policy({"small": (0.1, 0.001), "large": (0.99, 0.01)})
+    kind = kind_of(here)
+    said = {"snapshot": worse, "forced": True}
+    change = here.proposed(kind, here.change("routing_policy", payload=said, origin=PEOPLE))
+    found = proof(here, kind, change)
+    assert found.verdict == "passed" and "a person's word: worse by" in found.sentence
+    assert kind.trial(change) is None and kind.watch(change) is not None
+    gate = here.proposed(kind, here.change("routing_policy", payload=said))
+    assert proof(here, kind, gate).verdict == "failed", "a gate has no word to stand on"
+
+
+def test_a_change_can_be_taken_back_after_a_later_one_was_taken_back(here: Deployment) -> None:
+    here.serve(here.add_policy())
+    kind = kind_of(here)
+    first = here.proposed(kind, here.change("routing_policy", payload={"snapshot": here.add_policy()}))
+    kind.deliver(first, here.work(first))
+    here.learn()
+    later = msgspec.structs.replace(
+        here.change("routing_policy", payload={"snapshot": here.add_policy()}), id="chg_later"
+    )
+    second = here.proposed(kind, later)
+    kind.deliver(second, here.work(second))
+    here.learn()
+    assert kind.undo(second, here.work(second)) == second.baseline
+    here.learn()
+    assert kind.serving(first) == first.candidate, "what learning made of the first one serves again"
+    assert kind.undo(first, here.work(first)) == first.baseline

@@ -197,10 +197,17 @@ def evaluate(number: Number, days: Days = 30.0, tenant: Tenant = "default", json
 def promote(
     number: Number, force: Force = False, days: Days = 30.0, tenant: Tenant = "default", json: Json = False
 ) -> None:
-    """Put a candidate in service that has proved better than what serves: the lower bound of the difference is above nought."""
+    """Put a candidate in service that has proved better than what serves: the lower bound of the difference is above nought.
+
+    With the loop on, by a change: it is tried on traffic first, unless `--force` puts it in service on your word.
+    """
     from meliora.clock import SystemClock
     from meliora.runtime.learning import bench
 
+    chosen = settings()
+    if chosen.loop.enabled:
+        _promoted(number, tenant, days, force=force, json=json)
+        return
     with store() as opened:
         snapshot, proof = bench(settings(), opened, SystemClock(), days).promote(
             tenant, number, force=force, actor="cli"
@@ -222,6 +229,13 @@ def rollback(
     json: Json = False,
 ) -> None:
     """Go back to what served before the present policy, and learn nothing anew of what came in until now."""
+    from meliora.routing.learning.promotion import delivered_by
+
+    with store() as opened:
+        change = delivered_by(opened.routing_snapshots, tenant) if number is None and settings().loop.enabled else None
+    if change is not None:
+        _taken_back(change, tenant, json=json)
+        return
     with store() as opened:
         snapshot = opened.routing_snapshots.rollback(tenant, number, evidence={"rolled_back_to_by": "cli"})
         serves = None if snapshot is None else snapshot.number
@@ -230,6 +244,50 @@ def rollback(
         show(snapshot)
         return
     say(f"Snapshot {serves} serves {tenant}." if serves else f"No learned policy serves {tenant}, as before its first.")
+
+
+def _promoted(number: int, tenant: str, days: float, *, force: bool, json: bool) -> None:
+    from meliora.cli.loop import cli_actor, opened_loop
+    from meliora.clock import SystemClock
+    from meliora.loop.states import State
+    from meliora.runtime.learning import bench
+
+    with store() as opened:
+        proof = bench(settings(), opened, SystemClock(), days).passed(tenant, number, force=force)
+    with opened_loop() as loop:
+        found = loop.asked(
+            tenant, cli_actor(tenant), "routing_policy", "routing", {"snapshot": number, "forced": force}
+        )
+    with store() as opened:
+        said = {"proved": proof.proved, "forced": force, "change": found.id}
+        opened.activity.append(tenant, "cli", "routing.promote", str(number), said)
+        snapshot = opened.routing_snapshots.get(tenant, number)
+    if json:
+        show({"snapshot": snapshot, "change": found.id, "state": found.state, "reason": found.reason})
+        return
+    _proof(proof)
+    if found.state in (State.WATCHING, State.KEPT):
+        say(f"Snapshot {number} serves {tenant} (change {found.id}).")
+        return
+    why = f": {found.reason}" if found.reason else ""
+    say(f"Snapshot {number} does not serve yet. Change {found.id} is {found.state}{why}.")
+    say(f"`meliora changes show {found.id}` tells how it goes on.")
+
+
+def _taken_back(change: str, tenant: str, *, json: bool) -> None:
+    from meliora.cli.loop import cli_actor, opened_loop
+
+    with opened_loop() as loop:
+        loop.taken_back(tenant, change, cli_actor(tenant), "")
+    with store() as opened:
+        snapshot = opened.routing_snapshots.serving(tenant)
+        serves = None if snapshot is None else snapshot.number
+        opened.activity.append(tenant, "cli", "routing.rollback", str(serves or ""), {"change": change})
+    if json:
+        show(snapshot)
+        return
+    said = f"Snapshot {serves} serves {tenant}" if serves else f"No learned policy serves {tenant}, as before its first"
+    say(f"{said}; change {change} is rolled back.")
 
 
 @app.command()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from meliora.errors import Conflict
 from meliora.loop.change import Change
 from meliora.loop.desk import Desk
 from meliora.loop.engine import Engine
 from meliora.loop.gates.board import GateBoard
+from meliora.loop.policy.request import Actor
 from meliora.loop.pulse import Pulse
 from meliora.loop.shelf import Due
 from meliora.loop.states import State
@@ -23,6 +26,21 @@ class Loop:
     pulse: Pulse
     board: GateBoard
     triggers: Triggers
+
+    def asked(self, tenant: str, actor: Actor, kind: str, target: str, payload: dict[str, Any]) -> Change:
+        """Begin a change that somebody asks for, and hurry it. Raises `Forbidden`, `NotFound`."""
+        return self.hurry(tenant, self.desk.propose(tenant, actor, kind, target, payload).id)
+
+    def taken_back(self, tenant: str, change: str, actor: Actor, why: str) -> Change:
+        """Roll a delivered change back at once. Raises `Conflict` where the baseline could not be restored yet; it goes on."""
+        self.desk.roll_back(tenant, change, actor, why)
+        found = self.hurry(tenant, change)
+        if found.state is not State.ROLLED_BACK:
+            raise Conflict(
+                f"Change {change} is {found.state}: {found.reason}.",
+                hint=f"`meliora changes show {change}` tells more.",
+            )
+        return found
 
     def hurry(self, tenant: str, change: str) -> Change:
         """Take at once the edges of a change that are due and take no traffic, so that who asked hears what came of it.

@@ -78,7 +78,8 @@ class Governed:
     def ask(self, action: Action, change: Change, facts: Mapping[str, Any]) -> Decision:
         """Decide on an edge with these facts (fields of `Facts`, and `touches` and `destructive` of the target).
 
-        Caps come first to say when they end, and hold nobody who acts in person; policies decide. Raises `InvalidRequest` for a fact that no policy knows.
+        Caps come first to say when they end, and hold nobody who acts in person; policies decide.
+        Raises `InvalidRequest` for a fact that no policy knows.
         """
         free = action in RESTORING or change.origin.kind == "person"
         limit = None if free else capped(self.settled.caps, self.offices.counts(change), action)

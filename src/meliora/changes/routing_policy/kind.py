@@ -57,7 +57,8 @@ class RoutingPolicy:
         if found is None:
             return None
         frozen = None if serving is None else Frozen(serving.number, serving.anchor, serving.sha256)
-        wanted = Wanted(found.number, found.sha256, frozen, _seen_until(found))
+        forced = bool(change.payload.get("forced")) and change.origin.kind == "person"
+        wanted = Wanted(found.number, found.sha256, frozen, _seen_until(found), forced)
         against = "no policy" if serving is None else version(serving.number)
         return Proposal(
             target="routing",
@@ -74,8 +75,10 @@ class RoutingPolicy:
         return proved(self._shelf, self._outcomes, self._dial, change, _wanted(change), work.seed)
 
     def trial(self, change: Change) -> TrialPlan | None:
-        """Serve the candidate's arm by it: to win by its answers, or by cost where that is what was proved."""
+        """Serve the candidate's arm by it: to win by its answers, or by cost where that is what was proved. None for a forced one."""
         wanted = _wanted(change)
+        if wanted.forced:
+            return None
         said = self._shelf.get(change.tenant, wanted.snapshot).evidence.get("tried_for", {})
         primary = said.get("metric", "reward") if said.get("change") == change.id else "reward"
         return self._manner.tried(_overlay(wanted.snapshot, wanted.sha256), primary)
@@ -121,13 +124,17 @@ class RoutingPolicy:
         now = self._version(change, wanted, serving)
         if now == change.baseline:
             return now
-        if now != change.candidate or not self._shelf.exchange(
-            change.tenant,
-            self._replaced(change, wanted),
-            instead_of=wanted.snapshot,
-            evidence={"restored_by": change.id},
-            is_return=True,
-            fenced=self._check(work.fence),
+        if (
+            serving is None
+            or now != change.candidate
+            or not self._shelf.exchange(
+                change.tenant,
+                self._replaced(change, wanted),
+                instead_of=serving.anchor,
+                evidence={"restored_by": change.id, "root": self._root(change.tenant, wanted)},
+                is_return=True,
+                fenced=self._check(work.fence),
+            )
         ):
             raise self._elsewhere(change, serving)
         return self.serving(change)
@@ -197,7 +204,17 @@ class RoutingPolicy:
         frozen = wanted.baseline
         if frozen is not None and serving.anchor in (frozen.number, frozen.anchor, self._replaced(change, wanted)):
             return version(frozen.number)
-        return version(serving.anchor)
+        root = self._shelf.get(change.tenant, serving.anchor).evidence.get("root")
+        if root == wanted.snapshot:
+            return version(wanted.snapshot)
+        return version(frozen.number if frozen is not None and root == frozen.anchor else serving.anchor)
+
+    def _root(self, tenant: str, wanted: Wanted) -> int | None:
+        """Give what the baseline's learning set out from, whatever rollbacks made its anchor since."""
+        if wanted.baseline is None:
+            return None
+        anchor = wanted.baseline.anchor
+        return self._shelf.get(tenant, anchor).evidence.get("root", anchor)
 
     def _replaced(self, change: Change, wanted: Wanted) -> int | None:
         """Give the snapshot that a rollback restores: the last one of the baseline's learning, as it was when the candidate came."""

@@ -92,13 +92,16 @@ def proved(
     }
     if used:
         data |= {"first": used[0].call_id, "last": used[-1].call_id}
+    verdict, sentence = _verdict(found), found.sentence
+    if wanted.forced and verdict != "passed":
+        verdict, sentence = "passed", f"it stands on a person's word: {sentence}"
     return Proof(
-        verdict=_verdict(found),
+        verdict=verdict,
         method={"logged": "off-policy on recorded outcomes, doubly robust", "replay": "replay of scored prompts"}.get(
             found.method, "none"
         ),
         rule=RULE,
-        sentence=found.sentence,
+        sentence=sentence,
         data=data,
         figures=_figures(found),
         baseline=change.baseline,

@@ -88,6 +88,8 @@ class Wanted(msgspec.Struct, frozen=True, omit_defaults=True):
     baseline: Frozen | None = None
     fitted_until_us: int = 0
     """The candidate was fitted to outcomes up to here: what proves it comes later. 0: to none of the recorded ones."""
+    forced: bool = False
+    """A person puts it in service whatever its proof says, and without a trial; the proof says so."""
 
 
 def version(number: int) -> str:

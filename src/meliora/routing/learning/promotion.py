@@ -92,14 +92,19 @@ class Bench:
 
     def promote(self, tenant: str, number: int, *, force: bool, actor: str) -> tuple[Snapshot, Proof]:
         """Let a candidate serve that has proved better, or any with `force`. Raises `Conflict` for one that has not."""
+        proof = self.passed(tenant, number, force=force)
+        said = {"promoted_by": actor} | ({} if proof.proved else {"forced": True})
+        return self.shelf.promote(tenant, number, evidence=said), proof
+
+    def passed(self, tenant: str, number: int, *, force: bool) -> Proof:
+        """Prove a candidate. Raises `Conflict` for one that has not proved better, unless with `force`."""
         proof = self.prove(tenant, number)
         if not proof.proved and not force:
             raise Conflict(
                 f"Routing snapshot {number} was not put in service: {proof.sentence}.",
                 hint="`--force` (in the API `force`) puts it in service all the same, and its evidence says so.",
             )
-        said = {"promoted_by": actor} | ({} if proof.proved else {"forced": True})
-        return self.shelf.promote(tenant, number, evidence=said), proof
+        return proof
 
     def _compared(self, tenant: str, candidate: Snapshot, running: Snapshot | None) -> Proof:
         """Estimate on logged traffic where that holds prompts as the candidate reads them, else take the replay's word."""
@@ -121,6 +126,19 @@ class Bench:
         evidence = {"method": "logged", "against": running.number, "proved": found.serves, "verdict": found.verdict()}
         evidence |= described(found)
         return Proof(candidate.number, running.number, "logged", found.serves, found.verdict(), evidence)
+
+
+def delivered_by(shelf: Shelf, tenant: str) -> str | None:
+    """Give the change that put in service what serves, with what was learned since; None where it was none."""
+    serving = shelf.serving(tenant)
+    if serving is None:
+        return None
+    said = shelf.get(tenant, serving.anchor).evidence
+    root = said.get("root")
+    if "delivered_by" not in said and isinstance(root, int):
+        said = shelf.get(tenant, root).evidence
+    found = said.get("delivered_by")
+    return found if isinstance(found, str) else None
 
 
 def dial_of(settings: DialSettings) -> Dial:

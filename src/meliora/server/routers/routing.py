@@ -8,11 +8,13 @@ import msgspec
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
+from meliora.loop.states import State
 from meliora.routing.learning.records import Outcome, Snapshot
 from meliora.routing.learning.scoring import ScorerStatus, standing
 from meliora.server.auth import AdminCaller, Caller, HereControl, ReadCaller
 from meliora.server.context import Control
 from meliora.server.inputs import BIG, Body
+from meliora.server.loop import actor
 from meliora.server.shapes import Answer, says
 
 if TYPE_CHECKING:
@@ -70,6 +72,16 @@ class RoutingStatus(msgspec.Struct, frozen=True):
     outcomes: dict[str, int]
     scorers: tuple[ScorerStatus, ...]
     """Registered scorers; a judge that is not calibrated yet counts for less."""
+
+
+class Promoted(Snapshot, frozen=True, kw_only=True, omit_defaults=True):
+    """The snapshot as it stands now, and the change that is to put it in service."""
+
+    change: str | None = None
+    """Missing where policies are not changed by way of the loop."""
+    change_state: State | None = None
+    """Where the change stands: `watching` and `kept` are in service; a candidate that proved better is tried first."""
+    change_reason: str | None = None
 
 
 class ProofShown(msgspec.Struct, frozen=True):
@@ -137,15 +149,25 @@ def evaluate(number: Number, caller: AdminCaller, control: HereControl, look: Lo
     return Answer(ProofShown(proof.number, proof.running, proof.method, proof.proved, proof.sentence, proof.evidence))
 
 
-@router.post("/snapshots/{number}/promote", **says(Snapshot, 404, 409))
+@router.post("/snapshots/{number}/promote", **says(Promoted, 404, 409))
 def promote(number: Number, caller: AdminCaller, control: HereControl, wish: Wish | None = None) -> Answer:
-    """Put a candidate in service that has proved better than what serves; 409 for one that has not."""
+    """Put a candidate in service that has proved better than what serves; 409 for one that has not. By a change of the loop."""
     wished = wish or Wish()
+    loop = control.context.loop
+    if loop is not None and control.context.settings.loop.enabled:
+        proof = _bench(control, wished.days).passed(caller.tenant, number, force=wished.force)
+        said = {"snapshot": number, "forced": wished.force}
+        found = loop.asked(caller.tenant, actor(caller), "routing_policy", "routing", said)
+        snapshot = control.store.routing_snapshots.get(caller.tenant, number)
+        detail = {"proved": proof.proved, "forced": wished.force, "change": found.id}
+        _changed(control, caller, "routing.promote", snapshot, detail)
+        plain = msgspec.structs.asdict(snapshot)
+        return Answer(Promoted(**plain, change=found.id, change_state=found.state, change_reason=found.reason))
     snapshot, proof = _bench(control, wished.days).promote(
         caller.tenant, number, force=wished.force, actor=caller.key_id
     )
     _changed(control, caller, "routing.promote", snapshot, {"proved": proof.proved, "forced": wished.force})
-    return Answer(snapshot)
+    return Answer(Promoted(**msgspec.structs.asdict(snapshot)))
 
 
 @router.post("/start", **says(Snapshot, 400, 409))
@@ -162,9 +184,18 @@ def start(caller: AdminCaller, control: HereControl, begin: Begin | None = None)
 
 @router.post("/rollback", **says(Served, 404, 409))
 def rollback(caller: AdminCaller, control: HereControl, back: Back | None = None) -> Answer:
-    """Go back to what served before the present policy; what came in until now is not learned anew."""
+    """Go back to what served before the present policy; what came in until now is not learned anew. Rolls back its change."""
+    from meliora.routing.learning.promotion import delivered_by
+
     said = {"rolled_back_to_by": caller.key_id}
     number = None if back is None else back.number
+    loop, shelf = control.context.loop, control.store.routing_snapshots
+    change = delivered_by(shelf, caller.tenant) if number is None and loop is not None else None
+    if loop is not None and change is not None:
+        loop.taken_back(caller.tenant, change, actor(caller), "")
+        restored = shelf.serving(caller.tenant)
+        _changed(control, caller, "routing.rollback", restored, {"change": change})
+        return Answer(Served(restored))
     snapshot = control.store.routing_snapshots.rollback(caller.tenant, number, evidence=said)
     _changed(control, caller, "routing.rollback", snapshot, {})
     return Answer(Served(snapshot))

@@ -209,8 +209,7 @@ def update_routing_heuristic(asked: UpdateRoutingHeuristic, caller: AdminCaller,
     if stands is not None and wished == stands:
         return Answer(HeuristicDone(result=stands, success=True))
     said = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not None}
-    made = loop.desk.propose(caller.tenant, actor(caller), "routing_rule", f"rule:{change.pattern}", said)
-    found = loop.hurry(caller.tenant, made.id)
+    found = loop.asked(caller.tenant, actor(caller), "routing_rule", f"rule:{change.pattern}", said)
     control.changed(caller.tenant, caller.key_id, "rule.propose", found.id, {"pattern": change.pattern, "by": "tool"})
     if found.state in (State.REJECTED, State.ROLLING_BACK, State.ROLLED_BACK):
         raise Conflict(f"The heuristic was not changed: {found.reason}.", hint=f"`meliora changes show {found.id}`.")
