@@ -32,11 +32,11 @@ class Comparisons:
         A call that was at fault itself, that was answered from a cache, or that was cancelled tells nothing. Costs and times are of
         answers; a reward is a person's word, else what a policy learned from.
         """
-        model = sa.func.coalesce(_C.model, _C.model_asked).label("model")
-        kind = sa.func.coalesce(_C.task, "").label("task")
+        model = sa.func.coalesce(_C.model, _C.model_asked).label("of_model")
+        kind = sa.func.coalesce(_C.task, "").label("of_task")
         tokens = sa.func.coalesce(_C.tokens_in, _C.request_bytes / 4, 0)
         bucket = sa.case(*[(tokens < edge, number) for number, edge in enumerate(_EDGES)], else_=len(_EDGES)).label(
-            "bucket"
+            "of_bucket"
         )
         good = _C.outcome == "ok"
         cost = sa.case((good, _C.cost_micros / 1e6))
@@ -100,7 +100,7 @@ def _tells() -> sa.ColumnElement[bool]:
 
 def _cell(row: AnyRow) -> Cell:
     sums = {name: Sums(*(getattr(row, f"{name}_{part}") for part in ("n", "total", "squares"))) for name in _NAMES}
-    return Cell(model=row.model, task=row.task, bucket=row.bucket, **sums)
+    return Cell(model=row.of_model, task=row.of_task, bucket=row.of_bucket, **sums)
 
 
 def _told(one: Mapping[str, Any]) -> tuple[float, float | None] | None:
