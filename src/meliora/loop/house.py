@@ -54,6 +54,8 @@ class TrialVerdict(msgspec.Struct, frozen=True, kw_only=True):
     baseline_units: int = 0
     stage_units: int = 0
     """In the candidate's arm, of the present stage."""
+    information: float | None = None
+    """Share of the committed horizon that this look is at, where there is one: the next look has to know of it."""
     evidence: dict[str, Any] = {}
     """Statistics, rules and figures: enough to come to the same again."""
 

@@ -93,6 +93,7 @@ class ArmJudge:
             candidate_units=units[0],
             baseline_units=units[1],
             stage_units=last,
+            information=_information(evidence),
             evidence=evidence | {"figures": figures},
         )
 
@@ -123,15 +124,25 @@ class ArmJudge:
         )
 
 
-def again(evidence: Mapping[str, Any]) -> tuple[Any, str, list[dict[str, Any]]]:
-    """Come to a verdict from evidence as it is recorded: outcome, sentence, figures."""
+def _information(evidence: Mapping[str, Any]) -> float | None:
+    if evidence[VERDICT]["rules"]["boundary"] != "obf":
+        return None
+    return _decided(evidence).information
+
+
+def _decided(evidence: Mapping[str, Any]) -> statistics.Verdict:
     given = evidence[VERDICT]
-    found = statistics.decide(
+    return statistics.decide(
         _read(given["primary"]),
         [_read(one) for one in given["guardrails"]],
         statistics.Rules(**given["rules"]),
         given["looks"],
     )
+
+
+def again(evidence: Mapping[str, Any]) -> tuple[Any, str, list[dict[str, Any]]]:
+    """Come to a verdict from evidence as it is recorded: outcome, sentence, figures."""
+    found = _decided(evidence)
     figures = [msgspec.to_builtins(one) for one in found.findings]
     because = ", ".join(found.because)
     if found.outcome == "worse":

@@ -57,8 +57,9 @@ def trying(house: House, change: Change, work: Work) -> Outcome:
         return deliver(house, change, work, {"proved": True, "trial_won": True}, evidence)
     if age >= plan.maximum_seconds:
         return hold(house, change, f"inconclusive after {round(age)} s: {verdict.sentence}", evidence)
+    looks = [*change.progress.get("looks", []), verdict.information] if verdict.information is not None else []
     anchored = {name: min(change.progress.get(name, now), now) for name in ("began_us", "stage_began_us")}
-    return Wait(house.rules.look_seconds, verdict.sentence, {"looked": evidence["trial"], **anchored})
+    return Wait(house.rules.look_seconds, verdict.sentence, {"looked": verdict.sentence, "looks": looks, **anchored})
 
 
 def stopping(house: House, change: Change, work: Work) -> Outcome:
