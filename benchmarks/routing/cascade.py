@@ -1,14 +1,12 @@
-"""Cascades in the benchmark: each one worth having is one more column of outcomes, so that the policy weighs it like a model.
+"""Cascades in the benchmark: the policy weighs each that was measured on the training part beside the models alone.
 
-Two cheap models are asked; where they agree the cheaper one's answer stands, else the strong one is asked too. Every leg is charged.
-Which cascades are worth having, and the setting, are chosen on the training part.
+Which are worth having, what is predicted of them and the setting come of the training part; every leg is charged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections import Counter
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,131 +16,99 @@ from benchmarks.routing.data import Set
 from benchmarks.routing.measure import Judged, chosen, predicted, saved
 from meliora.routing.learned.cascade import agrees
 from meliora.routing.learned.dial import Dial
-from meliora.routing.learning.fit import Fitting, fit_both
+from meliora.routing.learned.policy import Policy
+from meliora.routing.learning.ladders import candidates, played
 from meliora.routing.learning.table import Outcomes
-from meliora.routing.learning.trunk import Corpus
-from meliora.stats.hull import hull
+from meliora.routing.learning.trunk import Corpus, phis
 
 Array = NDArray[np.float64]
 
-MOST = 8
-"""Cascades that are given to the policy."""
+
+def answered(part: Set) -> Outcomes:
+    """Give the outcomes with who said the same as whom; an answer that could not be parsed agrees with none."""
+    models = part.outcomes.models
+    said = np.full((len(part), len(models)), -1)
+    for column, model in enumerate(models):
+        for row, answer in enumerate(part.answers.get(model, ())):
+            if not answer:
+                continue
+            earlier = (
+                place
+                for place in range(column)
+                if said[row, place] >= 0 and agrees(_of(part, place, row), answer, "exact")
+            )
+            said[row, column] = said[row, found] if (found := next(earlier, None)) is not None else column
+    return replace(part.outcomes, said=said)
 
 
-@dataclass(frozen=True)
-class Legs:
-    """Two cheap models, the cheaper one first, and the one that is asked where they disagree."""
-
-    first: str
-    second: str
-    strong: str
-
-    def __str__(self) -> str:
-        return f"{self.first} + {self.second} > {self.strong}"
+def _of(part: Set, column: int, row: int) -> str:
+    return part.answers[part.outcomes.models[column]][row] or ""
 
 
 def saving(
-    name: str,
-    train: Set,
-    test: Set,
-    corpora: tuple[Corpus, Corpus],
-    here: Judged,
-    floor: float,
-    beside: float,
-    fitting: Fitting | None = None,
+    name: str, policy: Policy, trained: Outcomes, test: Set, corpus: Corpus, here: Judged, floor: float, beside: float
 ) -> Figure:
-    """Give the saving of the policy that may also cascade; `beside` is the saving of the policy that may not, at the same floor.
+    """Give the saving of a policy that may also cascade; `beside` is the saving of the same that may not, at the same floor.
 
-    `test` and its corpus are of the rows in `here`.
+    `trained` are the outcomes that it was fitted on, `test` and its corpus are of the rows in `here`.
     """
-    legs = worth_having(train)
-    reference = train.outcomes.models[here.best]
-    wide = widened(train, legs)
-    policy, _ = fit_both(wide, reference=reference, corpus=corpora[0], fitting=fitting)
-    quality, cost = predicted(policy, corpora[1])
-    picks = chosen(quality, cost, Dial(quality_floor=floor).pay(policy.curve), wide.models.index(reference))
-    outcomes = widened(test, legs)
-    index = np.arange(len(picks))
-    found = saved(name, np.stack((outcomes.rewards[index, picks], outcomes.costs[index, picks]), axis=1), here, floor)
-    alone = _fixed(train, test, legs, here, floor)
-    share = float((picks >= len(train.outcomes.models)).mean())
-    return Figure(
-        found.name,
-        found.value,
-        found.unit,
-        found.low,
-        found.high,
-        found.n,
-        {
-            **found.beside,
-            "router_alone": beside,
-            "cascade_alone": alone[0],
-            "cascade_alone_quality": alone[1],
-            "cascaded": share,
-        },
-        found.note,
-    )
+    found = play(policy, answered(test), corpus, floor)
+    figure = saved(name, np.stack((found.rewards, found.costs), axis=1), here, floor)
+    alone = _fixed(trained, answered(test), here, floor)
+    common = found.legs.most_common(1)
+    more = {
+        "router_alone": beside,
+        "cascade_alone": alone[0],
+        "cascade_alone_quality": alone[1],
+        "cascaded": found.legs.total() / len(found.rewards),
+        "ladders": float(len(policy.ladders.legs) if policy.ladders is not None else 0),
+    }
+    note = f"most often {' + '.join(policy.models[leg] for leg in common[0][0])}" if common else ""
+    return replace(figure, beside={**figure.beside, **more}, note=figure.note or note)
 
 
-def widened(part: Set, legs: Sequence[Legs]) -> Outcomes:
-    """Give the outcomes with one more column for each cascade."""
-    played = [outcome(part, those) for those in legs]
-    return Outcomes(
-        part.outcomes.prompts,
-        (*part.outcomes.models, *map(str, legs)),
-        np.concatenate([part.outcomes.rewards, *[rewards[:, None] for rewards, _ in played]], axis=1),
-        np.concatenate([part.outcomes.costs, *[costs[:, None] for _, costs in played]], axis=1),
-    )
+@dataclass(frozen=True)
+class Play:
+    """What came of a policy on each prompt, and how often it took which cascade."""
+
+    rewards: Array
+    costs: Array
+    legs: Counter[tuple[int, ...]]
 
 
-def outcome(part: Set, legs: Legs) -> tuple[Array, Array]:
-    """Give reward and cost of a cascade on each prompt; an answer that could not be parsed agrees with nothing."""
-    first, second, strong = (part.outcomes.models.index(model) for model in (legs.first, legs.second, legs.strong))
-    pairs = zip(part.answers[legs.first], part.answers[legs.second], strict=True)
-    same = np.array([bool(one and other and agrees(one, other, "exact")) for one, other in pairs])
-    rewards, costs = part.outcomes.rewards, part.outcomes.costs
-    return (
-        np.where(same, rewards[:, first], rewards[:, strong]),
-        costs[:, first] + costs[:, second] + np.where(same, 0, costs[:, strong]),
-    )
+def play(policy: Policy, outcomes: Outcomes, corpus: Corpus, floor: float) -> Play:
+    """Choose for each prompt among models and measured cascades, at the setting that held `floor` on the training part."""
+    quality, cost = predicted(policy, corpus)
+    reference, ladders = policy.models.index(policy.reference), policy.ladders
+    pay = Dial(quality_floor=floor).pay(policy.curve if ladders is None else ladders.curve)
+    alone = chosen(quality, cost, pay, reference)
+    index = np.arange(len(alone))
+    rewards, costs = outcomes.rewards[index, alone], outcomes.costs[index, alone]
+    if ladders is None or pay == np.inf:
+        return Play(rewards, costs, Counter())
+    good, spent = ladders.at(phis(policy.embedding, corpus), np.zeros((1, len(policy.models))), cost)
+    picks = chosen(good.astype(np.float64), spent.astype(np.float64), pay, reference)
+    legs: Counter[tuple[int, ...]] = Counter()
+    for place in np.unique(picks).tolist():
+        rows = np.flatnonzero(picks == place)
+        if len(ladders.of(place)) > 1:
+            legs[ladders.of(place)] = len(rows)
+            made = played(outcomes, ladders.of(place))
+            rewards[rows], costs[rows] = made.rewards[rows], made.costs[rows]
+    return Play(rewards, costs, legs)
 
 
-def worth_having(train: Set) -> list[Legs]:
-    """Give the cascades on, or next to, the hull of cost and quality on the training part that cost less than the best model."""
-    prices = np.nanmean(train.outcomes.costs, axis=0)
-    quality = np.nanmean(train.outcomes.rewards, axis=0)
-    place = {model: index for index, model in enumerate(train.outcomes.models) if model in train.answers}
-    order = sorted(place, key=lambda model: prices[place[model]])
-    strongest = sorted(place, key=lambda model: -quality[place[model]])[:2]
-    most = prices[place[strongest[0]]]
-    found: dict[Legs, tuple[float, float]] = {}
-    for strong in strongest:
-        for one, other in combinations(order[: order.index(strong)], 2):
-            rewards, costs = outcome(train, Legs(one, other, strong))
-            if np.nanmean(costs) < most:
-                found[Legs(one, other, strong)] = (float(np.nanmean(costs)), float(np.nanmean(rewards)))
-    best: list[Legs] = []
-    while found and len(best) < MOST:
-        left = list(found)
-        chain = hull([found[legs][0] for legs in left], [found[legs][1] for legs in left])
-        layer = sorted((left[index] for index in chain), key=lambda legs: -found[legs][1])
-        best += layer[: MOST - len(best)]
-        for legs in layer:
-            del found[legs]
-    return best
-
-
-def _fixed(train: Set, test: Set, legs: Sequence[Legs], here: Judged, floor: float) -> tuple[float, float]:
+def _fixed(trained: Outcomes, test: Outcomes, here: Judged, floor: float) -> tuple[float, float]:
     """Saving and quality of the cheapest one cascade, for every prompt, that held the floor on the training part."""
     wanted = floor * here.trained_rewards[here.best]
     held = [
-        (np.nanmean(costs), those)
-        for those in legs
-        for rewards, costs in [outcome(train, those)]
-        if np.nanmean(rewards) >= wanted
+        (float(made.costs.mean()), legs)
+        for legs in candidates(trained)
+        for made in [played(trained, legs)]
+        if made.rewards.mean() >= wanted and made.costs.mean() < here.trained_costs[here.best]
     ]
     reference = here.reference.mean(axis=0)
     if not held:
         return 0.0, 1.0
-    rewards, costs = outcome(test, min(held, key=lambda pair: pair[0])[1])
-    return float(1 - costs.mean() / reference[1]), float(rewards.mean() / reference[0])
+    made = played(test, min(held)[1])
+    return float(1 - made.costs.mean() / reference[1]), float(made.rewards.mean() / reference[0])

@@ -84,12 +84,11 @@ class Offline:
         if self.folder is not None:
             self._plot(name, policy, corpus, here)
         if train.answers:
-            corpora = self._corpus(train, True), corpus
+            outcomes = cascade.answered(train)
+            wide = fit(outcomes, corpus=self._corpus(train, True), fitting=self._fitting())
             alone = saving(name, policy, corpus, here, 1.0).value
             self.report.add(
-                cascade.saving(
-                    f"{name}.cascade_save100", train, test.take(rows), corpora, here, 1.0, alone, self._fitting()
-                )
+                cascade.saving(f"{name}.cascade_save100", wide, outcomes, test.take(rows), corpus, here, 1.0, alone)
             )
 
     def _left_out(self, name: str, train: Set, test: Set) -> None:

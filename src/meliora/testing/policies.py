@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from meliora.routing.learned.features import HAND, IDS
+from meliora.routing.learned.ladder import Ladders
 from meliora.routing.learned.policy import Costs, Curve, Forest, Heads, Policy, Trunk
 
 _NO_FOREST = Forest(np.zeros((1, 1), np.int32), np.zeros((1, 1), np.float32), np.zeros((1, 2, 0), np.float32))
@@ -54,3 +56,39 @@ def planted(
         costs=Costs(cost, np.full(len(names), np.nan, np.float32), np.ones(len(names), np.float32)),
         curve=Curve(np.array(pays), np.array(held), np.array(held)),
     )
+
+
+def laddered(
+    policy: Policy,
+    ladders: Mapping[tuple[str, ...], tuple[float, float]],
+    *,
+    curve: Sequence[tuple[float, float]] = ((0.001, 0.9), (0.005, 1.0)),
+) -> Policy:
+    """Give a planted policy with cascades of which it foresees the same on every prompt: quality, and how often the strong one is asked.
+
+    The names are in the order in which they are asked; a tie-breaker is asked half again as often as the strong one. Each model alone
+    is among them, as good as the policy has it.
+    """
+    alone = {(name,): (float(policy.quality.mean[place, 0]), 0.0) for place, name in enumerate(policy.models)}
+    legs, quality, asked, stood = [], [], [], []
+    for names, (good, often) in {**alone, **ladders}.items():
+        places = [policy.models.index(name) for name in names]
+        third = places[2] if len(places) == 4 else -1
+        legs.append((places[0], -1, -1, -1) if len(places) == 1 else (places[0], places[1], third, places[-1]))
+        quality.append([good])
+        asked.append([[min(1.0, 1.5 * often)], [often]])
+        share = np.zeros(len(policy.models))
+        share[places[0]] += 1 - often
+        share[places[-1]] += often
+        stood.append(share)
+    pays, held = zip(*curve, strict=True)
+    made = Ladders(
+        np.array(legs, np.int32),
+        np.array(quality, np.float32),
+        np.array(asked, np.float32),
+        np.ones((len(legs), 2), np.float32),
+        np.array(stood, np.float32),
+        policy.quality.mean,
+        Curve(np.array(pays), np.array(held), np.array(held)),
+    )
+    return replace(policy, ladders=made)

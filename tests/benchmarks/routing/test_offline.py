@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.report import ControlFailed, Report
 from benchmarks.routing.__main__ import main
-from benchmarks.routing.cascade import Legs, outcome, widened
+from benchmarks.routing.cascade import answered, play
 from benchmarks.routing.data import Set, digest, load, pair, placed, split
 from benchmarks.routing.measure import chosen, judged, predicted, saved
 from benchmarks.routing.plots import lines
@@ -18,6 +18,7 @@ from benchmarks.routing.resplit import measure as resplit
 from meliora.routing.learned.dial import Dial, choose
 from meliora.routing.learning.fit import Fitting, fit
 from meliora.routing.learning.forest import Growing
+from meliora.routing.learning.ladders import played
 from meliora.routing.learning.table import Outcomes
 from meliora.routing.learning.trunk import Embedding, read_all
 from tests.routing.learned.planted import MODELS, outcomes
@@ -69,9 +70,10 @@ def test_a_saving_is_told_over_other_splits_with_its_spread():
     parts = split({"zeroeval": made(400)})
     report = Report("routing", 7, echo=lambda _: None)
     resplit(report, parts, {"zeroeval": 0.95}, 3)
-    (found,) = report.figures
-    assert found.name == "zeroeval.save95_resplit"
-    assert found.n == 3
+    found, wide = report.figures
+    assert (found.name, wide.name) == ("zeroeval.save95_resplit", "zeroeval.cascade_save100_resplit")
+    assert found.n == wide.n == 3
+    assert 0.9 < wide.beside["quality"] < 1.1
     assert found.low <= found.value <= found.high
     assert 0.9 < found.beside["quality"] < 1.1
     assert found.value > 0.2
@@ -124,19 +126,30 @@ def test_rows_without_every_outcome_are_not_judged_and_an_empty_rest_fails():
 
 def test_a_cascade_is_charged_for_every_leg():
     part = made()
-    rewards, costs = outcome(part, Legs("small", "middle", "large"))
+    found = played(answered(part), (0, 1, 2))
     seen, paid = part.outcomes.rewards, part.outcomes.costs
     agree = (seen[:, 0] == 1) & (seen[:, 1] == 1)
-    assert (rewards == np.where(agree, 1, seen[:, 2])).all()
-    assert costs == pytest.approx(paid[:, 0] + paid[:, 1] + np.where(agree, 0, paid[:, 2]))
-    assert widened(part, [Legs("small", "middle", "large")]).rewards.shape == (120, 4)
+    assert (found.rewards == np.where(agree, 1, seen[:, 2])).all()
+    assert found.costs == pytest.approx(paid[:, 0] + paid[:, 1] + np.where(agree, 0, paid[:, 2]))
+
+
+def test_what_is_played_is_what_came_of_each_choice_alone_or_in_a_cascade():
+    part, fresh = made(400), made(200, seed=5)
+    policy = fit(answered(part), fitting=QUICK)
+    assert policy.ladders is not None
+    corpus = read_all(fresh.outcomes.prompts)
+    wide = play(policy, answered(fresh), corpus, 0.95)
+    assert wide.legs and wide.legs.total() <= 200
+    assert set(wide.rewards) <= {0.0, 1.0}
+    assert (wide.costs >= fresh.outcomes.costs.min(axis=1) - 1e-12).all()
+    alone = play(replace(policy, ladders=None), answered(fresh), corpus, 0.95)
+    assert not alone.legs
 
 
 def test_an_answer_that_was_not_parsed_agrees_with_nothing():
     part = made(30)
     part.answers["small"] = part.answers["middle"] = (None,) * 30
-    rewards, _ = outcome(part, Legs("small", "middle", "large"))
-    assert (rewards == part.outcomes.rewards[:, 2]).all()
+    assert (played(answered(part), (0, 1, 2)).rewards == part.outcomes.rewards[:, 2]).all()
 
 
 def test_a_run_writes_its_figures_and_its_plot(tmp_path, capsys):

@@ -58,6 +58,7 @@ def test_all_models_answer_all_prompts_and_each_answer_is_scored(tmp_path: Path)
         table = table_of(PROMPTS, MODELS, journal, "expected")
     assert table.rewards.tolist() == [[0.0, 1.0]] * 6
     assert table.costs[:, 0].tolist() == [1e-5] * 6
+    assert table.said is not None and (table.said >= 0).all(), "who said the same is known of every prompt"
     assert bool((table.costs[:, 1] != table.costs[:, 1]).all()), "an unknown cost is not nought"
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meliora.routing.learned.features import NOTHING, Context, Features, read
+from meliora.routing.learned.ladder import Ladders
 
 Floats = NDArray[np.floating]
 
@@ -205,6 +206,8 @@ class Policy:
     handicap: float = 0.0
     """By how much of quality another model has to be better than the reference before it is preferred: the guard of a policy that
     is still learning. It holds no model back from being explored."""
+    ladders: Ladders | None = None
+    """Cascades that were measured; None where no answers were compared."""
 
     @property
     def trunk(self) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from meliora.routing.learned.features import FEATURES_VERSION, HAND, IDS
 from meliora.routing.learned.framed import BadSnapshot, Form, arrays_at, form, frame, header_of
+from meliora.routing.learned.ladder import Ladders
 from meliora.routing.learned.policy import DEEPEST, MOST_TREES, Costs, Curve, Forest, Heads, Policy, Trunk
 
 __all__ = ["BadSnapshot", "decode", "encode"]
@@ -86,6 +87,24 @@ def _arrays(policy: Policy) -> dict[str, NDArray[np.floating]]:
         "curve.pay": policy.curve.pay,
         "curve.quality": policy.curve.quality,
         "curve.cost": policy.curve.cost,
+        **_ladder_arrays(policy.ladders),
+    }
+
+
+def _ladder_arrays(ladders: Ladders | None) -> dict[str, NDArray[np.floating]]:
+    """Give the parts of measured cascades, after all others: a release that knows nothing of them reads the rest."""
+    if ladders is None:
+        return {}
+    return {
+        "ladders.legs": ladders.legs.astype(np.float32),
+        "ladders.quality": ladders.quality,
+        "ladders.asked": ladders.asked,
+        "ladders.dearer": ladders.dearer,
+        "ladders.stood": ladders.stood,
+        "ladders.anchor": ladders.anchor,
+        "ladders.pay": ladders.curve.pay,
+        "ladders.held": ladders.curve.quality,
+        "ladders.spent": ladders.curve.cost,
     }
 
 
@@ -101,12 +120,26 @@ def _built(header: _Header, found: dict[str, NDArray[np.floating]]) -> Policy:
         quality = Heads(*part("quality", "mean", "factor", "noise"))
         costs = Costs(*part("costs", "mean", "price", "ratio"))
         curve = Curve(*part("curve", "pay", "quality", "cost"))
+        ladders = None
+        if "ladders.legs" in found:
+            legs, *parts = part("ladders", "legs", "quality", "asked", "dearer", "stood", "anchor")
+            measured = Curve(*part("ladders", "pay", "held", "spent"))
+            ladders = Ladders(_whole(legs), *parts, curve=measured)
     except (KeyError, IndexError) as missing:
         raise BadSnapshot(f"the routing snapshot lacks {missing}") from missing
     except (ValueError, OverflowError) as error:
         raise BadSnapshot(f"the forest of the routing snapshot does not fit together: {error}") from error
     return Policy(
-        header.number, header.models, header.reference, trunk, quality, costs, curve, header.notes, header.handicap
+        header.number,
+        header.models,
+        header.reference,
+        trunk,
+        quality,
+        costs,
+        curve,
+        header.notes,
+        header.handicap,
+        ladders,
     )
 
 
@@ -123,9 +156,45 @@ def _check(policy: Policy) -> None:
         and policy.quality.noise.shape == policy.costs.price.shape == policy.costs.ratio.shape == (count,)
         and policy.curve.pay.shape == policy.curve.quality.shape == policy.curve.cost.shape
         and len(policy.curve.pay) > 0
+        and (policy.ladders is None or _laddered(policy.ladders, count, size))
     )
     if not right:
         raise BadSnapshot("the parts of the routing snapshot do not fit together", hint="Fit the policy again.")
+
+
+def _laddered(ladders: Ladders, count: int, size: int) -> bool:
+    legs, curve = ladders.legs, ladders.curve
+    if legs.ndim != 2 or ladders.quality.ndim != 2:
+        return False
+    rungs, outputs = ladders.quality.shape
+    return (
+        legs.shape == (rungs, 4)
+        and rungs > 0
+        and 1 <= outputs <= size
+        and all(_asks(row, count) for row in legs.tolist())
+        and ladders.asked.shape == (rungs, 2, outputs)
+        and ladders.dearer.shape == (rungs, 2)
+        and bool((ladders.dearer >= 0).all())
+        and ladders.stood.shape == (rungs, count)
+        and ladders.anchor.shape == (count, size)
+        and curve.pay.shape == curve.quality.shape == curve.cost.shape
+        and len(curve.pay) > 0
+    )
+
+
+def _asks(row: list[int], count: int) -> bool:
+    """Say whether a row of `Ladders.legs` is a model alone, or two and a strong one with or without a third; nobody is asked twice."""
+    first, second, third, strong = row
+    asked = [leg for leg in row if leg >= 0]
+    shaped = first >= 0 and ((second >= 0 and strong >= 0) or second == third == strong == -1)
+    return shaped and len(set(asked)) == len(asked) and min(row) >= -1 and max(row) < count
+
+
+def _whole(legs: NDArray[np.floating]) -> NDArray[np.int32]:
+    """Give places as they were before they were written as numbers of single precision. Raises `BadSnapshot` where one is none."""
+    if not ((legs >= -1) & (legs < 1 << 24) & (legs == np.floor(legs))).all():
+        raise BadSnapshot("the cascades of the routing snapshot do not fit together: a leg is no model's place")
+    return legs.astype(np.int32)
 
 
 def _grown(trunk: Trunk) -> bool:

@@ -249,20 +249,25 @@ class Run:
 
 
 def table_of(prompts: Sequence[Prompt], models: Sequence[str], journal: Journal, scorer: str) -> Any:
-    """Give the outcomes, `table.Outcomes`: nan where a model did not answer or the scorer could not say."""
+    """Give the outcomes, `table.Outcomes`: nan where a model did not answer or the scorer could not say, and who said the same."""
     import numpy as np
 
+    from meliora.routing.learned.cascade import final_answer
     from meliora.routing.learned.features import Context
     from meliora.routing.learning.table import Outcomes
 
     rewards = np.full((len(prompts), len(models)), np.nan)
     costs = np.full((len(prompts), len(models)), np.nan)
+    said = np.full((len(prompts), len(models)), -1)
     for row, prompt in enumerate(prompts):
+        heard: dict[str, int] = {}
         for column, model in enumerate(models):
             score, answer = journal.score(prompt, model, scorer), journal.answer(prompt, model)
             if score is not None and score.value is not None:
                 rewards[row, column] = score.value
             if answer is not None and answer.cost_micros is not None:
                 costs[row, column] = answer.cost_micros / 1e6
+            if answer is not None and (final := final_answer(answer.answer or "")):
+                said[row, column] = heard.setdefault(final, column)
     contexts = tuple(Context(prompt.task, 0.0, round(len(prompt.text) / CHARS_PER_TOKEN)) for prompt in prompts)
-    return Outcomes(tuple(prompt.text for prompt in prompts), tuple(models), rewards, costs, contexts)
+    return Outcomes(tuple(prompt.text for prompt in prompts), tuple(models), rewards, costs, contexts, said)

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from meliora.errors import InvalidRequest
 from meliora.routing.learned.policy import Curve, Policy, Trunk
+from meliora.routing.learning.curves import best_at, curve_of
 from meliora.routing.learning.embedding import folded
 from meliora.routing.learning.heads import PENALTIES, fit_costs, fit_heads
+from meliora.routing.learning.ladders import Fold, fit_ladders
 from meliora.routing.learning.table import Outcomes
 from meliora.routing.learning.trunk import (
     Corpus,
@@ -94,19 +96,24 @@ def fit_both(
     if how.embedding.vectors is not None:
         bare = folded(bare, read, outcomes.prompts, how.embedding.vectors)
     placed = phis(everywhere(bare), read)
-    unseen = _out_of_fold(bare, placed, outcomes, how)
+    unseen, fits = _out_of_fold(bare, placed, outcomes, how)
     trunk, planted = plant(bare, placed, outcomes.rewards, how.embedding, how.seed)
     phi = shortened(trunk, planted)
     paid = np.array([(prices or {}).get(model, np.nan) for model in outcomes.models], np.float32)
+    quality, costs = fit_heads(phi, outcomes.rewards, how.penalties), fit_costs(phi, outcomes.costs)
+    everything = np.arange(len(outcomes))
+    spent = np.exp(phi @ costs.mean.T)
+    whole = Fold(everything, everything, phi, phi, spent, spent, quality.mean)
     policy = Policy(
         number=number,
         models=outcomes.models,
         reference=outcomes.models[held],
         embedding=trunk,
-        quality=fit_heads(phi, outcomes.rewards, how.penalties),
-        costs=replace(fit_costs(phi, outcomes.costs), price=paid),
+        quality=quality,
+        costs=replace(costs, price=paid),
         curve=calibrate(unseen, outcomes, held),
         notes={"prompts": str(len(outcomes))},
+        ladders=fit_ladders(outcomes, fits, whole, (unseen.quality, unseen.cost), held, trunk.forest.leaves.shape[2]),
     )
     return policy, unseen
 
@@ -114,8 +121,7 @@ def fit_both(
 def calibrate(unseen: OutOfFold, outcomes: Outcomes, reference: int, steps: int = 81) -> Curve:
     """Tell what each willingness to pay brings, on predictions out of fold: quality and cost as shares of the reference's.
 
-    Paying more cannot make it worse but by chance, so quality is smoothed to a rising curve (isotonic regression by pooling
-    adjacent violators: Barlow et al., Statistical Inference under Order Restrictions, 1972).
+    A prompt on which something was not seen is left out, or where there are hardly others, it counts as what is predicted of it.
     """
     rows = ~np.isnan(outcomes.rewards).any(axis=1)
     if rows.sum() < LEAST:
@@ -127,38 +133,21 @@ def calibrate(unseen: OutOfFold, outcomes: Outcomes, reference: int, steps: int 
     if not known.any():
         costs = np.zeros_like(rewards)
         cost = np.zeros_like(rewards)
-    scale = float(np.nanmean(costs[:, reference])) or float(np.nanmean(costs)) or 1.0
-    pays = np.append(scale * np.geomspace(0.02, 2000, steps - 1), scale * 1e6)
-    reached = max(float(rewards[:, reference].mean()), 1e-9)
-    shares, prices = [], []
-    index = np.arange(len(rewards))
-    for pay in pays:
-        utility = np.nan_to_num(quality - cost / pay, nan=-np.inf)
-        chosen = utility.argmax(axis=1)
-        shares.append(float(rewards[index, chosen].mean()) / reached)
-        prices.append(float(costs[index, chosen].mean()) / scale)
-    return Curve(pays, _rising(shares), np.array(prices))
+    return curve_of(lambda pay: best_at(pay, quality, cost), (rewards, costs), reference, steps)
 
 
-def _rising(values: list[float]) -> NDArray[np.float64]:
-    blocks: list[tuple[float, int]] = []
-    for value in values:
-        blocks.append((value, 1))
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (one, few), (other, more) = blocks[-2:]
-            blocks[-2:] = [((one * few + other * more) / (few + more), few + more)]
-    return np.concatenate([np.full(size, mean) for mean, size in blocks])
-
-
-def _out_of_fold(bare: Trunk, placed: Array, outcomes: Outcomes, how: Fitting) -> OutOfFold:
-    """Predict each prompt by a forest and heads that did not see its outcomes."""
+def _out_of_fold(bare: Trunk, placed: Array, outcomes: Outcomes, how: Fitting) -> tuple[OutOfFold, list[Fold]]:
+    """Predict each prompt by a forest and heads that did not see its outcomes; give those fits too."""
     folds = np.random.default_rng(how.seed).permutation(len(outcomes)) % how.folds
     quality, costs = np.full(outcomes.rewards.shape, np.nan), np.full(outcomes.costs.shape, np.nan)
+    fits = []
     for fold in range(how.folds):
         inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         trunk, planted = plant(bare, placed[inside], outcomes.rewards[inside], how.embedding, how.seed)
         phi, there = shortened(trunk, planted), grown(trunk, placed[outside])
-        costs[outside] = np.exp(there @ fit_costs(phi, outcomes.costs[inside]).mean.T)
+        prices = fit_costs(phi, outcomes.costs[inside])
+        costs[outside] = np.exp(there @ prices.mean.T)
         heads = fit_heads(phi, outcomes.rewards[inside], how.penalties)
         quality[outside] = np.clip(there @ heads.mean.T, 0, 1)
-    return OutOfFold(quality, costs)
+        fits.append(Fold(inside, outside, phi, there, np.exp(phi @ prices.mean.T), costs[outside], heads.mean))
+    return OutOfFold(quality, costs), fits

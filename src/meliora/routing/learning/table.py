@@ -24,6 +24,8 @@ class Outcomes:
     """[n, M] US$ a call; nan where it is not known."""
     contexts: tuple[Context, ...] = ()
     """One a prompt, or none at all."""
+    said: NDArray[np.int64] | None = None
+    """[n, M] what each model said: equal numbers on a prompt are answers that agree, -1 is none. None: not known."""
 
     def __post_init__(self) -> None:
         shape = (len(self.prompts), len(self.models))
@@ -33,6 +35,8 @@ class Outcomes:
                 f" costs of {self.costs.shape}",
                 hint="Give one row a prompt and one column a model.",
             )
+        if self.said is not None and self.said.shape != shape:
+            raise InvalidRequest(f"answers of {self.said.shape} do not fit rewards of {shape}")
         if self.contexts and len(self.contexts) != len(self.prompts):
             raise InvalidRequest(
                 f"{len(self.contexts)} contexts for {len(self.prompts)} prompts: give one each, or none"
@@ -56,6 +60,7 @@ class Outcomes:
             self.rewards[chosen],
             self.costs[chosen],
             tuple(self.contexts[row] for row in chosen) if self.contexts else (),
+            None if self.said is None else self.said[chosen],
         )
 
     def context(self, row: int) -> Context:
