@@ -44,11 +44,17 @@ def asked_models(fake: RawUpstream) -> list[str]:
     return [json.loads(body)["model"] for _, body in fake.requests]
 
 
-def settings(tmp_path: Path, fake: RawUpstream, routing: Mapping[str, Any], **more: Any) -> Settings:
-    """Three models of one provider, with prices."""
+def settings(
+    tmp_path: Path,
+    fake: RawUpstream,
+    routing: Mapping[str, Any],
+    prices: Mapping[str, tuple[float, float]] = PRICES,
+    **more: Any,
+) -> Settings:
+    """Three models of one provider, with prices, or those that are named."""
     models = {
-        name: Model(tier=TIERS[name], price=Price(input=a, output=b), context_window=100_000)  # type: ignore[arg-type]
-        for name, (a, b) in PRICES.items()
+        name: Model(tier=TIERS.get(name, "balanced"), price=Price(input=a, output=b), context_window=100_000)  # type: ignore[arg-type]
+        for name, (a, b) in prices.items()
     }
     provider = Provider(base_url=fake.base_url_openai, models=list(models))
     given: dict[str, Any] = {"gateway": QUICK, **more}

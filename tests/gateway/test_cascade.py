@@ -11,8 +11,13 @@ from meliora.gateway.legs import cost_of, summed
 from meliora.gateway.state import LeaseGrant
 from meliora.telemetry.records import CallFinished, Leg, Usage
 from meliora.testing.gateway import RunningGateway, key
+from meliora.testing.policies import laddered, planted
 from tests.gateway.asking import opened, post
-from tests.gateway.learned import PATH, POLICY, PRICES, answered, asked_models, auto, failing, settings, upstream
+from tests.gateway.learned import KNOWN, PATH, POLICY, PRICES, answered, asked_models, auto, failing, settings, upstream
+
+ALL = {**PRICES, "odd": (3.0, 6.0)}
+TIE = laddered(planted({**KNOWN, "odd": (0.7, 0.0002)}, number=3), {("tiny", "small", "odd", "big"): (0.95, 0.3)})
+"""A policy that would ask a third where the first two differ."""
 
 
 def cascade(**more):
@@ -23,17 +28,17 @@ def cascade(**more):
     }
 
 
-def go(tmp_path: Path, steps, body=None, *, routing=None, keys=None, **headers):
+def go(tmp_path: Path, steps, body=None, *, routing=None, keys=None, policy=POLICY, **headers):
     with upstream(steps) as fake:
-        made = settings(tmp_path, fake, routing or cascade())
-        with RunningGateway(made, keys or (key(),), policies={"default": POLICY}) as gateway:
+        made = settings(tmp_path, fake, routing or cascade(), ALL if policy is TIE else PRICES)
+        with RunningGateway(made, keys or (key(),), policies={"default": policy}) as gateway:
             answer = post(gateway, PATH, body or auto(), **headers)
             [record] = gateway.finished(1)
     return answer, record, asked_models(fake)
 
 
 def price(model: str, tokens: tuple[int, int] = (10, 5)) -> int:
-    return round(tokens[0] * PRICES[model][0] + tokens[1] * PRICES[model][1])
+    return round(tokens[0] * ALL[model][0] + tokens[1] * ALL[model][1])
 
 
 def legs(record: CallFinished) -> dict[str, tuple[bool, int | None, str | None]]:
@@ -70,6 +75,54 @@ def test_where_they_do_not_the_strong_model_answers_and_all_three_are_charged(tm
     assert [leg.model for leg in record.legs] == ["tiny", "small", "big"]
     assert [leg.accepted for leg in record.legs] == [False, False, True]
     assert all(record.started_us <= leg.started_us <= leg.ended_us <= record.ended_us for leg in record.legs)
+
+
+@pytest.mark.parametrize(
+    ("third", "model", "content"),
+    [("Answer: 4", "tiny", "Answer: 4"), ("5", "small", "Answer: 5"), ("Answer: 7", "big", "Answer: 6")],
+)
+def test_a_third_breaks_the_tie_of_two_and_is_charged_whatever_it_says(tmp_path: Path, third, model, content) -> None:
+    steps = {
+        "tiny": answered("Answer: 4"),
+        "small": answered("Answer: 5"),
+        "odd": answered(third),
+        "big": answered("Answer: 6"),
+    }
+    answer, record, asked = go(tmp_path, steps, policy=TIE)
+    assert answer.json["choices"][0]["message"]["content"] == content
+    assert record.model == answer.headers["x-meliora-model"] == model
+    assert record.reason == f"policy:3;cascade:{'strong' if model == 'big' else 'agreed'}"
+    assert asked[2:] == (["odd", "big"] if model == "big" else ["odd"]), (
+        "the third only when the two are known to differ"
+    )
+    assert [leg.model for leg in record.legs if leg.accepted] == [model]
+    assert record.cost_micros == sum(price(name) for name in asked)
+    assert len(record.legs) == len(asked)
+
+
+def test_a_third_is_not_asked_where_two_agree(tmp_path: Path) -> None:
+    _, record, asked = go(tmp_path, {"tiny": answered("4"), "small": answered("4")}, policy=TIE)
+    assert (record.model, sorted(asked)) == ("tiny", ["small", "tiny"])
+
+
+@pytest.mark.parametrize("broken", [failing(), failing("400 X"), [None]])
+def test_a_third_that_fails_leaves_it_to_the_strong_model(tmp_path: Path, broken) -> None:
+    steps = {"tiny": answered("4"), "small": answered("5"), "odd": broken, "big": answered("4")}
+    answer, record, asked = go(tmp_path, steps, policy=TIE)
+    assert (answer.status, record.model) == (200, "big")
+    assert asked.index("odd") == 2
+    assert legs(record)["odd"][:2] == (False, 0)
+    assert record.cost_micros == price("tiny") + price("small") + price("big")
+
+
+def test_a_third_that_takes_too_long_is_left_and_what_it_cost_is_not_known(tmp_path: Path) -> None:
+    steps = {"tiny": answered("4"), "small": answered("5"), "odd": answered("4", after=5), "big": answered("4")}
+    began = time.monotonic()
+    _, record, _ = go(tmp_path, steps, routing=cascade(latency=0.5), policy=TIE)
+    assert time.monotonic() - began < 4
+    assert record.model == "big"
+    assert legs(record)["odd"] == (False, None, "cancelled")
+    assert record.cost_micros is None
 
 
 @pytest.mark.parametrize("broken", [failing(), failing("429 X"), failing("400 X"), [None]])

@@ -1,6 +1,7 @@
 """A trial in the request path: whose calls are served how, what stands in the record, and when nobody counts."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from meliora.gateway.state import ChoiceState, Overlay, PolicyRef, RuleState, Tr
 from meliora.telemetry.records import CallFinished
 from meliora.testing import FrozenClock
 from meliora.testing.gateway import RunningGateway, key, ref_of
-from meliora.testing.policies import planted
+from meliora.testing.policies import laddered, planted
 from tests.gateway.asking import QUICK, chat, get, post
 from tests.gateway.asking import settings as plain
-from tests.gateway.learned import KNOWN, PATH, POLICY, asked_models, auto, failing, settings, upstream
+from tests.gateway.learned import KNOWN, PATH, POLICY, answered, asked_models, auto, failing, settings, upstream
 from tests.gateway.raw_upstream import RawUpstream
 
 QUIET = {"exploration": {"enabled": False}, "dial": {"willingness_to_pay": 0.001}}
@@ -56,6 +57,31 @@ def test_each_user_is_served_by_their_arm_and_stays_there(tmp_path: Path, phase:
         assert len(record.trial_unit) == 17
         assert record.reason == ("policy:4" if record.model == "small" else "policy:3")
     assert len({record.trial_unit for record in records}) == 20
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_an_arm_whose_policy_has_measured_cascades_asks_by_them_and_the_other_does_not(
+    tmp_path: Path, share: float
+) -> None:
+    sure = planted({"tiny": (0.9, 0.0001), "small": (0.4, 0.0001), "big": (0.9, 0.01)}, number=3)
+    cascading = laddered(replace(sure, number=4), {("tiny", "small", "big"): (0.99, 0.1)})
+    routing = {**QUIET, "dial": {"willingness_to_pay": 0.05}, "cascade": {"enabled": True}}
+    steps = {"tiny": answered("4"), "small": answered("4")}
+    with (
+        upstream(steps) as fake,
+        RunningGateway(
+            settings(tmp_path, fake, routing),
+            policies={"default": sure},
+            trials=[trial(Overlay(policy=ref_of(cascading)), share=share)],
+            trial_policies={"default": cascading},
+        ) as gateway,
+    ):
+        post(gateway, PATH, auto())
+        [record] = gateway.finished(1)
+    assert sorted(asked_models(fake)) == (["small", "tiny"] if share else ["tiny"])
+    assert record.reason == ("policy:4;cascade:agreed" if share else "policy:3")
+    assert arm_of(record) == ("chg_1", "trial", 2, "candidate" if share else "baseline")
+    assert record.cost_micros == (20 + 40 if share else 20), "each model that was asked is charged"
 
 
 def test_a_call_that_says_nothing_of_itself_is_in_its_keys_arm(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The learned policy at a decision: constraints, dial, exploration, what is recorded, and what is refused."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from meliora.routing.decide import Decision, Wanted, decide
 from meliora.routing.dialled import Dialled
 from meliora.routing.pool import Candidate, Pool
 from meliora.routing.rules import RuleSet
+from meliora.routing.wanted import Relay
 from meliora.settings.models import Settings
-from meliora.testing.policies import planted
+from meliora.testing.policies import laddered, planted
 
 MODELS = [
     Candidate("small", "fast", 8000, frozenset({"tools"}), frozenset({"us"}), 0.1, 0.4),
@@ -257,6 +259,53 @@ def test_a_cascade_is_planned_only_where_it_is_allowed():
     assert go(make=CASCADE, by=by, dial=Dialled(None, 0.005)).relay is None, "the answer is streamed"
     assert go(make=CASCADE, by=by, dial=Dialled(None, 0.005), whole=True, needs=frozenset({"tools"})).relay is None
     assert go(by=by, dial=Dialled(None, 0.005), whole=True).relay is None
+
+
+UNSURE = {"tiny": (0.75, 0.0001), "small": (0.72, 0.00012), "mid": (0.8, 0.0004), "big": (0.9, 0.001)}
+LEGS = ("tiny", "small", "mid", "big")
+
+
+def measured(quality: float = 0.95, often: float = 0.3, handicap: float = 0.0, **more) -> Learned:
+    made = laddered(planted(UNSURE, number=7), {LEGS: (quality, often)}, **more)
+    return learned(replace(made, handicap=handicap), CASCADE, MODELS)
+
+
+def cascaded(by: Learned, dial: Dialled | None = None, **more) -> Decision:
+    return go(make=CASCADE, by=by, dial=dial or Dialled(None, 0.005), whole=True, **more)
+
+
+def test_a_measured_cascade_is_taken_where_it_is_worth_more_than_any_model_alone():
+    assert cascaded(measured()).relay == Relay("tiny", "small", "big", "mid")
+    assert cascaded(measured(quality=0.7)).relay is None, "what is believed of wrong answers counts no more"
+    assert cascaded(measured(), Dialled(None, 1e-6)).relay is None, "two calls are never cheaper than the cheapest one"
+    assert cascaded(measured(), Dialled(None, 0.0)).relay is None
+    assert go(make=CASCADE, by=measured(), dial=Dialled(None, 0.005)).relay is None, "the answer is streamed"
+
+
+def test_a_cascade_of_which_a_leg_cannot_serve_the_call_is_not_taken():
+    assert cascaded(measured(), out=("mid",)).relay is None
+    assert cascaded(measured(), allowed=("tiny", "small", "big")).relay is None
+
+
+def test_a_floor_is_read_from_the_curve_of_cascades_only_where_the_call_may_have_them():
+    by = measured(often=0.1, curve=((0.002, 1.0), (0.1, 1.01)))
+    assert cascaded(by, Dialled(1.0)).relay is not None
+    assert go(make=CASCADE, by=by, dial=Dialled(1.0)).model == "big"
+    assert cascaded(by, Dialled(1.0), out=("mid",)).model == "big", "not every model that the curve is of can serve it"
+    assert cascaded(by, Dialled(1.0)).routing.dial == "floor:1"
+    assert cascaded(by, Dialled(1.0)).relay is not None, "what was remembered of one curve is not taken for the other's"
+    assert cascaded(by, Dialled(1.2)).relay is None, "where nothing held the floor the reference answers alone"
+    assert cascaded(by, Dialled(1.2)).model == "big"
+
+
+def test_the_guard_holds_a_cascade_back_as_it_does_models():
+    assert cascaded(measured(handicap=0.01)).relay is not None
+    assert cascaded(measured(handicap=0.5)).relay is None
+
+
+def test_what_a_user_likes_moves_the_cascades_whose_answers_it_gives():
+    assert cascaded(measured(), offsets={"chat": {"mid": -0.5}}).relay is not None
+    assert cascaded(measured(), offsets={"chat": {"tiny": -0.5}}).relay is None
 
 
 @how(max_examples=60, deadline=None)

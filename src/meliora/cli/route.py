@@ -98,7 +98,8 @@ def _explain(decision: Decision) -> None:
     say(f"Routing snapshot {trace.snapshot}, dial {trace.dial}")
     if decision.relay is not None:
         relay = decision.relay
-        say(f"Cascade: {relay.first} and {relay.second} at once; {relay.strong} where they disagree")
+        then = relay.strong if relay.third is None else f"{relay.third}, then {relay.strong},"
+        say(f"Cascade: {relay.first} and {relay.second} at once; {then} where they disagree")
     rows = [
         (
             f"{one.model} *" if one.model == trace.chosen else one.model,

@@ -100,7 +100,7 @@ def _asked(decision: Decision, snapshot: Snapshot) -> tuple[str, ...]:
     if relay is None:
         return (decision.model,)
     compared = (cascade.embedding_model,) if cascade.agreement == "embedding" else ()
-    return (relay.first, relay.second, relay.strong, *compared)
+    return (*relay.models, *compared)
 
 
 def _dearest(model: str, snapshot: Snapshot, estimate: Usage) -> int:

@@ -1,14 +1,15 @@
-"""A cascade: two cheap models are asked at once; if they agree, the cheaper one's answer is the call's. If not, nobody's is yet.
+"""A cascade: two cheap models are asked at once; if they agree, the cheaper one's answer is the call's. If not, a third may be asked,
+and the one that it agrees with stands. Else nobody's answer does yet.
 
 Every model that was asked becomes a leg of the call, answered, failed or cut off. Refuses to wait longer than is configured, and
-leaves nothing running: when the client leaves, both are cancelled.
+leaves nothing running: when the client leaves, all are cancelled.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import msgspec
@@ -37,7 +38,7 @@ _ROUNDING = 1e-9
 
 
 class _Asked(msgspec.Struct):
-    """A model while it is asked: one of the two, or the one that compares them."""
+    """A model while it is asked: one that answers, or one that compares answers."""
 
     call: Call
     model: str
@@ -48,8 +49,8 @@ class _Asked(msgspec.Struct):
     ended: float = 0.0
 
 
-class Pair:
-    """Ask two models about one call."""
+class Rungs:
+    """Ask the cheaper models of a cascade about one call."""
 
     def __init__(self, call: Call, snapshot: Snapshot, means: Means) -> None:
         self._call = call
@@ -57,8 +58,11 @@ class Pair:
         self._means = means
         self._settings = snapshot.settings.routing.cascade
 
-    async def ask(self, relay: Relay, prepare: Prepare) -> Whole | None:
-        """Give the cheaper one's answer if both answered and agree, else None. What was asked stands in the call's legs."""
+    async def ask(self, relay: Relay, prepare: Prepare) -> tuple[str | None, Whole | None]:
+        """Give the model whose answer another one agrees with, and the answer; None where there is none.
+
+        What was asked stands in the call's legs.
+        """
         call, clock = self._call, self._means.clock
         began = clock.monotonic()
         prompt = call.view.prompt_text if call.view is not None else ""
@@ -67,19 +71,35 @@ class Pair:
         accepted: _Asked | None = None
         try:
             async with asyncio.timeout(self._settings.latency):
-                if await self._answered(both, prepare) and await self._agree(prompt, both, asked):
-                    accepted = both[0]
+                if await self._answered(both, prepare):
+                    if await self._agree(prompt, both[0], both[1], asked):
+                        accepted = both[0]
+                    elif relay.third is not None:
+                        accepted = await self._broken(relay.third, prompt, both, asked, prepare)
         except TimeoutError:
-            log.info("the two models of a cascade took too long; the strong one is asked", call=call.id)
+            log.info("the cheaper models of a cascade took too long; the strong one is asked", call=call.id)
         finally:
             for one in asked:
                 call.attempts.extend(one.call.attempts)
                 call.legs.append(self._leg(one, one is accepted))
             call.upstream_seconds += clock.monotonic() - began
         if accepted is None:
-            return None
+            return None, None
         call.entry, call.endpoint, call.loss = accepted.call.entry, accepted.call.endpoint, accepted.call.loss
-        return accepted.answer
+        return accepted.model, accepted.answer
+
+    async def _broken(
+        self, third: str, prompt: str, both: Sequence[_Asked], asked: list[_Asked], prepare: Prepare
+    ) -> _Asked | None:
+        """Break the tie of two: give the one that a third agrees with, the cheaper first."""
+        one = _Asked(beside(self._call), third, self._means.clock.monotonic())
+        asked.append(one)
+        if not await self._one(one, prepare):
+            return None
+        for other in both:
+            if await self._agree(prompt, other, one, asked):
+                return other
+        return None
 
     async def _answered(self, both: list[_Asked], prepare: Prepare) -> bool:
         """Wait for both answers, or for the first failure; whatever still runs then is cancelled."""
@@ -113,16 +133,16 @@ class Pair:
             asked.ended = self._means.clock.monotonic()
         return asked.error is None
 
-    async def _agree(self, prompt: str, both: list[_Asked], asked: list[_Asked]) -> bool:
-        """Say whether both answers agree; what is asked to find out is put to `asked`."""
-        first, second = (one.summary.text if one.summary is not None else "" for one in both)
+    async def _agree(self, prompt: str, one: _Asked, other: _Asked, asked: list[_Asked]) -> bool:
+        """Say whether two answers agree; what is asked to find out is put to `asked`."""
+        first, second = (each.summary.text if each.summary is not None else "" for each in (one, other))
         how = self._settings.agreement
         if how != "verifier":
             from meliora.routing.learned.cascade import agrees
 
             if agrees(first, second, "normalised" if how == "embedding" else how):
                 return True
-            alike = how == "embedding" and comparable(both[0].summary, both[1].summary)
+            alike = how == "embedding" and comparable(one.summary, other.summary)
             return alike and await self._alike((first, second), asked)
         try:
             return bool(await asyncio.to_thread(verifier_of(self._settings.verifier), prompt, first, second))

@@ -16,7 +16,7 @@ from meliora.errors import MelioraError, UpstreamBroken
 from meliora.gateway.admission import Admission, Ticket
 from meliora.gateway.attempt import CHECK_OWN_KEY, OWN_KEY_REFUSED, AttemptFailed, Opened, Whole
 from meliora.gateway.call import Call, labels_of
-from meliora.gateway.cascade import Pair
+from meliora.gateway.cascade import Rungs
 from meliora.gateway.catalog import Endpoint, Entry
 from meliora.gateway.dialects.errors import fault_as, render, status_for, stream_error_event, translate_error
 from meliora.gateway.dialects.inspect import check_duplicates, inspect_request
@@ -159,11 +159,11 @@ class Serving:
                 found.claim.fail()
 
     async def _answer_of(self, call: Call, decision: Decision) -> Whole | Opened:
-        """Give the first answer that can go to the client: of a cascade's pair, where there is one and it agrees, or of the chain."""
+        """Give the first answer that can go to the client: one that a cascade's models agree on, or that of the chain."""
         means, snapshot, prepare = self._house.means, self._snapshot, self._prepare(call)
         if decision.relay is not None:
-            agreed = await Pair(call, snapshot, means).ask(decision.relay, prepare)
-            call.decision = decision = relayed(decision, agreed=agreed is not None)
+            stood, agreed = await Rungs(call, snapshot, means).ask(decision.relay, prepare)
+            call.decision = decision = relayed(decision, stood)
             if agreed is not None:
                 return agreed
             call.strong_started = means.clock.monotonic()

@@ -20,7 +20,7 @@ from meliora.routing.learned.cascade import Beliefs, plan
 from meliora.routing.learned.dial import Choice, Dial, choose_at
 from meliora.routing.learned.explore import Exploration
 from meliora.routing.learned.features import Context
-from meliora.routing.learned.policy import Policy, Prediction
+from meliora.routing.learned.policy import Curve, Policy, Prediction
 from meliora.routing.pool import Candidate
 from meliora.routing.preferences.words import same_task
 from meliora.routing.wanted import Asked, Foreseen, Relay
@@ -57,6 +57,10 @@ class Learned:
     beliefs: Beliefs
     prices: dict[tuple[float | None, float | None], tuple[float, str]] = field(default_factory=dict)
     """What the dials of settings and keys come to, remembered: US$ for quality, and how the dial reads."""
+    wider: dict[tuple[float | None, float | None], tuple[float, str]] = field(default_factory=dict)
+    """The same, by the curve of measured cascades."""
+    legs: tuple[tuple[int, ...], ...] = ()
+    """Of each measured cascade the models' places in a prediction, in the order in which they are asked."""
 
     def weigh(self, asked: Asked, able: Sequence[Candidate], others: Sequence[str]) -> Weighed | None:
         """Choose among `able`, the candidates that can serve this call; None where the policy knows none of them.
@@ -71,7 +75,7 @@ class Learned:
         wanted = asked.wanted
         context = Context(asked.task, wanted.hour, wanted.input_tokens or 0, wanted.needs)
         prediction = self.policy.predict(wanted.text, context)
-        pay = self._pay(asked, prediction)
+        pay = self._pay(asked, self._curve(asked, names))
         if asked.dear:
             self._affordable(asked, prediction, names)
         rule = self.exploration if wanted.explore else self.still
@@ -85,14 +89,21 @@ class Learned:
             chosen, explored = max(best, key=best.__getitem__), False
         return self._told(asked, prediction, pay, (names, others), (intended, served), (chosen, explored))
 
-    def _pay(self, asked: Asked, prediction: Prediction) -> float:
+    def _curve(self, asked: Asked, names: Sequence[str]) -> Curve:
+        """Give the curve that the dial is read from: that of measured cascades where the call may have any of them."""
+        ladders = self.policy.ladders
+        if ladders is None or not asked.cascade or any(model not in names for model in self.policy.models):
+            return self.policy.curve
+        return ladders.curve
+
+    def _pay(self, asked: Asked, curve: Curve) -> float:
         """Give the US$ to pay for quality 1 in place of 0, what the day's pace leaves of it."""
-        dial, curve = asked.dial, prediction.curve
+        dial, remembered = asked.dial, self.prices if curve is self.policy.curve else self.wider
         floor, most = dial.quality_floor, dial.willingness_to_pay
         if dial.source != "request":
-            found = self.prices.get((floor, most))
+            found = remembered.get((floor, most))
             if found is None:
-                found = self.prices[floor, most] = (Dial(floor, most).pay(curve), str(Dialled(floor, most)))
+                found = remembered[floor, most] = (Dial(floor, most).pay(curve), str(Dialled(floor, most)))
             return found[0] * dial.pace
         if floor is not None and most is not None:
             within = curve.quality[curve.pay <= most]
@@ -203,13 +214,42 @@ class Learned:
         foreseen = tuple(self._foreseen(one, prediction) for one in candidates) if asked.wanted.explain else ()
         relay = None
         if asked.cascade and not explored and pay > 0:
-            made = plan(quality, cost, [index[name] for name in able if name in index], 1 / pay, self.beliefs)
-            if made is not None:
-                relay = Relay(*(prediction.models[at] for at in (made.first, made.second, made.strong)))
+            relay = self._relay(asked, prediction, [index[name] for name in able if name in index], pay)
         return Weighed(order, trace, _rounded(served[chosen]), foreseen, relay)
 
+    def _relay(self, asked: Asked, prediction: Prediction, able: Sequence[int], pay: float) -> Relay | None:
+        """Give the cascade that is worth more than any one model; None where none is.
+
+        By what was measured of cascades; where no answers were compared, by what is believed of wrong ones. The guard holds
+        measured ones back as it does models, and doubts nothing where the reference has to answer.
+        """
+        ladders, models = self.policy.ladders, self.policy.models
+        if ladders is None:
+            made = plan(prediction.quality.tolist(), prediction.cost.tolist(), able, 1 / pay, self.beliefs)
+            return None if made is None else Relay(models[made.first], models[made.second], models[made.strong])
+        if math.isinf(pay):
+            return None
+        moved, offsets = prediction.expected - ladders.anchor @ prediction.phi, self._offsets(asked)
+        if offsets is not None:
+            moved = moved + offsets
+        quality, cost = ladders.at(prediction.phi[None], moved[None], prediction.cost[None])
+        held, usable = (prediction.reference,), frozenset(able)
+        best: tuple[int, ...] = ()
+        most = -math.inf
+        for legs, value in zip(self.legs, (quality[0] - cost[0] / pay).tolist(), strict=True):
+            worth = value if legs == held else value - prediction.handicap
+            if worth > most and usable.issuperset(legs):
+                best, most = legs, worth
+        if len(best) < 2:
+            return None
+        third = models[best[2]] if len(best) == 4 else None
+        return Relay(models[best[0]], models[best[1]], models[best[-1]], third)
+
     def _reads(self, dial: Dialled) -> str:
-        found = self.prices.get((dial.quality_floor, dial.willingness_to_pay)) if dial.pace == 1.0 else None
+        if dial.pace != 1.0:
+            return str(dial)
+        key = dial.quality_floor, dial.willingness_to_pay
+        found = self.prices.get(key) or self.wider.get(key)
         return found[1] if found is not None else str(dial)
 
     def _foreseen(self, one: RoutedCandidate, prediction: Prediction) -> Foreseen:
@@ -246,9 +286,10 @@ def learned(policy: Policy, settings: Settings, candidates: Collection[Candidate
         rule = Exploration(min(wished.floor, cap), cap, wished.caution, wished.loss)
     priced = policy.repriced({one.name: one.blended_price for one in candidates if one.name in policy.models})
     beliefs = Beliefs(routing.cascade.alternatives, routing.cascade.correlation)
-    return Learned(
-        priced, {name: place for place, name in enumerate(policy.models)}, rule, still, tuple(wished.never), beliefs
-    )
+    ladders = policy.ladders
+    legs = () if ladders is None else tuple(ladders.of(place) for place in range(len(ladders.legs)))
+    known = {name: place for place, name in enumerate(policy.models)}
+    return Learned(priced, known, rule, still, tuple(wished.never), beliefs, legs=legs)
 
 
 def _rounded(chance: float) -> float:

@@ -79,16 +79,18 @@ def decide(
     return _observed(decision, shadow.would_choose(name if is_auto else "auto"))
 
 
-def relayed(decision: Decision, *, agreed: bool) -> Decision:
-    """Give a decision once its pair was asked: their answer stands, or the strong model and the chain without them comes next."""
+def relayed(decision: Decision, stood: str | None) -> Decision:
+    """Give a decision once its cheaper models were asked: the answer of the one that `stood` is the call's, or where none did, the
+    strong model and the chain without them come next."""
     relay = decision.relay
     if relay is None:
         return decision
     trace = decision.routing
     trace = None if trace is None else msgspec.structs.replace(trace, decided_by="cascade")
-    chosen = relay.first if agreed else relay.strong
-    chain = tuple(name for name in (decision.model, *decision.chain) if name not in (relay.first, relay.second, chosen))
-    reason = f"{decision.reason};cascade:{'agreed' if agreed else 'strong'}"
+    chosen = stood or relay.strong
+    asked = {relay.first, relay.second, relay.third, chosen}
+    chain = tuple(name for name in (decision.model, *decision.chain) if name not in asked)
+    reason = f"{decision.reason};cascade:{'strong' if stood is None else 'agreed'}"
     return msgspec.structs.replace(decision, model=chosen, reason=reason, chain=chain, routing=trace)
 
 

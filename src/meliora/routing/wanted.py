@@ -79,6 +79,13 @@ class Relay(msgspec.Struct, frozen=True):
     first: str
     second: str
     strong: str
+    third: str | None = None
+    """Asked before the strong one: where it agrees with one of the two, that one's answer stands."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Give all of them, in the order in which they are asked."""
+        return tuple(model for model in (self.first, self.second, self.third, self.strong) if model is not None)
 
 
 class Decision(msgspec.Struct, frozen=True):

@@ -61,7 +61,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     dial: str | None = None
     """What weighed quality against cost: `floor:0.98`, `pay:0.05`."""
     cascade: tuple[str, ...] = ()
-    """Two models that would be asked at once, and the one where they disagree; empty where one is asked alone."""
+    """Two models that would be asked at once, and those where they disagree, in their order; empty where one is asked alone."""
     trial: str | None = None
     """The change on trial, or under watch, whose arm decided; null where no trial splits the tenant's calls."""
     arm: ArmName | None = None
@@ -126,7 +126,7 @@ class Chooser:
             candidates=decision.foreseen,
             snapshot=None if decision.routing is None else decision.routing.snapshot,
             dial=None if decision.routing is None else decision.routing.dial,
-            cascade=() if (relay := decision.relay) is None else (relay.first, relay.second, relay.strong),
+            cascade=() if decision.relay is None else decision.relay.models,
             trial=None if self.arm is None else self.arm.change,
             arm=None if self.arm is None else self.arm.name,
         )

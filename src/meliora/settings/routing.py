@@ -74,14 +74,16 @@ class Exploration(Section):
 
 
 class Cascade(Section):
-    """Ask two cheap models at once where the policy is unsure; where they agree the dear one is not asked.
+    """Ask two cheap models at once where the policy is unsure; where they agree, or a third agrees with one of them, the dear one is
+    not asked.
 
     Never for streams: an answer is known to be good only when it is whole.
     """
 
     enabled: bool = Field(default=False, description="Use it. Every model that is asked is charged to the call.")
     latency: Seconds = Field(
-        default=10, description="Seconds the two may take before the strong model is asked without them."
+        default=10,
+        description="Seconds the cheaper ones may take in all before the strong model is asked without them.",
     )
     tools: bool = Field(default=False, description="Also for calls that offer tools.")
     agreement: Literal["exact", "normalised", "embedding", "verifier"] = Field(
@@ -105,10 +107,14 @@ class Cascade(Section):
     alternatives: float = Field(
         default=4,
         ge=1,
-        description="How many ways there are to be wrong: the more, the more two models that agree are to be believed.",
+        description=(
+            "How many ways there are to be wrong: the more, the more two models that agree are to be believed. Where no calibration "
+            "has compared answers."
+        ),
     )
     correlation: Share = Field(
-        default=0.5, description="How far models are right and wrong on the same prompts: 0 not at all, 1 always."
+        default=0.5,
+        description="How far models are right and wrong on the same prompts: 0 not at all, 1 always. Likewise.",
     )
 
     @model_validator(mode="after")
