@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from meliora.errors import Conflict, NotFound
+from meliora.errors import Conflict, Forbidden, InvalidRequest, NotFound, StoreError
 from meliora.loop.house import TrialVerdict, WatchVerdict
 from meliora.loop.states import State
 from meliora.loop.work import Fence, Superseded
@@ -175,6 +175,38 @@ def test_a_failure_is_repeated_and_forgotten_once_it_came_through(bench: Bench) 
     ended = bench.run(change, seconds=100)
     assert ended.state is State.KEPT
     assert not ended.progress.get("failures")
+
+
+@pytest.mark.parametrize("error", [InvalidRequest, NotFound, Forbidden, Conflict])
+@pytest.mark.parametrize(("method", "state"), [("propose", "diagnosed"), ("prove", "proving"), ("rehearse", "proved")])
+def test_what_can_never_come_through_before_traffic_is_rejected_at_once(
+    bench: Bench, method: str, state: str, error: type[Exception]
+) -> None:
+    change = bench.begin()
+    bench.kind.tried = False
+    bench.kind.fail, bench.kind.error = {method: 1}, error
+    ended = bench.run(change)
+    assert (ended.state, bench.path(change)[-2:]) == (State.REJECTED, [state, "rejected"])
+    assert f"{method} fails, as told" in (ended.reason or "")
+    last = bench.changes.edges("default", change.id)[-1]
+    assert last.evidence == {"error": f"{method} fails, as told", "code": error.code}  # type: ignore[attr-defined]
+    assert bench.told[-1].what == "rejected"
+
+
+def test_the_same_error_is_repeated_where_traffic_is_touched_and_another_everywhere(bench: Bench) -> None:
+    change = bench.begin()
+    bench.kind.fail, bench.kind.error = {"deliver": 1}, Conflict
+    assert bench.run(change, seconds=100).state is State.KEPT
+    other = bench.begin("other")
+    bench.kind.fail, bench.kind.error = {"propose": 1, "prove": 1}, StoreError
+    assert bench.run(other, seconds=100).state is State.KEPT
+
+
+def test_a_kind_that_this_worker_does_not_know_is_left_to_one_that_does(bench: Bench) -> None:
+    change = bench.begin(kind="newer")
+    ended = bench.run(change, seconds=700)
+    assert (ended.state, ended.paused_from) == (State.PAUSED, State.DIAGNOSED)
+    assert "'newer', which is not known here" in (ended.reason or "")
 
 
 def test_what_takes_hours_is_asked_again_with_its_checkpoint(bench: Bench) -> None:

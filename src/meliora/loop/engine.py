@@ -1,7 +1,7 @@
 """Takes the edges that are due, one attempt at a time, under a lease; the lifecycle's rules are in `steps`.
 
 An attempt that fails is repeated with growing pauses. What fails again and again pauses; a delivery is rolled back; a rollback is
-shouted about. The kill switch leaves only what restores baselines.
+shouted about. What can never come through is rejected at once. The kill switch leaves only what restores baselines.
 """
 
 from __future__ import annotations
@@ -16,20 +16,24 @@ from typing import Any
 import msgspec
 import structlog
 
-from meliora.errors import Conflict, StoreUnavailable
+from meliora.errors import Conflict, Forbidden, InvalidRequest, NotFound, StoreUnavailable
 from meliora.loop.change import Change
 from meliora.loop.house import Happened, House
 from meliora.loop.shelf import Due, EdgeWish
 from meliora.loop.states import State
 from meliora.loop.steps import STEPS
 from meliora.loop.steps.deliver import failed, roll_back
-from meliora.loop.steps.outcome import Outcome, Wait, pause
+from meliora.loop.steps.outcome import Outcome, Wait, pause, reject
 from meliora.loop.steps.trial import stop
 from meliora.loop.work import Fence, Superseded, Work
 
 log = structlog.get_logger(__name__)
 
 LONGEST_RETRY = 600.0
+PERMANENT = (InvalidRequest, NotFound, Forbidden, Conflict)
+"""Errors that another attempt would come to again."""
+UNTOUCHED = frozenset({State.OBSERVED, State.DIAGNOSED, State.PROPOSED, State.PROVING, State.PROVED})
+"""Where a change holds nothing yet, so that it may end at once."""
 
 
 class Engine:
@@ -72,9 +76,20 @@ class Engine:
             return _recovered(change, step(self._house, change, self._work(change, fence)))
         except (Superseded, StoreUnavailable):
             raise
+        except PERMANENT as error:
+            if change.state not in UNTOUCHED or change.kind not in self._house.kinds:  # a newer worker may know the kind
+                return self._failed(change, fence, error)
+            log.warning("an edge cannot be taken", change=change.id, state=change.state, error=str(error))
+            evidence = {"error": str(error), "code": error.code}
+            return reject(self._house, f"{change.state} cannot go on: {error}", evidence)
         except Exception as error:  # noqa: BLE001: a kind is foreign code, and its failure is the change's, not the worker's
-            log.exception("an attempt at an edge failed", change=change.id, state=change.state, attempt=change.attempt)
-            return self._failure(change, f"{type(error).__name__}: {error}")
+            return self._failed(change, fence, error)
+
+    def _failed(self, change: Change, fence: Fence, error: Exception) -> Outcome:
+        log.error(
+            "an attempt at an edge failed", change=change.id, state=change.state, attempt=fence.attempt, exc_info=error
+        )
+        return self._failure(change, f"{type(error).__name__}: {error}")
 
     def _commit(self, change: Change, fence: Fence, outcome: Outcome) -> None:
         shelf = self._house.shelf

@@ -32,6 +32,8 @@ class ScriptedKind:
     watched: bool = True
     fail: dict[str, int] = field(default_factory=dict)
     """Method to how many calls of it shall raise."""
+    error: Callable[[str], Exception] = RuntimeError
+    """Makes what they raise of a sentence."""
     waits: dict[str, int] = field(default_factory=dict)
     """Method to how many calls of it shall give `Later`."""
     delivers_wrong: bool = False
@@ -128,7 +130,7 @@ class ScriptedKind:
         self.calls.append(method)
         if self.fail.get(method, 0) > 0:
             self.fail[method] -= 1
-            raise RuntimeError(f"{method} fails, as told")
+            raise self.error(f"{method} fails, as told")
 
     def _later(self, method: str, work: Work) -> Later | None:
         if self.waits.get(method, 0) <= 0:
