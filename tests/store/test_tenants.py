@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -12,12 +13,15 @@ from meliora.diagnosis.records import Limits, Window
 from meliora.errors import NotFound
 from meliora.gateway.state import ChoiceState, Overlay, TrialState
 from meliora.loop.approvals import ApprovalWish
+from meliora.loop.change import Origin
 from meliora.loop.flags import Flag
 from meliora.loop.gates.board import GateReading
 from meliora.loop.gates.gate import Gate, Slice
 from meliora.loop.gates.reading import Span
 from meliora.loop.gates.standing import Standing
 from meliora.loop.metrics import METRICS
+from meliora.loop.shelf import EdgeWish
+from meliora.loop.states import State
 from meliora.loop.triggers import Trigger
 from meliora.routing.preferences.interactions import Interaction
 from meliora.store import Store
@@ -25,6 +29,7 @@ from meliora.store.feedbacks import FeedbackGiven
 from meliora.store.keys import KeyWish
 from meliora.store.learning_events import Learned
 from meliora.store.rules import RuleWish
+from meliora.telemetry.records import Attempt
 from meliora.telemetry.rollups import Roller
 from tests.store.conftest import START_US
 from tests.store.test_findings import finding
@@ -59,6 +64,7 @@ REPOSITORIES = (
     "trials",
     "model_choices",
     "arms",
+    "comparisons",
 )
 FOR_THE_DEPLOYMENT = {
     "keys.open",  # how a tenant is found
@@ -88,8 +94,9 @@ FOR_THE_DEPLOYMENT = {
     "changes.take",
     "changes.check",
     "cycles.open_ones",
+    "cycles.opened",  # caps are the deployment's
+    "cycles.spent_micros",
     "trials.halting",  # the kill switch is the deployment's
-    "trials.turn",
 }
 INTERNAL = {
     "control",
@@ -157,7 +164,7 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     seen = GateReading(gate="errors", at_us=clock.now, state="pass")
     store.gates.record("acme", gate, Standing(), Standing(state="pass", evaluated_us=clock.now), seen)
     store.triggers.put("acme", Trigger(name="t", gate="errors", kinds=("rule",)), "cli")
-    span = Span.of(gate, clock.now + 600_000_000)
+    stretch = Span.of(gate, clock.now + 600_000_000)
 
     wish = ApprovalWish(change="chg_1", edge="deliver", asked_by="x", asked_why="", expires_us=clock.now + 10**9)
     approval = store.approvals.request("acme", wish)
@@ -168,12 +175,27 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     assert list(store.audit.export("other")) == []
 
     store.findings.keep("acme", finding(tenant="acme"))
+    origin = Origin("gate", "errors")
+    cycle = store.cycles.open("acme", environment="staging", origin=origin, subject="errors", kinds=("rule",))
+    assert cycle is not None
+    begun = {"kind": "rule", "target": "t", "surface": "s", "environment": "staging", "origin": origin}
+    change = store.changes.add("acme", **begun, cycle=cycle.id)
+    tried = store.changes.add("acme", **begun, state=State.PROVED)
+    store.changes.act("acme", tried.id, State.PROVED, EdgeWish(target=State.TRYING, actor="x"))
+    ended = store.changes.add("acme", **begun)
+    store.changes.act("acme", ended.id, State.OBSERVED, EdgeWish(target=State.REJECTED, actor="x", wait=None))
+    first = store.cycles.open("acme", environment="staging", origin=origin, subject="old", kinds=("rule",))
+    assert first is not None
+    store.cycles.close("acme", first.id, "unchanged")
+    attempt = Attempt("p/small", "small", clock.now, clock.now + 1_000, 200)
+    feed.call(tenant="acme", model="small", endpoint="p/small", attempts=(attempt,))
+    span = (0, clock.now + 1)
     reads = {
         "gates.rows": [],
         "gates.readings": [],
-        "gate_figures.calls": [Slice(), span],
+        "gate_figures.calls": [Slice(), stretch],
         "gate_figures.behind_us": [],
-        "gate_figures.words": [Slice(), span],
+        "gate_figures.words": [Slice(), stretch],
         "gate_figures.observations": ["m", 0, clock.now + 1_000_000],
         "gate_figures.budget_share": [clock.now],
         "triggers.list": [],
@@ -237,6 +259,23 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "trials.stages": ["chg_1"],
         "trials.frozen": [],
         "model_choices.list": [],
+        "changes.get": [change.id],
+        "changes.edges": [change.id],
+        "changes.list": [],
+        "changes.of_cycle": [cycle.id],
+        "changes.counts": [0],
+        "changes.holder": ["s"],
+        "changes.last": ["t", tuple(State)],
+        "cycles.get": [cycle.id],
+        "cycles.list": [],
+        "cycles.since": [0],
+        "cycles.last_closed_us": ["old"],
+        "comparisons.cells": [*span],
+        "comparisons.tries": ["small", *span],
+        "outcomes.recorded": [*span],
+        "outcomes.asked": [[call.id]],
+        "rules.plain": ["a"],
+        "arms.calls": ["chg_1", "trial", 0],
         "arms.read": ["chg_1", "trial", [METRICS["error_rate"]], clock.now + 3_600_000_000],
     }
     writes = {
@@ -256,6 +295,9 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "approvals.decide": [approval.id, "approved", "thief", ""],
         "flags.delete": ["production", "f", "thief"],
         "trials.ramp": ["chg_1", 1, 0.9],
+        "changes.act": [change.id, State.OBSERVED, EdgeWish(target=State.REJECTED, actor="thief", wait=None)],
+        "cycles.close": [cycle.id, "stopped"],
+        "cycles.note": [cycle.id, {"stolen": True}],
     }
     own = {
         "gates.record",
@@ -287,6 +329,14 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "model_choices.retire",
         "model_choices.retire_in",
         "findings.keep",
+        "gates.bound",
+        "changes.add",
+        "cycles.open",
+        # see below: they change nothing that is another's
+        "changes.wake",
+        "changes.tally",
+        "rules.exchange",
+        "routing_snapshots.exchange",
     }
     named = dict(methods(store))
     assert set(named) == {*reads, *writes, *own, *FOR_THE_DEPLOYMENT}
@@ -300,6 +350,18 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     for name, arguments in writes.items():
         with pytest.raises(NotFound):
             named[name]("other", *arguments)
+    store.changes.wake("other", ended.id)
+    store.changes.wake("other", tried.id)
+    assert store.changes.tally("other", "t", 0, "").last_us is None
+    assert store.changes.tally("acme", "t", 0, "").last_us is not None
+    kept = store.rules.plain("acme", "a")
+    fence = {"fenced": lambda connection: None}
+    assert store.rules.exchange("other", "a", None, instead_of=kept, **fence) is False
+    assert store.rules.exchange("other", "a", None, instead_of=None, **fence) is True
+    serves = {"evidence": {}, "is_return": False, **fence}
+    assert store.routing_snapshots.exchange("other", None, instead_of=2, **serves) is False
+    with pytest.raises(NotFound):
+        store.routing_snapshots.exchange("other", 1, instead_of=None, **serves)
     assert {name: plain(named[name]("acme", *arguments)) for name, arguments in reads.items()} == shown
 
 
@@ -310,19 +372,17 @@ def plain(found: object) -> object:
 
 def empty(found: object) -> bool:
     """Whether an answer holds nothing: no items, no calls counted."""
-    if isinstance(found, dict):
+    if isinstance(found, Cube):
+        return not any(found.looked_at)
+    if isinstance(found, Limits):
+        return found.slow_us is None
+    if isinstance(found, Mapping | int):
         return not found
+    if isinstance(found, Sequence):
+        return not any(getattr(one, "calls", True) for one in found)
     for name in ("items", "calls", "latency_ms", "users"):
         if hasattr(found, name):
             found = getattr(found, name)
             found = getattr(found, "count", found) if name == "latency_ms" else found
             return not found
-    return found is None or found is False or found == ()
-
-    if isinstance(found, Cube):
-        return not any(found.looked_at)
-    if isinstance(found, Limits):
-        return found.slow_us is None
-    if isinstance(found, list):
-        return not any(point.calls for point in found)
-    return found is None or found == ()
+    return found is None
