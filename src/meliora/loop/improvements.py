@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from meliora.loop.change import Edge
+from meliora.loop.metrics import METRICS
 
 
 class Gain(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,11 +24,24 @@ class Gain(msgspec.Struct, frozen=True, kw_only=True):
 
 def gains(edges: Sequence[Edge]) -> tuple[Gain, ...]:
     """Give what the last look at a change's trial measured; empty before the first."""
-    for edge in reversed(edges):
-        trial = edge.evidence.get("trial")
-        if isinstance(trial, dict) and trial.get("figures"):
-            return tuple(_gains(trial))
-    return ()
+    trial = _looked(edges)
+    return () if trial is None else tuple(_gains(trial))
+
+
+def impact(edges: Sequence[Edge]) -> float | None:
+    """Give how much better the trial's primary metric became, 0..1; None where it was not measured, or is no share of anything."""
+    trial = _looked(edges)
+    if trial is None:
+        return None
+    metric = trial.get("verdict", {}).get("primary", {}).get("metric", {})
+    gain = next((one for one in _gains(trial) if one.metric == metric.get("name")), None)
+    known = METRICS.get(metric.get("name"))
+    if gain is None or gain.effect is None or not math.isfinite(gain.effect):
+        return None
+    if not gain.relative and (known is None or known.unit not in ("share", "0..1")):
+        return None
+    better = gain.effect if metric.get("better") == "higher" else -gain.effect
+    return min(1.0, max(0.0, better))
 
 
 def improvements(found: Iterable[Gain]) -> dict[str, str | None]:
@@ -36,6 +51,14 @@ def improvements(found: Iterable[Gain]) -> dict[str, str | None]:
         "ndcg_delta": _said(named.get("ndcg@10"), ""),
         "latency_delta": _said(named.get("latency_mean") or named.get("latency_p95"), "ms"),
     }
+
+
+def _looked(edges: Sequence[Edge]) -> dict[str, Any] | None:
+    for edge in reversed(edges):
+        trial = edge.evidence.get("trial")
+        if isinstance(trial, dict) and trial.get("figures"):
+            return trial
+    return None
 
 
 def _gains(trial: dict[str, Any]) -> Iterable[Gain]:

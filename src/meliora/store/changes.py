@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from meliora.errors import Conflict, NotFound
 from meliora.loop.change import Change, Edge, Environment, Origin
+from meliora.loop.improvements import impact
 from meliora.loop.record import noted
 from meliora.loop.shelf import Due, EdgeWish, Held, Tally
 from meliora.loop.states import ENDED, State, holds, lawful
@@ -23,6 +24,7 @@ from meliora.store.audit import Audit, Recording
 from meliora.store.cursors import Page, decode, encode
 from meliora.store.engine import reading, writing
 from meliora.store.halting import halting
+from meliora.store.learning_events import Learned, LearningEvents
 from meliora.store.rows import AnyRow, before, insert_into, new_id, page_size
 from meliora.store.tables import change_edges, change_holds, changes, cycles
 
@@ -49,6 +51,7 @@ class Changes:
         self._clock_us = clock_us
         self._randbytes = randbytes
         self._audit = audit
+        self._events = LearningEvents(engine, clock_us)
         self._database_clock = database_clock and engine.dialect.name == "postgresql"
 
     def now_us(self, connection: sa.Connection | None = None) -> int:
@@ -336,9 +339,26 @@ class Changes:
         )
         connection.execute(sa.update(changes).where(_T.id == change.id).values(**_row(moved)))
         self._note(recording, moved, change.state, wish.actor, wish.evidence, wish.policy, now)
+        if wish.target in (State.KEPT, State.ROLLED_BACK):
+            self._learn(connection, moved)
         if also is not None:
             also(connection)
         return moved
+
+    def _learn(self, connection: sa.Connection, change: Change) -> None:
+        """Note what the deployment learned of a change: what it was worth where it stays, and 0 where nothing of it does."""
+        kept = change.state is State.KEPT
+        versions = {"version": change.baseline}, {"version": change.candidate}
+        before, after = versions if kept else versions[::-1]
+        seen = connection.execute(sa.select(*_EDGE).where(_E.change == change.id).order_by(_E.seq))
+        learned = Learned(
+            event_type="improvement_applied",
+            category=change.kind,
+            before_state=before,
+            after_state=after | {"change": change.id, "state": str(change.state), "target": change.target},
+            impact_score=impact([_edge(row) for row in seen]) if kept else 0.0,
+        )
+        self._events.add(change.tenant, connection, learned)
 
     def _hold(self, connection: sa.Connection, change: Change, target: State, paused_from: State | None) -> None:
         had, has = holds(change.state, change.paused_from), holds(target, paused_from)

@@ -25,8 +25,8 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True):
     category: str
     before_state: dict[str, Any] | None = None
     after_state: dict[str, Any] | None = None
-    impact_score: float
-    """0..1."""
+    impact_score: float | None
+    """0..1; None where it was not measured."""
 
 
 class LearningEvent(Learned, frozen=True, kw_only=True):
@@ -50,8 +50,9 @@ class LearningEvents:
 
     def add(self, tenant: str, connection: sa.Connection, learned: Learned) -> LearningEvent:
         """Note one within a write transaction. Raises `InvalidRequest` for an impact that is not within 0 and 1."""
-        if not (math.isfinite(learned.impact_score) and 0 <= learned.impact_score <= 1):
-            raise InvalidRequest(f"impact_score is {learned.impact_score}.", hint="Write 0 to 1.", field="impact_score")
+        impact = learned.impact_score
+        if impact is not None and not (math.isfinite(impact) and 0 <= impact <= 1):
+            raise InvalidRequest(f"impact_score is {impact}.", hint="Write 0 to 1, or null.", field="impact_score")
         row = {"tenant": tenant, "at_us": self._clock_us(), **msgspec.structs.asdict(learned)}
         insert = sa.insert(learning_events).values(**row).returning(*_COLUMNS)
         return LearningEvent(**connection.execute(insert).one()._mapping)

@@ -758,7 +758,7 @@ learning_events = sa.Table(
     _text("category"),
     sa.Column("before_state", Json, nullable=True),
     sa.Column("after_state", Json, nullable=True),
-    sa.Column("impact_score", sa.Double, nullable=False),
+    sa.Column("impact_score", sa.Double, nullable=True),  # empty: not measured
     sa.Index("ix_learning_events_tenant", "tenant", "id"),
 )
 
@@ -879,3 +879,46 @@ sa.Index(
     sqlite_where=sa.text("active"),
     postgresql_where=sa.text("active"),
 )
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    _text("tenant", key=True),
+    _text("fingerprint", key=True),
+    _text("name"),
+    _text("severity"),  # info, warning, critical
+    _text("source"),  # meliora, or alertmanager: what came in is never sent out
+    _flag("lasting"),  # it holds until it is resolved; else it happened
+    _text("status"),  # firing, resolved
+    _text("summary"),
+    sa.Column("labels", Json, nullable=False),
+    _count("seen"),  # how often it began
+    _time("began_us"),
+    _time("seen_us"),
+    _time("ended_us", null=True),
+    _text("told", null=True),  # what people were told last: firing, resolved
+    _time("told_us", null=True),  # when they were told last that it fires
+    sa.Index("ix_alerts_tenant_seen", "tenant", "seen_us"),
+    sa.Index("ix_alerts_told", "told_us"),
+)
+_untold = sa.text("source = 'meliora' AND (told IS NULL OR told <> status)")
+sa.Index("ix_alerts_untold", alerts.c.seen_us, sqlite_where=_untold, postgresql_where=_untold)
+
+alert_outbox = sa.Table(
+    "alert_outbox",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    _text("tenant"),
+    _text("sink"),
+    sa.Column("message", Json, nullable=False),
+    _time("made_us"),
+    _time("due_us", null=True),  # empty: sent, or given up
+    _count("attempts"),
+    _text("lease_owner", null=True),
+    _time("lease_until_us", null=True),
+    _time("sent_us", null=True),
+    _text("error", null=True),
+    sa.Index("ix_alert_outbox_made", "made_us"),
+)
+_unsent = sa.text("due_us IS NOT NULL")
+sa.Index("ix_alert_outbox_due", alert_outbox.c.due_us, sqlite_where=_unsent, postgresql_where=_unsent)

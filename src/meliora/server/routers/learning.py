@@ -1,4 +1,4 @@
-"""`GET /api/v1/learning/preferences`: everything that was learned of what a user likes."""
+"""`/api/v1/learning`: everything that was learned of what a user likes, and the events of learning."""
 
 from __future__ import annotations
 
@@ -8,10 +8,28 @@ from fastapi import APIRouter, Query
 
 from meliora.routing.preferences.profile import Profile
 from meliora.server.auth import HereControl, ReadCaller
-from meliora.server.inputs import Filter
+from meliora.server.inputs import Cursor, Filter, PageLimit
 from meliora.server.shapes import Answer, says
+from meliora.store.cursors import Page
+from meliora.store.learning_events import LearningEvent, LearningKind
 
 router = APIRouter(prefix="/api/v1/learning", tags=["preferences"])
+
+
+@router.get("/events", **says(Page[LearningEvent]))
+def events(
+    caller: ReadCaller,
+    control: HereControl,
+    event_type: LearningKind | None = None,
+    limit: PageLimit = 50,
+    cursor: Cursor = None,
+) -> Answer:
+    """List what was learned, the newest first: preferences that moved, patterns found, improvements kept or taken back.
+
+    `impact_score` is null where nothing was measured.
+    """
+    page = control.store.learning_events.list(caller.tenant, event_type=event_type, limit=limit, cursor=cursor)
+    return Answer(page)
 
 
 @router.get("/preferences", **says(Profile))
