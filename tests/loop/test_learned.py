@@ -37,7 +37,7 @@ def edge(evidence: dict[str, Any]) -> Edge:
 
 
 def events(bench: Bench) -> tuple[LearningEvent, ...]:
-    found = LearningEvents(bench.changes._engine, bench.clock.now_us)  # noqa: SLF001
+    found = LearningEvents(bench.changes._engine, bench.clock.now_us)
     return found.list("default").items
 
 

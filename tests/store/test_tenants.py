@@ -96,6 +96,7 @@ FOR_THE_DEPLOYMENT = {
     "cycles.open_ones",
     "cycles.opened",  # caps are the deployment's
     "cycles.spent_micros",
+    "cycles.closed",  # artifacts are made for all tenants
     "trials.halting",  # the kill switch is the deployment's
 }
 INTERNAL = {

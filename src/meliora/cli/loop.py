@@ -148,6 +148,41 @@ def history(
     actions(found.items)
 
 
+@app.command()
+def artifacts(
+    cycle: Annotated[str, typer.Argument(help="Cycle, e.g. si_2026_11_26_001.")],
+    verify: Annotated[bool, typer.Option("--verify", help="Fail where a file is not as it was written.")] = False,
+    tenant: Tenant = "default",
+    json: Json = False,
+) -> None:
+    """List the files that a closed cycle left, and what it left out with the reason; make them where they are missing."""
+    from meliora.errors import NotFound
+
+    with opened_loop() as loop:
+        archive = loop.archive
+        try:
+            found = archive.check(tenant, cycle)
+        except NotFound:
+            if verify:
+                raise
+            archive.make(loop.desk.cycle(tenant, cycle).cycle)
+            found = archive.check(tenant, cycle)
+    if json:
+        show({"folder": str(archive.root / cycle), "sha256": found.sha256, "problems": found.problems})
+    else:
+        say(f"{archive.root / cycle}")
+        table([[name, one.sha256, str(one.bytes)] for name, one in found.manifest.files.items()], _FILES)
+        for name, reason in found.manifest.absent.items():
+            say(f"No {name}: {reason}.")
+        for problem in found.problems:
+            say(paint(f"{problem}.", "error"))
+    if verify and found.problems:
+        raise typer.Exit(1)
+
+
+_FILES = ("file", "sha256", "bytes")
+
+
 def actions(items: tuple[Action, ...]) -> None:
     """Print changes as a table."""
     rows = [

@@ -77,7 +77,9 @@ class Engine:
         except (Superseded, StoreUnavailable):
             raise
         except PERMANENT as error:
-            if change.state not in UNTOUCHED or change.kind not in self._house.kinds:  # a newer worker may know the kind
+            if (
+                change.state not in UNTOUCHED or change.kind not in self._house.kinds
+            ):  # a newer worker may know the kind
                 return self._failed(change, fence, error)
             log.warning("an edge cannot be taken", change=change.id, state=change.state, error=str(error))
             evidence = {"error": str(error), "code": error.code}

@@ -1,4 +1,4 @@
-"""The loop as one object for whoever talks to it: the desk, the gates, the triggers. Built by `runtime`."""
+"""The loop as one object for whoever talks to it: the desk, the gates, the triggers, the archive. Built by `runtime`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from meliora.errors import Conflict
+from meliora.loop.artifacts.archive import Archive
 from meliora.loop.change import Change
 from meliora.loop.desk import Desk
 from meliora.loop.engine import Engine
@@ -26,6 +27,7 @@ class Loop:
     pulse: Pulse
     board: GateBoard
     triggers: Triggers
+    archive: Archive
 
     def asked(self, tenant: str, actor: Actor, kind: str, target: str, payload: dict[str, Any]) -> Change:
         """Begin a change that somebody asks for, and hurry it. Raises `Forbidden`, `NotFound`."""

@@ -29,6 +29,7 @@ from meliora.loop.judge import ArmJudge
 from meliora.loop.policy.decide import Decision
 from meliora.loop.pulse import Pulse
 from meliora.loop.triggers import Triggers, undone
+from meliora.runtime.artifacts import FEATURES, archive_of
 from meliora.runtime.changes import kinds as kinds_of
 from meliora.runtime.gates import gate_board, trigger_service
 from meliora.runtime.governance import governance
@@ -41,8 +42,6 @@ from meliora.store.store import Store
 log = structlog.get_logger(__name__)
 
 DAY_US = 86_400_000_000
-FEATURES = ("loop", "routing")
-"""Features that Meliora's own calls for the loop are accounted under."""
 BEFORE_WINDOWS = 24
 """How many windows before the breach a diagnosis compares with."""
 
@@ -84,6 +83,7 @@ def loop_of(
         lambda tenant, since, subject: bool(store.cycles.since(tenant, since, subject)),
         clock.now_us,
     )
+    archive = archive_of(settings, store, clock, kinds)
     pulse = Pulse(
         signals,
         store.cycles,
@@ -92,6 +92,7 @@ def loop_of(
         Opening(office.governed, counting, store),
         store.keys.tenants,
         chosen.environment,
+        closed=archive.closed,
     )
     desk = Desk(
         changes=store.changes,
@@ -107,7 +108,7 @@ def loop_of(
         gates=board,
         environment=chosen.environment,
     )
-    return Loop(desk=desk, engine=Engine(house), pulse=pulse, board=board, triggers=triggers)
+    return Loop(desk=desk, engine=Engine(house), pulse=pulse, board=board, triggers=triggers, archive=archive)
 
 
 def rules_of(chosen: LoopSettings) -> Rules:

@@ -55,6 +55,8 @@ SWITCH_SECONDS = 0.5
 EDGES_SECONDS = 0.5
 PULSE_SECONDS = 15.0
 """How often open cycles go on, and gates that are due are evaluated."""
+ARTIFACTS_SECONDS = 5.0
+"""How often closed cycles are looked for that have no artifacts yet."""
 LONGEST_WAIT = 5.0
 """Pause of a task that fails again and again: it goes on within seconds of what it needs being back."""
 
@@ -271,6 +273,7 @@ def _loop(settings: Settings, store: Store, clock: Clock) -> list[Task]:
         Task("switch", look, SWITCH_SECONDS),
         Task("edges", Edges(loop.engine).step, EDGES_SECONDS),
         Task("pulse", Aside(pulse).step, min(PULSE_SECONDS, settings.loop.interval)),
+        Task("artifacts", Aside(loop.archive.step).step, ARTIFACTS_SECONDS),
         Task("readings", lambda: prune_readings(settings, store, clock), RETENTION_SECONDS),
     ]
 

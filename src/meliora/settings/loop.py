@@ -195,6 +195,14 @@ class Alerts(Section):
     slack_webhook: str = Field(default="", description="Reference (`env:NAME`, `file:PATH`) to a Slack webhook's URL.")
 
 
+class Tracking(Section):
+    """Where cycles are known besides their files. Each takes its extra: `meliora[mlflow]`, `meliora[dvc]`."""
+
+    mlflow: str = Field(default="", description="MLflow's tracking URI, e.g. `http://mlflow:5000`; empty: no runs.")
+    experiment: str = Field(default="meliora", min_length=1, description="MLflow's experiment.")
+    dvc: bool = Field(default=False, description="Keep data sets in a DVC repository, `dvc` beside the artifacts.")
+
+
 class Loop(Section):
     """The loop. Out of the box it stands in `staging`: it finds, proves and tries, and a person delivers."""
 
@@ -220,7 +228,9 @@ class Loop(Section):
         ge=5,
         description="A gateway that hears nothing of the control process for longer serves the baselines, not what is on trial.",
     )
-    artifacts: str = Field(default="", description="Folder of artifacts; empty: `loop` in the state directory.")
+    artifacts: str = Field(
+        default="", description="Folder of artifacts and reports; empty: `artifacts` in the state directory."
+    )
     retrain: str = Field(
         default="0 2 * * 0",
         description="When policies are fitted again whatever the gates say, as cron has it (UTC); empty: never.",
@@ -257,6 +267,7 @@ class Loop(Section):
     approval: Approval = Approval()
     prometheus: LoopPrometheus = LoopPrometheus()
     alerts: Alerts = Alerts()
+    tracking: Tracking = Tracking()
 
     @field_validator("retrain")
     @classmethod

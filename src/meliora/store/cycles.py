@@ -14,7 +14,8 @@ from meliora.loop.cycle import Cycle, CycleOutcome
 from meliora.store.cursors import Page, decode, encode
 from meliora.store.engine import reading, writing
 from meliora.store.rows import AnyRow, before, hold, page_size
-from meliora.store.tables import cycles, usage_daily
+from meliora.store.slots import slots_of
+from meliora.store.tables import calls, cycles, usage_daily
 
 
 class Cycles:
@@ -80,6 +81,14 @@ class Cycles:
             connection.execute(sa.update(cycles).where(_T.id == cycle).values(**values))
             return _get(connection, tenant, cycle)
 
+    def settle(self, tenant: str, cycle: str, notes: dict[str, Any]) -> Cycle:
+        """Note what is not noted yet; what is stays as it was noted first. Raises `NotFound`."""
+        with writing(self._engine) as connection:
+            hold(connection, "cycles")
+            found = _get(connection, tenant, cycle)
+            connection.execute(sa.update(cycles).where(_T.id == cycle).values(notes={**notes, **found.notes}))
+            return _get(connection, tenant, cycle)
+
     def get(self, tenant: str, cycle: str) -> Cycle:
         """Give one cycle. Raises `NotFound`."""
         with reading(self._engine) as connection:
@@ -88,6 +97,12 @@ class Cycles:
     def open_ones(self, limit: int = 500) -> tuple[Cycle, ...]:
         """Give the cycles of all tenants that are open, the oldest first."""
         query = sa.select(cycles).where(_T.closed_us.is_(None)).order_by(_T.opened_us).limit(limit)
+        with reading(self._engine) as connection:
+            return tuple(_cycle(row) for row in connection.execute(query))
+
+    def closed(self, since_us: int, limit: int = 500) -> tuple[Cycle, ...]:
+        """Give the cycles of all tenants that were closed since, the oldest first."""
+        query = sa.select(cycles).where(_T.closed_us >= since_us).order_by(_T.closed_us, _T.id).limit(limit)
         with reading(self._engine) as connection:
             return tuple(_cycle(row) for row in connection.execute(query))
 
@@ -117,6 +132,18 @@ class Cycles:
         with reading(self._engine) as connection:
             query = total.where(usage_daily.c.day == day, usage_daily.c.feature.in_(features))
             return int(connection.execute(query).scalar() or 0)
+
+    def cost_micros(self, tenant: str, since_us: int, until_us: int, features: tuple[str, ...]) -> int | None:
+        """Give what a tenant's calls of these features cost that began in a time; None where the price of one is unknown."""
+        c = calls.c
+        within = (c.tenant == tenant, c.feature.in_(features), c.started_us >= since_us, c.started_us < until_us)
+        total, unpriced = 0, 0
+        with reading(self._engine) as connection:
+            for slot in slots_of(connection, tenant, since_us, until_us):
+                query = sa.select(sa.func.sum(c.cost_micros), sa.func.count() - sa.func.count(c.cost_micros))
+                cost, missing = connection.execute(query.where(c.slot == slot, *within)).one()
+                total, unpriced = total + int(cost or 0), unpriced + int(missing or 0)
+        return None if unpriced else total
 
     def list(self, tenant: str, *, limit: int = 50, cursor: str | None = None) -> Page[Cycle]:
         """Give cycles, the newest first; at most 500."""

@@ -1,0 +1,57 @@
+"""The archive of artifacts, put together from settings and store; MLflow and DVC are loaded at their first use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from meliora.clock import Clock
+from meliora.diagnosis.finding import report
+from meliora.loop.artifacts.archive import Archive, Runs, Versions
+from meliora.loop.artifacts.facts import MakesData, Reader
+from meliora.loop.change import Change
+from meliora.loop.cycle import Cycle
+from meliora.loop.kind import ChangeKind
+from meliora.settings import Settings
+from meliora.store.store import Store
+
+FEATURES = ("loop", "routing")
+"""Features that Meliora's own calls for the loop are accounted under."""
+
+
+def artifacts_dir(settings: Settings) -> Path:
+    """Where artifacts and reports are."""
+    return Path(settings.loop.artifacts) if settings.loop.artifacts else settings.server.state_dir / "artifacts"
+
+
+def archive_of(settings: Settings, store: Store, clock: Clock, kinds: Mapping[str, ChangeKind]) -> Archive:
+    """Put the archive together. Nothing is read or loaded before a cycle is closed."""
+    tracking, root = settings.loop.tracking, artifacts_dir(settings)
+
+    def told(tenant: str, finding: str, cycle: str) -> dict[str, Any]:
+        return report(store.findings.get(tenant, finding), cycle)
+
+    def cost(cycle: Cycle) -> int | None:
+        until = cycle.closed_us or clock.now_us()
+        return store.cycles.cost_micros(cycle.tenant, cycle.opened_us, until, FEATURES)
+
+    def augmented(change: Change) -> bytes | None:
+        kind = kinds.get(change.kind)
+        return kind.augmented(change) if isinstance(kind, MakesData) else None
+
+    def runs() -> Runs | None:
+        if not tracking.mlflow:
+            return None
+        from meliora.integrations.mlflow import Mlflow
+
+        return Mlflow.at(tracking.mlflow, tracking.experiment)
+
+    def versions() -> Versions | None:
+        if not tracking.dvc:
+            return None
+        from meliora.integrations.dvc import Dvc
+
+        return Dvc.at(root / "dvc")
+
+    return Archive(root, Reader(store.cycles, store.changes, told, cost, augmented), clock.now_us, runs, versions)
