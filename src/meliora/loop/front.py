@@ -1,4 +1,4 @@
-"""The loop as one object for whoever talks to it: the desk, the gates, the triggers, the archive. Built by `runtime`."""
+"""The loop as one object for whoever talks to it: the desk, the gates, the triggers, the archive, the alerts. Built by `runtime`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from meliora.errors import Conflict
+from meliora.loop.alerts import Alerts
 from meliora.loop.artifacts.archive import Archive
 from meliora.loop.change import Change
 from meliora.loop.desk import Desk
@@ -28,6 +29,7 @@ class Loop:
     board: GateBoard
     triggers: Triggers
     archive: Archive
+    alerts: Alerts
 
     def asked(self, tenant: str, actor: Actor, kind: str, target: str, payload: dict[str, Any]) -> Change:
         """Begin a change that somebody asks for, and hurry it. Raises `Forbidden`, `NotFound`."""

@@ -15,6 +15,7 @@ from meliora.diagnosis.diagnose import diagnose
 from meliora.diagnosis.finding import Breach
 from meliora.diagnosis.records import Measured, Unit, Window
 from meliora.loop.acts import Acts
+from meliora.loop.alerts import Alerts
 from meliora.loop.caps import Counts, capped
 from meliora.loop.change import Change
 from meliora.loop.control import Switch
@@ -29,6 +30,7 @@ from meliora.loop.judge import ArmJudge
 from meliora.loop.policy.decide import Decision
 from meliora.loop.pulse import Pulse
 from meliora.loop.triggers import Triggers, undone
+from meliora.runtime.alerts import alerts_of
 from meliora.runtime.artifacts import FEATURES, archive_of
 from meliora.runtime.changes import kinds as kinds_of
 from meliora.runtime.gates import gate_board, trigger_service
@@ -59,8 +61,9 @@ def loop_of(
     counting = Counting(store)
     office = governance(settings, store, store.changes.now_us, counting.of)
     kinds = kinds_of(settings, store, clock)
-    trials = TrialRows(store.trials)
     board = gate_board(settings, store, randbytes)
+    alerts = alerts_of(settings, store, board, owner)
+    trials = TrialRows(store.trials)
     triggers = trigger_service(settings, store, board, tuple(kinds))
     house = House(
         shelf=store.changes,
@@ -70,7 +73,7 @@ def loop_of(
         trials=trials,
         finding=lambda tenant, finding: msgspec.to_builtins(store.findings.get(tenant, finding)),
         diagnose=Diagnosing(store, chosen, clock, randbytes),
-        tell=tell or told,
+        tell=tell or Told(alerts),
         owner=owner,
         rules=rules_of(chosen),
         undone=Undoing(store, board, triggers),
@@ -108,7 +111,9 @@ def loop_of(
         gates=board,
         environment=chosen.environment,
     )
-    return Loop(desk=desk, engine=Engine(house), pulse=pulse, board=board, triggers=triggers, archive=archive)
+    return Loop(
+        desk=desk, engine=Engine(house), pulse=pulse, board=board, triggers=triggers, archive=archive, alerts=alerts
+    )
 
 
 def rules_of(chosen: LoopSettings) -> Rules:
@@ -130,6 +135,18 @@ def told(happened: Happened) -> None:
         what=happened.what,
         why=happened.sentence,
     )
+
+
+class Told:
+    """Writes what people want to hear of into the log, and among the alerts."""
+
+    def __init__(self, alerts: Alerts) -> None:
+        self._alerts = alerts
+
+    def __call__(self, happened: Happened) -> None:
+        """Do both."""
+        told(happened)
+        self._alerts.note(happened)
 
 
 class SwitchState:

@@ -55,6 +55,9 @@ SWITCH_SECONDS = 0.5
 EDGES_SECONDS = 0.5
 PULSE_SECONDS = 15.0
 """How often open cycles go on, and gates that are due are evaluated."""
+ALERTS_SECONDS = 5.0
+"""How often what people are to be told is looked at."""
+SENDING_SECONDS = 1.0
 ARTIFACTS_SECONDS = 5.0
 """How often closed cycles are looked for that have no artifacts yet."""
 LONGEST_WAIT = 5.0
@@ -269,7 +272,13 @@ def _loop(settings: Settings, store: Store, clock: Clock) -> list[Task]:
         loop.pulse.tick()
         return False
 
+    sinks = loop.alerts.sinks()
+    sending = [
+        Task(f"alerts to {name}", Aside(partial(loop.alerts.send, name)).step, SENDING_SECONDS) for name in sinks
+    ]
     return [
+        *sending,
+        Task("alerts", Aside(loop.alerts.look).step, ALERTS_SECONDS),
         Task("switch", look, SWITCH_SECONDS),
         Task("edges", Edges(loop.engine).step, EDGES_SECONDS),
         Task("pulse", Aside(pulse).step, min(PULSE_SECONDS, settings.loop.interval)),

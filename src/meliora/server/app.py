@@ -14,6 +14,7 @@ from meliora.server.failures import handle_failures
 from meliora.server.feed import StateFeed
 from meliora.server.guard import Guard
 from meliora.server.routers import (
+    alerts,
     analytics,
     calls,
     changes,
@@ -63,6 +64,7 @@ _ROUTERS = (
     tools,
     optimizer,
     changes,
+    alerts,
     operations,
     users,
     health,
@@ -83,6 +85,7 @@ _TAGS = (
     ("tools", "The improvement tools by name, for agents."),
     ("optimizer", "The loop: gates, cycles, start and stop, the kill switch, rollback."),
     ("changes", "What the loop changed or would: states, evidence, approvals."),
+    ("alerts", "What people are told, and what an Alertmanager tells."),
     ("operations", "Processes, breakers, caches, the activity log."),
     ("users", "Erasure of a person."),
     ("health", "How the deployment is."),

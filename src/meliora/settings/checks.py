@@ -343,6 +343,16 @@ def _loop(settings: Settings, environ: Mapping[str, str]) -> Iterator[Complaint]
     for path, value in (
         (("loop", "prometheus", "token"), loop.prometheus.token),
         (("loop", "alerts", "slack_webhook"), loop.alerts.slack_webhook),
+        (("loop", "alerts", "alertmanager_token"), loop.alerts.alertmanager_token),
     ):
         if value:
             yield from _reference(path, value, f'{path[-1]} = "env:NAME"', environ)
+    for number, address in enumerate(loop.alerts.apprise):
+        yield from _reference(("loop", "alerts", "apprise", number), address, 'apprise = ["env:NAME"]', environ)
+    if loop.alerts.alertmanager:
+        url = urlsplit(loop.alerts.alertmanager)
+        if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password:
+            write = 'Write e.g. alertmanager = "http://alertmanager:9093", and a login as alertmanager_token.'
+            yield Complaint(
+                ("loop", "alerts", "alertmanager"), "is not an http or https address without a login.", write
+            )

@@ -193,6 +193,21 @@ class Alerts(Section):
 
     on_degrade: bool = Field(default=True, description="Tell of gates that fail and changes that are undone.")
     slack_webhook: str = Field(default="", description="Reference (`env:NAME`, `file:PATH`) to a Slack webhook's URL.")
+    apprise: list[str] = Field(
+        default=[], description="References to addresses of Apprise (mail, Teams, ...). Takes the extra `apprise`."
+    )
+    alertmanager: str = Field(
+        default="", description="Address of an Alertmanager, e.g. `http://alertmanager:9093`; empty: none is told."
+    )
+    alertmanager_token: str = Field(default="", description="Reference to a bearer token for it.")
+    ca_file: str = Field(default="", description="PEM file of the authority that signs it, besides the system's.")
+    severity: Literal["info", "warning", "critical"] = Field(default="warning", description="The least that is told.")
+    quiet_seconds: Seconds = Field(default=3600, description="Seconds for which the same alert is not told again.")
+    repeat_seconds: Positive = Field(default=86_400, description="Seconds after which what still holds is told again.")
+    per_hour: Count = Field(
+        default=20, description="Alerts told an hour, at most. Critical ones and ends are always told; the rest waits."
+    )
+    timeout: Positive = Field(default=10, description="Seconds a sink may take; then it is tried again.")
 
 
 class Tracking(Section):

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from meliora.gateway.state import LEASE_SECONDS
 from meliora.loop.audit.heads import Heads
 from meliora.store.activity import Activity
+from meliora.store.alerts import Alerts
 from meliora.store.analytics import Analytics
 from meliora.store.approvals import Approvals
 from meliora.store.arms import Arms
@@ -114,6 +115,7 @@ class Store:
         self.approvals = Approvals(engine, self.audit, clock_us, randbytes)
         self.control = Control(engine, self.audit, clock_us)
         self.changes = Changes(engine, clock_us, randbytes, self.audit)
+        self.alerts = Alerts(engine, clock_us)
         self.cycles = Cycles(engine, clock_us)
         self.flags = Flags(engine, self.audit, clock_us)
         self.learning_events = LearningEvents(engine, clock_us)
