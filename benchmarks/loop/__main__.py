@@ -12,11 +12,14 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is loaded
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from benchmarks.loop import postgres
 from benchmarks.loop.gates import measure as measure_gates
+from benchmarks.loop.kills import measure as measure_kills
 from benchmarks.report import ControlFailed, Report, conclude
 
-SECTIONS: dict[str, Callable[..., None]] = {"gates": measure_gates}
-"""Each is called with the report, `quick` and `seed`."""
+SECTIONS: dict[str, Callable[..., None]] = {"gates": measure_gates, "kills": measure_kills}
+"""Each is called with the report, `quick` and `seed`, those of `SERVED` with `postgres` too."""
+SERVED = {"kills"}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -24,6 +27,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loop", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="within 50 seconds, wider intervals")
     parser.add_argument("--only", nargs="*", choices=sorted(SECTIONS), default=sorted(SECTIONS), help="sections to run")
+    parser.add_argument("--postgres", default=postgres.DEFAULT, help="server for the sections that take one")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     asked = parser.parse_args(argv)
@@ -32,7 +36,8 @@ def main(argv: Sequence[str]) -> int:
     failed = ""
     try:
         for name in asked.only:
-            SECTIONS[name](report, quick=asked.quick, seed=asked.seed)
+            more = {"postgres": asked.postgres} if name in SERVED else {}
+            SECTIONS[name](report, quick=asked.quick, seed=asked.seed, **more)
     except ControlFailed as error:
         failed = str(error)
     return conclude(report, time.monotonic() - start, asked.json, failed)
