@@ -46,7 +46,9 @@ from meliora.store.store import Store
 HOME = str(Path(meliora.__file__).parent)
 COUNTED = (f"{HOME}/loop/", f"{HOME}/store/", f"{HOME}/runtime/", plane_file.__file__)
 """Where an instruction counts."""
-OUTSIDE = frozenset({"execute", "commit", "rollback", "fsync", "flock", "pwrite", "write", "fetchall", "replace", "send"})
+OUTSIDE = frozenset(
+    {"execute", "commit", "rollback", "fsync", "flock", "pwrite", "write", "fetchall", "replace", "send"}
+)
 """Calls out of Python that the board names."""
 SLOT = 512
 AWAY = 75

@@ -128,7 +128,12 @@ def _arms(found: Seen) -> Iterator[str]:
     for row in live:
         state, paused_from = _standing(found.changes[row.change])
         stands = paused_from or state
-        phase = {State.TRYING: "trial", State.WATCHING: "watch", State.ROLLING_BACK: "watch", State.ROLLBACK_FAILED: "watch"}
+        phase = {
+            State.TRYING: "trial",
+            State.WATCHING: "watch",
+            State.ROLLING_BACK: "watch",
+            State.ROLLBACK_FAILED: "watch",
+        }
         if phase.get(stands) != row.phase:
             yield f"{row.change}: its {row.phase} is live, and it is {state} (from {paused_from})"
         if state is State.PAUSED and row.phase == "trial" and row.share != 0:
@@ -151,7 +156,11 @@ def _pointers(found: Seen) -> Iterator[str]:
         yield f"{tenant}: no snapshot serves"
     mine = {row.made_by: row.number for row in found.snapshots}
     for id, row in found.changes.items():
-        if row.state == "rolled_back" and row.kind == "pointer" and str(mine.get(id)) in {str(s.number) for s in serving if s.tenant == row.tenant}:
+        if (
+            row.state == "rolled_back"
+            and row.kind == "pointer"
+            and str(mine.get(id)) in {str(s.number) for s in serving if s.tenant == row.tenant}
+        ):
             yield f"{id}: it is rolled back, and serves"
 
 
@@ -173,7 +182,9 @@ def _served(found: Seen, target: str, history: Sequence[Line]) -> Iterator[str]:
     for key, count in Counter(line.key for line in effects).items():
         if count > 1:
             yield f"{key.split('/')[0]}: {count} effects under {key}"
-    for (what, version), count in Counter((line.what, line.after) for line in effects if line.what == "deliver").items():
+    for (what, version), count in Counter(
+        (line.what, line.after) for line in effects if line.what == "deliver"
+    ).items():
         if count > 1:
             yield f"{version.removeprefix('v-')}: {what} took effect {count} times"
     now = FIRST

@@ -229,9 +229,7 @@ class DrawnJudge:
         drawn, harmful = chance(change, "watch"), chance(change, "harm", once=True) < 0.33
         if drawn > 0.93:
             return WatchVerdict(outcome="no_data", sentence="silence", calls=0)
-        return WatchVerdict(
-            outcome="fail" if drawn < (0.8 if harmful else 0.1) else "pass", sentence="drawn", calls=9
-        )
+        return WatchVerdict(outcome="fail" if drawn < (0.8 if harmful else 0.1) else "pass", sentence="drawn", calls=9)
 
 
 class Switched(OpenGovernance):
@@ -285,18 +283,14 @@ class Life:
             rules=RULES,
         )
         self._acts = Acts(store.changes, trials)
-        self.pulse = Pulse(
-            Silent(), store.cycles, store.changes, self.kinds, _permitted, lambda: TENANTS, "production"
-        )
+        self.pulse = Pulse(Silent(), store.cycles, store.changes, self.kinds, _permitted, lambda: TENANTS, "production")
         self._rng = rng
 
     def people(self, *, begin: bool) -> bool:
         """Let people begin changes, and act on those that wait for them; tell whether anything is still under way."""
         rng = self._rng
         under_way = [
-            change
-            for tenant in TENANTS
-            for change in self.store.changes.list(tenant, state=_UNDER_WAY, limit=50).items
+            change for tenant in TENANTS for change in self.store.changes.list(tenant, state=_UNDER_WAY, limit=50).items
         ]
         for change in under_way:
             try:
@@ -320,7 +314,9 @@ class Life:
             act(tenant, id, actor="key_1", why="")
         elif not calm and drawn < 0.01 and change.state in (State.TRYING, State.WATCHING, State.PROVING):
             acts.pause(tenant, id, actor="key_1", why="let me look")
-        elif not calm and drawn > 0.99 and change.state in (State.TRYING, State.WATCHING, State.PROVED, State.DELIVERING):
+        elif (
+            not calm and drawn > 0.99 and change.state in (State.TRYING, State.WATCHING, State.PROVED, State.DELIVERING)
+        ):
             acts.reject(tenant, id, actor="key_1", why="no")
 
     def _begin(self, rng: random.Random, under_way: int) -> None:

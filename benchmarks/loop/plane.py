@@ -58,7 +58,14 @@ class Plane:
         return lines[-1].after if lines else FIRST
 
     def exchange(
-        self, target: str, what: Literal["deliver", "undo"], change: str, attempt: int, key: str, before: str, after: str
+        self,
+        target: str,
+        what: Literal["deliver", "undo"],
+        change: str,
+        attempt: int,
+        key: str,
+        before: str,
+        after: str,
     ) -> str:
         """Let `after` serve in place of `before`, once a key, and give what serves. Raises `Conflict`, `OSError`."""
         with self._alone(target):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import msgspec
 
+from meliora.clock import SystemClock
 from meliora.runtime.shared import private_dir, spool_dir
-from meliora.runtime.worker import build
+from meliora.runtime.worker import Task, Worker, build
 from meliora.settings.models import Server, Settings
 from meliora.store import Store
 from meliora.store.engine import connect
@@ -47,3 +49,26 @@ def test_a_call_whose_task_the_gateway_left_open_is_kept_with_its_task(tmp_path:
         call = store.calls.get("default", "c1")
     assert call is not None
     assert call.task == "code"
+
+
+def test_a_task_that_takes_long_does_not_hold_up_the_kill_switch() -> None:
+    let_go, looked = threading.Event(), threading.Semaphore(0)
+
+    def slow() -> bool:
+        let_go.wait(20)
+        return False
+
+    def look() -> bool:
+        looked.release()
+        return False
+
+    worker = Worker([Task("slow", slow, 60), Task("switch", look, 0.001, alone=True)], SystemClock())
+    running = threading.Thread(target=worker.run)
+    running.start()
+    try:
+        assert all(looked.acquire(timeout=20) for _ in range(3))
+    finally:
+        worker.stop()
+        let_go.set()
+        running.join(20)
+    assert not running.is_alive()

@@ -18,6 +18,7 @@ from meliora.loop.policy.decide import Policies
 from meliora.loop.policy.request import Actor, Facts
 from meliora.store import Store
 from meliora.store.engine import reading
+from meliora.store.gateways import Heartbeat
 from meliora.store.tables import loop_control
 
 ANN = Actor(kind="person", key="key_ann", scopes=("admin",))
@@ -229,3 +230,37 @@ def test_a_kill_works_with_broken_policies_and_a_resume_does_not(store, file, tm
     with pytest.raises(Forbidden, match="broken"):
         desk.resume(ANN, FACTS, "x")
     assert store.control.halted()
+
+
+def test_gateways_acknowledge_with_their_heartbeats_and_workers_beside_them(store, clock) -> None:
+    def heartbeat(epoch: int, name: str = "g1", started_us: int = 0) -> None:
+        said = Heartbeat(
+            id=name, version="0", format=1, host="h", pid=1, started_us=started_us or clock.now, kill_epoch=epoch
+        )
+        store.gateways.beat(said, clock.now)
+
+    heartbeat(0)
+    began = clock.now
+    store.control.beat(process("w1", "worker"), 0)
+    epoch = store.control.kill("key_ann", "x")
+    killed = store.control.state().since_us
+    store.control.beat(process("w1", "worker"), epoch)
+    assert not store.control.acks().complete
+    clock.now = killed + 300_000
+    heartbeat(epoch, started_us=began)
+    clock.now = killed + 5_000_000
+    heartbeat(epoch, started_us=began)
+    found = store.control.acks()
+    assert found.complete and found.seconds == pytest.approx(0.3, abs=0.001)
+    assert [(one.id, one.kind) for one in found.processes] == [("g1", "gateway"), ("w1", "worker")]
+
+
+def test_who_begins_after_a_kill_is_late_for_none(store, clock) -> None:
+    epoch = store.control.kill("key_ann", "x")
+    clock.now += 3_600_000_000
+    store.control.beat(process("w1", "worker"), epoch)
+    said = Heartbeat(id="g1", version="0", format=1, host="h", pid=1, started_us=clock.now, kill_epoch=epoch)
+    store.gateways.beat(said, clock.now)
+    assert store.control.acks().complete and store.control.acks().seconds == 0.0
+    store.control.resume("key_ann", "x")
+    assert not store.control.acks().complete

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -36,6 +37,9 @@ from meliora.telemetry.ingest import Ingester, IngestReport
 from meliora.telemetry.processes import WorkerBeat, note
 from meliora.telemetry.spool import SpoolReader, spool_bytes
 
+if TYPE_CHECKING:
+    from meliora.loop.control import Process, Switch
+
 log = structlog.get_logger(__name__)
 
 BEAT_SECONDS = 5.0
@@ -50,8 +54,8 @@ JUDGES_SECONDS = 60.0
 """How often judges are held against people's words."""
 START_SECONDS = 10.0
 """How often tenants are looked at that have no policy, or one without outcomes."""
-SWITCH_SECONDS = 0.5
-"""How often the kill switch is looked at, and acknowledged."""
+SWITCH_SECONDS = 0.2
+"""How often the kill switch is looked at; a turn is acknowledged at once."""
 EDGES_SECONDS = 0.5
 PULSE_SECONDS = 15.0
 """How often open cycles go on, and gates that are due are evaluated."""
@@ -71,6 +75,8 @@ class Task:
     name: str
     step: Callable[[], bool]
     every: float
+    alone: bool = False
+    """Whether it has a thread of its own, so that no other task holds it up."""
     due: float = 0.0
     failures: int = 0
 
@@ -104,15 +110,28 @@ class Worker:
 
     def run(self) -> None:
         """Run until `stop`."""
-        while not self._stop.is_set():
-            self.once()
-            wait = min(task.due for task in self.tasks) - self._clock.monotonic()
-            if wait > 0:
-                self._stop.wait(wait)
+        alone = [
+            threading.Thread(target=self._repeat, args=([task],), name=task.name) for task in self.tasks if task.alone
+        ]
+        for thread in alone:
+            thread.start()
+        self._repeat([task for task in self.tasks if not task.alone])
+        for thread in alone:
+            thread.join()
 
     def once(self) -> None:
         """Run what is due."""
-        for task in self.tasks:
+        self._once(self.tasks)
+
+    def _repeat(self, tasks: list[Task]) -> None:
+        while not self._stop.is_set():
+            self._once(tasks)
+            wait = min(task.due for task in tasks) - self._clock.monotonic()
+            if wait > 0:
+                self._stop.wait(wait)
+
+    def _once(self, tasks: list[Task]) -> None:
+        for task in tasks:
             if self._stop.is_set():
                 return
             now = self._clock.monotonic()
@@ -183,6 +202,26 @@ class Ingest:
         return False
 
 
+class Acknowledging:
+    """Looks at the kill switch, and says that this process obeys it: at once after each turn, and now and then that it lives."""
+
+    def __init__(self, switch: Switch, store: Store, process: Process, clock: Clock) -> None:
+        self._switch = switch
+        self._store = store
+        self._process = process
+        self._clock = clock
+        self._said: tuple[int, float] | None = None
+
+    def step(self) -> bool:
+        """Look, and say so where there is something to say."""
+        self._switch.look()
+        epoch, now = self._store.control.state().kill_epoch, self._clock.monotonic()
+        if self._said is None or self._said[0] != epoch or not 0 <= now - self._said[1] < BEAT_SECONDS:
+            self._store.control.beat(self._process, epoch)
+            self._said = epoch, now
+        return False
+
+
 def build(settings: Settings, store: Store, clock: Clock) -> Worker:
     """Put the worker together."""
     from meliora.telemetry.retention import Pruner
@@ -204,7 +243,7 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
     )
 
     def beat() -> bool:
-        errors = "; ".join(worker.errors.values()) or None
+        errors = "; ".join(list(worker.errors.values())) or None
         newer = ingest.report.newer
         if newer:
             errors = f"{len(newer)} segments wait for a newer version of Meliora."
@@ -262,11 +301,7 @@ def _loop(settings: Settings, store: Store, clock: Clock) -> list[Task]:
         file.on_signal()
     switch = Switch(store.control, file)
     process = Process(id=name, kind="worker", host=os.uname().nodename, pid=os.getpid())
-
-    def look() -> bool:
-        switch.look()
-        store.control.beat(process, store.control.state().kill_epoch)
-        return False
+    acknowledging = Acknowledging(switch, store, process, clock)
 
     def pulse() -> bool:
         loop.pulse.tick()
@@ -279,7 +314,7 @@ def _loop(settings: Settings, store: Store, clock: Clock) -> list[Task]:
     return [
         *sending,
         Task("alerts", Aside(loop.alerts.look).step, ALERTS_SECONDS),
-        Task("switch", look, SWITCH_SECONDS),
+        Task("switch", acknowledging.step, SWITCH_SECONDS, alone=True),
         Task("edges", Edges(loop.engine).step, EDGES_SECONDS),
         Task("pulse", Aside(pulse).step, min(PULSE_SECONDS, settings.loop.interval)),
         Task("artifacts", Aside(loop.archive.step).step, ARTIFACTS_SECONDS),

@@ -12,7 +12,7 @@ from meliora.loop.control import Ack, Acks, Process, RunState
 from meliora.store.audit import Audit, Recording
 from meliora.store.engine import reading, writing
 from meliora.store.rows import hold, insert_into
-from meliora.store.tables import loop_control, loop_processes
+from meliora.store.tables import gateways, loop_control, loop_processes
 
 ALIVE_US = 60_000_000
 """A process that was silent for longer is not waited for."""
@@ -64,13 +64,16 @@ class Control:
         return self._switch(by, why, halted=False)
 
     def beat(self, process: Process, epoch: int) -> None:
-        """Note that a process lives, and which epoch it obeys. One silent for a day is forgotten."""
+        """Note that a process lives, and which epoch it obeys. One silent for a day is forgotten.
+
+        One that begins under an epoch obeys it from its start, and is late for none.
+        """
         now = self._clock_us()
         with writing(self._engine) as connection:
             known = connection.execute(
                 sa.select(_P.kill_epoch, _P.acked_us).where(_P.id == process.id).with_for_update()
             ).one_or_none()
-            before, acked = (0, None) if known is None else (known.kill_epoch, known.acked_us)
+            before, acked = (epoch, 0 if epoch else None) if known is None else (known.kill_epoch, known.acked_us)
             row = msgspec.structs.asdict(process) | {
                 "seen_us": now,
                 "kill_epoch": max(before, epoch),
@@ -86,18 +89,27 @@ class Control:
             connection.execute(sa.delete(loop_processes).where(_P.id == process_id))
 
     def acks(self, epoch: int | None = None) -> Acks:
-        """Give who has acknowledged the present epoch, or had when a later one came; by kind and id."""
+        """Give who has acknowledged the present epoch, or had when a later one came; by kind and id.
+
+        Gateways say so with their heartbeats, workers by `beat`.
+        """
         now = self._clock_us()
         with reading(self._engine) as connection:
             state = _state(connection)
-            rows = connection.execute(sa.select(loop_processes).order_by(_P.kind, _P.id)).all()
+            made = state.since_us or 0
+            others = [_P[name] for name in (*Process.__struct_fields__, "seen_us", "kill_epoch", "acked_us")]
+            # A gateway that began after the turn obeys it from its start.
+            acked = sa.case((_G.started_us > made, 0), else_=_G.kill_us).label("acked_us")
+            same = [_G.id, sa.literal("gateway").label("kind"), _G.host, _G.pid, _G.seen_us, _G.kill_epoch, acked]
+            both = sa.union_all(sa.select(*others), sa.select(*same)).subquery()
+            rows = connection.execute(sa.select(both).order_by(both.c.kind, both.c.id)).all()
         wanted = state.kill_epoch if epoch is None else epoch
-        made = state.since_us if wanted == state.kill_epoch else None
+        at_us = state.since_us if wanted == state.kill_epoch else None
         found = []
         for row in rows:
             seconds = None
             if row.kill_epoch >= wanted and row.acked_us is not None:
-                seconds = 0.0 if made is None else max(0.0, (row.acked_us - made) / 1e6)
+                seconds = 0.0 if at_us is None else max(0.0, (row.acked_us - at_us) / 1e6)
             found.append(
                 Ack(
                     id=row.id,
@@ -109,7 +121,7 @@ class Control:
                     alive=row.seen_us >= now - ALIVE_US,
                 )
             )
-        return Acks(epoch=wanted, at_us=made, processes=tuple(found))
+        return Acks(epoch=wanted, at_us=at_us, processes=tuple(found))
 
     def _run(self, by: str, *, running: bool) -> bool:
         with self._audit.recording() as recording:
@@ -148,6 +160,7 @@ class Control:
 
 _T = loop_control.c
 _P = loop_processes.c
+_G = gateways.c
 
 
 def _state(connection: sa.Connection) -> RunState:
