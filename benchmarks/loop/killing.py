@@ -465,13 +465,12 @@ class Killer:
             if worker.thaw_at is not None and now > worker.thaw_at:
                 os.kill(worker.pid, signal.SIGCONT)
                 worker.thaw_at = None
-        frozen = any(worker.thaw_at is not None for worker in workers.values())
-        if self.freezes and not frozen and self.rng.random() < 0.01:
-            slot = self.rng.choice(list(workers))
-            if self.board.ready(slot):
-                os.kill(workers[slot].pid, signal.SIGSTOP)
-                workers[slot].thaw_at = now + 0.3 + self.rng.random() * 2.2
-                self.fell.frozen += 1
+        awake = [slot for slot, worker in workers.items() if worker.thaw_at is None and self.board.ready(slot)]
+        if self.freezes and len(awake) > 1 and self.rng.random() < 0.01:
+            slot = self.rng.choice(awake)
+            os.kill(workers[slot].pid, signal.SIGSTOP)
+            workers[slot].thaw_at = now + 0.2 + self.rng.random() * 1.5
+            self.fell.frozen += 1
 
     def _jump(self) -> None:
         """Set the clock wrong: a little, or by hours in either direction."""

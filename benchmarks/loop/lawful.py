@@ -93,10 +93,8 @@ def _paths(found: Seen) -> Iterator[str]:
                 yield f"{id}: edge {number} from {source} to {target} is not lawful"
             if edge.attempt <= attempt:
                 yield f"{id}: edges {number - 1} and {number} were taken by attempt {attempt} and {edge.attempt}"
-            if target is State.PAUSED:
-                paused_from = paused_from if source is State.PAUSED else source
-            else:
-                paused_from = None
+            stood = paused_from if source is State.PAUSED else source
+            paused_from = stood if target is State.PAUSED else None
             at, attempt = target, edge.attempt
         if row.state != str(at) or (row.paused_from or None) != (None if paused_from is None else str(paused_from)):
             yield f"{id}: it is {row.state} (from {row.paused_from}), and its edges lead to {at} (from {paused_from})"
@@ -222,7 +220,10 @@ def _unfinished(found: Seen, plane: Plane, *, ended: bool) -> Iterator[str]:
         if row.kind == "outside" and state is State.REJECTED and effects[id]:
             yield f"{id}: it is rejected, and its effects are {effects[id]}"
         if ended and state not in ENDED:
-            yield f"{id}: it never ended: {state} (from {row.paused_from}), due {row.due_us}, leased by {row.lease_owner} until {row.lease_until_us}, {row.updated_us=} {row.attempt=} {row.progress} {row.reason}"
+            yield (
+                f"{id}: it never ended: {state} (from {row.paused_from}) by attempt {row.attempt}, due {row.due_us}, "
+                f"leased until {row.lease_until_us}: {row.reason}"
+            )
     by_cycle: dict[str, list[Any]] = defaultdict(list)
     for row in found.changes.values():
         if row.cycle is not None:

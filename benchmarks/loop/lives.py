@@ -30,7 +30,7 @@ TENANTS = ("a", "b", "c")
 OPEN = 8
 """Changes that are under way at once, at least."""
 RULES = Rules(
-    lease_seconds=1.0,
+    lease_seconds=0.5,
     look_seconds=0.02,
     wait_seconds=0.05,
     failures=3,
@@ -231,6 +231,10 @@ class DrawnJudge:
             return WatchVerdict(outcome="no_data", sentence="silence", calls=0)
         return WatchVerdict(outcome="fail" if drawn < (0.8 if harmful else 0.1) else "pass", sentence="drawn", calls=9)
 
+    def detects(self, change: Change, plan: WatchPlan) -> dict[str, float | None]:
+        """Know nothing of how calls vary."""
+        return {}
+
 
 class Switched(OpenGovernance):
     """Permits everything while the kill switch is off."""
@@ -310,7 +314,7 @@ class Life:
         if change.state is State.ROLLBACK_FAILED:
             acts.roll_back(tenant, id, actor="key_1", why="again")
         elif change.state is State.PAUSED and change.due_us is None:
-            act = acts.resume if drawn < 0.8 or calm else acts.reject
+            act = acts.resume if drawn < 0.7 else acts.reject
             act(tenant, id, actor="key_1", why="")
         elif not calm and drawn < 0.01 and change.state in (State.TRYING, State.WATCHING, State.PROVING):
             acts.pause(tenant, id, actor="key_1", why="let me look")

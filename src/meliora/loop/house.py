@@ -81,6 +81,10 @@ class Judge(Protocol):
         """Judge a delivered change so far; `period_us` is when this check's period began."""
         ...
 
+    def detects(self, change: Change, plan: WatchPlan) -> dict[str, float | None]:
+        """Give the smallest harm to each guardrail that the watch can find; None where it cannot be told."""
+        ...
+
 
 class Trials(Protocol):
     """The rows that gateways follow. Each method gives what is to be written in the edge's transaction."""

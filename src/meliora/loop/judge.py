@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from meliora.loop.arms import Arm, Stretch
 from meliora.loop.change import Change
 from meliora.loop.house import TrialVerdict, WatchVerdict
-from meliora.loop.kind import TrialPlan, WatchPlan
+from meliora.loop.kind import Guardrail, TrialPlan, WatchPlan
 from meliora.loop.metrics import METRICS, Metric
 from meliora.stats import trial as statistics
 from meliora.stats.multiple import e_lond_level, early_share
@@ -103,7 +104,7 @@ class ArmJudge:
         stretches = self._arms.stretches(change.tenant, change.id, "watch", metrics, self._now_us())
         live = [one for one in stretches if 0 < one.share < 1]
         calls = self._arms.calls(change.tenant, change.id, "watch", period_us)
-        rules = statistics.Rules(alpha=plan.alpha, harm_alpha=plan.alpha, least=2**31)
+        rules = _watched(plan)
         readings = [_reading(METRICS[one.metric], one.margin, one.relative, live) for one in plan.guardrails]
         evidence = {
             VERDICT: {
@@ -122,6 +123,41 @@ class ArmJudge:
             calls=calls,
             evidence=evidence | {"figures": figures},
         )
+
+    def detects(self, change: Change, plan: WatchPlan) -> dict[str, float | None]:
+        """Give the smallest harm to each guardrail that a watch with no more calls than it must have finds in four of five cases.
+
+        Reckoned from how much the baseline's calls varied in the change's trial; None where there was none, or the watch is too thin.
+        """
+        metrics = [METRICS[one.metric] for one in plan.guardrails]
+        stretches = self._arms.stretches(change.tenant, change.id, "trial", metrics, self._now_us())
+        arm = max((one.baseline for one in stretches), key=lambda one: one.calls, default=None)
+        return {
+            one.metric: None if arm is None or not arm.calls else smallest_harm(plan, one, arm)
+            for one in plan.guardrails
+        }
+
+
+def smallest_harm(plan: WatchPlan, rail: Guardrail, arm: Arm, calls: float | None = None) -> float | None:
+    """Give the smallest harm to a guardrail that a watch finds with a chance of four in five.
+
+    `arm` says how much calls vary, `calls` how many a check has (None: the least that it takes). In the metric's unit, or as a share
+    of the baseline's value where the margin is one; None where it cannot be told.
+    """
+    metric = METRICS[rail.metric]
+    point = _point(arm, metric)
+    known = arm.calls if metric.quantile is not None else float(arm.sums[metric.name].weight)
+    total = plan.checks * (plan.minimum_calls if calls is None else calls)
+    split = (known, total * plan.holdback, total * (1 - plan.holdback))
+    compared = _compared(metric, rail.margin, rail.relative)
+    if metric.form == "rate":
+        compared = replace(compared, kind="rate")  # worse, it varies more
+    return statistics.detectable(compared, point, split, _watched(plan).harm(len(plan.guardrails)))
+
+
+def _watched(plan: WatchPlan) -> statistics.Rules:
+    """Give the rules of a watch: it promotes nothing, and stops what is shown to harm."""
+    return statistics.Rules(alpha=plan.alpha, harm_alpha=plan.alpha, least=2**31)
 
 
 def _information(evidence: Mapping[str, Any]) -> float | None:
@@ -182,16 +218,19 @@ def _said(found: statistics.Verdict) -> str:
 
 
 def _reading(metric: Metric, margin: float | None, relative: bool, live: Sequence[Stretch]) -> statistics.Reading:
+    pairs = [statistics.Pair(_point(one.baseline, metric), _point(one.candidate, metric)) for one in live]
+    return statistics.Reading(_compared(metric, margin, relative), tuple(pairs))
+
+
+def _compared(metric: Metric, margin: float | None, relative: bool) -> statistics.Metric:
     kind: Any = {"rate": "ratio", "mean": "ratio", "quantile": "quantile"}[metric.form]
-    known = statistics.Metric(
+    return statistics.Metric(
         name=metric.name,
         kind=kind,
         better="higher" if metric.direction == "up" else "lower",
         margin=margin,
         relative=relative and margin is not None,
     )
-    pairs = [statistics.Pair(_point(one.baseline, metric), _point(one.candidate, metric)) for one in live]
-    return statistics.Reading(known, tuple(pairs))
 
 
 def _point(arm: Arm, metric: Metric) -> Any:

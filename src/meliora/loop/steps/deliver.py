@@ -27,10 +27,15 @@ def delivering(house: House, change: Change, work: Work) -> Outcome:
         return roll_back(house, f"after the delivery {serving} serves, not {change.candidate}", read)
     plan = kind.watch(change)
     now = work.now_us()
+    watched = (
+        {"holdback": plan.holdback, "detects": house.judge.detects(change, plan)}
+        if plan
+        else {"watch": "no traffic tells of it"}
+    )
     wish = EdgeWish(
         target=State.WATCHING,
         actor=house.owner,
-        evidence=read | ({"holdback": plan.holdback} if plan else {"watch": "no traffic tells of it"}),
+        evidence=read | watched,
         wait=plan.every_seconds if plan else 0.0,
         progress={"check": 0, "passed": 0, "failed": 0, "row": 0, "errors": 0, "period_us": now, "began_us": now},
     )
