@@ -145,3 +145,15 @@ def test_an_analysis_goes_to_the_index_and_not_to_the_table(store, feed, engine)
                 connection.exec_driver_sql("SET enable_seqscan = off")
                 plan = connection.exec_driver_sql(f"EXPLAIN {text}").scalars().all()
                 assert any("ix_calls_trial" in line for line in plan)
+
+
+def test_a_word_on_a_call_that_no_policy_decided_is_a_reward_too(store, feed) -> None:
+    """Who names a model is answered without a policy, so there is no outcome: the word alone tells how good the answer was."""
+    up, down, silent = (feed.call(**arm(unit=unit)) for unit in ("u1", "u2", "u3"))
+    store.feedbacks.give("default", FeedbackGiven(feedback_type="thumbs_up", call_id=up.id))
+    store.feedbacks.give("default", FeedbackGiven(feedback_type="thumbs_down", call_id=down.id))
+    settle(store)
+    [found] = store.arms.read("default", "chg_1", "trial", [METRICS["reward"]], LATE)
+    told = found.sums["reward"]
+    assert (told.units, told.n, told.y) == (2, 2, 1.0)
+    assert silent.id

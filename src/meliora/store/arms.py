@@ -128,7 +128,7 @@ def _summed(
     asked = {metric.column for metric in metrics}
     if "reward" in asked:
         source = source.outerjoin(routing_outcomes, routing_outcomes.c.call_id == _C.id)
-    if "feedback" in asked:
+    if asked & {"reward", "feedback"}:
         own = sa.and_(feedback.c.tenant == tenant, feedback.c.call_id == _C.id)
         source = source.outerjoin(feedback, own)
     by_unit = (
@@ -169,7 +169,9 @@ def _value(metric: Metric) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[bool
         case "latency_us":
             return _C.ended_us - _C.started_us, sa.and_(_C.outcome == "ok", _C.ended_us >= _C.started_us)
         case "reward" if metric.form != "quantile":
-            return routing_outcomes.c.reward, routing_outcomes.c.reward.is_not(None)
+            # A person's word, else what a policy learned from: a call that names its model was decided by none, and has no outcome.
+            worth = sa.func.coalesce(feedback.c.value, routing_outcomes.c.reward)
+            return worth, worth.is_not(None)
         case "feedback" if metric.form != "quantile":
             return feedback.c.value, feedback.c.value.is_not(None)
         case other:
