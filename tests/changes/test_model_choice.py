@@ -294,3 +294,33 @@ def test_nothing_in_common_is_no_difference_and_strata_weigh_as_the_present_mode
     found = between_models(cells, "a", "b", "cost")
     assert found.value == pytest.approx(0.9 * (0.5 - 1.0) + 0.1 * (5.0 - 10.0))
     assert math.isnan(between_models(cells, "a", "c", "cost").value)
+
+
+def test_what_a_model_was_like_before_it_fell_is_no_word_for_it(here: Deployment) -> None:
+    """A model that was good for a week and has been bad for an hour is bad: calls count since what is complained of began."""
+    answered(here, "large", 400, liked=1.0)
+    answered(here, "small", 400, liked=0.9, micros=1000)
+    began = here.clock.now_us()
+    answered(here, "large", 60, liked=0.3)
+    answered(here, "small", 60, liked=0.9, micros=1000)
+    fell = {"measured": "dissatisfied", "slices": [{"attributes": {"model": "large"}}]}
+    kind, change = proposed(here, fell | {"moment": {"since_us": began}})
+    found = kind.prove(change, here.work(change, finding=fell | {"moment": {"since_us": began}}))
+    assert isinstance(found, Proof)
+    assert change.payload["choice"]["serve"] == "small"
+    assert (found.verdict, found.data["since_us"]) == ("passed", began)
+
+
+def test_a_typed_choice_is_held_against_the_model_that_answers_now(here: Deployment) -> None:
+    """Where a choice stands already, what answered before it says nothing of what would be replaced."""
+    answered(here, "large", 200, liked=0.2)
+    answered(here, "other", 200, liked=1.0)
+    answered(here, "small", 200, liked=0.6, micros=1000)
+    stands = ChoiceState("choice_before", "default", "large", "other", None, "chat")
+    here.store.model_choices.put("default", stands, "chg_before")
+    kind = kind_of(here)
+    wish = here.change("model_choice", payload={"model": "large", "serve": "small", "task": "chat"})
+    change = here.proposed(kind, wish)
+    found = proof(here, kind, change)
+    assert (change.baseline, change.payload["instead_of"]) == ("choice_before", "other")
+    assert found.verdict == "failed", "it is better than what answered once, and worse than what answers"

@@ -92,10 +92,13 @@ class ModelChoice:
         )
 
     def prove(self, change: Change, work: Work) -> Proof | Later:
-        """Compare both on recorded calls of the same task and length; other endpoints of a model by the tries at them."""
+        """Compare both on recorded calls of the same task and length; other endpoints of a model by the tries at them.
+
+        What a finding complains of is judged by the calls since it began.
+        """
         wanted = _wanted(change)
         choice, until = wanted.choice, change.updated_us
-        since = max(0, until - round(self._days * DAY_US))
+        since = self._since(until, work.finding)
         data: dict[str, Any] = {"since_us": since, "until_us": until}
         if choice.serve is None:
             tries = self._calls.tries(change.tenant, choice.model, since, until, choice.task)
@@ -105,9 +108,10 @@ class ModelChoice:
             return proof_of(judged, ENDPOINT_RULE, change.baseline, data, work.seed)
         cells = self._calls.cells(change.tenant, since, until, choice.task)
         data |= {
-            name: sum(cell.errors.n for cell in cells if cell.model == name) for name in (choice.model, choice.serve)
+            name: sum(cell.errors.n for cell in cells if cell.model == name)
+            for name in (wanted.instead_of, choice.serve)
         }
-        judged = of_models(cells, choice.model, choice.serve, wanted.measured, self._manner.margins)
+        judged = of_models(cells, wanted.instead_of, choice.serve, wanted.measured, self._manner.margins)
         return proof_of(judged, RULE, change.baseline, data, work.seed)
 
     def trial(self, change: Change) -> TrialPlan | None:
@@ -169,16 +173,22 @@ class ModelChoice:
         choice = ChoiceState(
             _id(change), change.tenant, str(said["model"]), said.get("serve"), endpoints, said.get("task")
         )
-        instead_of = choice.model
+        before = self._present(change.tenant, choice)
+        instead_of = choice.model if before is None or before.serve is None else before.serve
         if choice.serve is None and endpoints is not None:
             others = [name for name in self._offer.endpoints().get(choice.model, ()) if name not in endpoints[:1]]
             instead_of = others[0] if others else choice.model
         measured: Measured = said.get("measured", "cost" if choice.serve is not None else "errors")
-        return _Wanted(choice, measured, instead_of, self._present(change.tenant, choice))
+        return _Wanted(choice, measured, instead_of, before)
+
+    def _since(self, until: int, finding: Mapping[str, Any] | None) -> int:
+        """Give since when calls are compared: what a model was like before what is complained of began says nothing of it now."""
+        began = ((finding or {}).get("moment") or {}).get("since_us") or 0
+        return max(0, until - round(self._days * DAY_US), began)
 
     def _found(self, change: Change, finding: Mapping[str, Any] | None) -> _Wanted | None:
         until = change.updated_us
-        since = max(0, until - round(self._days * DAY_US))
+        since = self._since(until, finding)
         for complaint in complaints(finding):
             cells = self._calls.cells(change.tenant, since, until, complaint.task)
             model = about(complaint, self._offer.endpoints(), cells)
