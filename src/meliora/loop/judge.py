@@ -223,7 +223,7 @@ def _reading(metric: Metric, margin: float | None, relative: bool, live: Sequenc
 
 
 def _compared(metric: Metric, margin: float | None, relative: bool) -> statistics.Metric:
-    kind: Any = {"rate": "ratio", "mean": "ratio", "quantile": "quantile"}[metric.form]
+    kind: Any = {"rate": "rate", "mean": "ratio", "quantile": "quantile"}[metric.form]
     return statistics.Metric(
         name=metric.name,
         kind=kind,
