@@ -7,13 +7,11 @@ killed by the clock, wherever they are. Either way the place stands on a board t
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import mmap
 import os
 import random
 import resource
-import select
 import signal
 import struct
 import sys

@@ -31,7 +31,7 @@ def a_slice(attributes: dict[str, str], classes=None, effect="worse") -> Slice:
         ("cost", {"task": "code"}, {}, ["model_choice", "routing_policy"]),
         ("spend", {}, {}, ["model_choice", "routing_policy"]),
         ("slow", {"endpoint": "e"}, {}, ["model_choice"]),
-        ("dissatisfied", {"model": "m"}, {}, ["routing_policy", "routing_rule"]),
+        ("dissatisfied", {"model": "m"}, {}, ["routing_policy", "routing_rule", "model_choice"]),
         ("dissatisfied", {"task": "code"}, {}, ["routing_policy", "routing_rule"]),
         ("dissatisfied", {"key": "k"}, {}, []),
         ("errors", {"provider": "p"}, {}, ["model_choice"]),

@@ -16,7 +16,7 @@ from meliora.store import Store
 from meliora.testing.store import temporary_store
 
 GATES = check_all(gate_defaults(), "production")
-PLAIN = Trigger(name="t", gate="errors", kinds=("rule",))
+PLAIN = Trigger(name="t", gate="errors", kinds=("routing_rule",))
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def gate(name: str) -> Gate:
     ("over", "sentence"),
     [
         ({"kinds": ()}, "names no kind of change"),
-        ({"kinds": ("ruel",)}, "Did you mean rule"),
-        ({"kinds": ("rule", "rule")}, "twice"),
+        ({"kinds": ("routing_ruel",)}, "Did you mean routing_rule"),
+        ({"kinds": ("routing_rule", "routing_rule")}, "twice"),
         ({"gate": "erors"}, "Did you mean errors"),
         ({"name": ""}, "needs a name"),
         ({"name": "a/b"}, "needs a name"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from meliora.loop.change import Change, Origin
+from meliora.loop.triggers import KINDS, defaults
 from meliora.runtime.changes import Paying, endpoints_of, kinds, manner_of, read_prompt
 from meliora.runtime.shared import effective
 from meliora.runtime.starting import Offered
@@ -80,3 +81,11 @@ def test_quality_is_priced_by_what_serves_else_by_the_settings(here: Deployment)
     torn = here.store.routing_snapshots.add("default", lambda _: b"torn", kind="fit", made_by="test").number
     here.serve(torn)
     assert Paying(Settings(), here.store)("default") == 0.0
+
+
+def test_what_shipped_triggers_try_are_the_kinds_that_there_are(here: Deployment) -> None:  # noqa: F811
+    """A kind that is installed and that a trigger calls otherwise would be passed over for ever."""
+    known = kinds(Settings(), here.store, here.clock)
+    named = {kind for trigger in defaults() for kind in trigger.kinds}
+    assert known.keys() <= named
+    assert known.keys() <= KINDS.keys()

@@ -74,6 +74,6 @@ def test_what_cannot_work_is_said_at_the_start(tmp_path: Path) -> None:
         token = LoopPrometheus(url="http://p:9090", token=f"file:{tmp_path / 'none'}")
         with pytest.raises(SettingsError):
             gate_board(settings(prometheus=token.model_dump()), store)
-        made = settings(triggers=[{"name": "t", "gate": "erors", "kinds": ["rule"]}])
+        made = settings(triggers=[{"name": "t", "gate": "erors", "kinds": ["routing_rule"]}])
         with pytest.raises(InvalidRequest, match="Did you mean errors"):
             trigger_service(made, store, gate_board(made, store))

@@ -64,10 +64,10 @@ def test_readings_come_in_pages_and_the_old_go(store) -> None:
 
 
 def test_triggers_are_kept_changed_and_deleted(store) -> None:
-    trigger = Trigger(name="t", gate="errors", kinds=("rule",), rollback=Rollback(worse_by=0.0))
+    trigger = Trigger(name="t", gate="errors", kinds=("routing_rule",), rollback=Rollback(worse_by=0.0))
     store.triggers.put("acme", trigger, "key_1")
-    store.triggers.put("acme", Trigger(name="t", gate="errors", kinds=("rule", "prompt")), "cli")
-    assert [one.kinds for one in store.triggers.list("acme")] == [("rule", "prompt")]
+    store.triggers.put("acme", Trigger(name="t", gate="errors", kinds=("routing_rule", "prompt")), "cli")
+    assert [one.kinds for one in store.triggers.list("acme")] == [("routing_rule", "prompt")]
     assert store.triggers.list("other") == ()
     with pytest.raises(NotFound):
         store.triggers.delete("other", "t")

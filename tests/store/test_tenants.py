@@ -164,9 +164,8 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     gate = Gate(name="errors", metric="error_rate", direction="max", threshold=0.01)
     seen = GateReading(gate="errors", at_us=clock.now, state="pass")
     store.gates.record("acme", gate, Standing(), Standing(state="pass", evaluated_us=clock.now), seen)
-    store.triggers.put("acme", Trigger(name="t", gate="errors", kinds=("rule",)), "cli")
+    store.triggers.put("acme", Trigger(name="t", gate="errors", kinds=("routing_rule",)), "cli")
     stretch = Span.of(gate, clock.now + 600_000_000)
-
     wish = ApprovalWish(change="chg_1", edge="deliver", asked_by="x", asked_why="", expires_us=clock.now + 10**9)
     approval = store.approvals.request("acme", wish)
     store.flags.put("acme", Flag(name="f"), "cli")

@@ -50,10 +50,13 @@ def _rules(measured: Measured, one: Slice) -> list[tuple[KindName, str]]:
     if measured == "dissatisfied":
         if not {"model", "task"} & one.attributes.keys():
             return []
-        return [
+        found: list[tuple[KindName, str]] = [
             ("routing_policy", f"a policy can learn which model does better at {words(one.attributes)}"),
             ("routing_rule", f"a rule can send {words(one.attributes)} elsewhere until one is fitted"),
         ]
+        if "model" in one.attributes:
+            found.append(("model_choice", f"another model can answer in place of it: {words(one.attributes)}"))
+        return found
     return _against_errors(one)
 
 

@@ -178,7 +178,7 @@ _EXAMPLES = {
     "loop.gates.N.threshold": "0.01",
     "loop.triggers.N.name": '"errors"',
     "loop.triggers.N.gate": '"errors"',
-    "loop.triggers.N.kinds": '["routing_policy", "rule"]',
+    "loop.triggers.N.kinds": '["routing_policy", "routing_rule"]',
     "pattern": '"(?i)translate|traduire"',
     "preferred_model": '"gpt-5"',
 }

@@ -157,7 +157,7 @@ class ScriptedJudge:
 
     def detects(self, change: Change, plan: WatchPlan) -> dict[str, float | None]:
         """Know nothing of how calls vary."""
-        return dict.fromkeys((one.metric for one in plan.guardrails))
+        return dict.fromkeys(one.metric for one in plan.guardrails)
 
 
 @dataclass
