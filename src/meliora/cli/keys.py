@@ -34,6 +34,10 @@ Pay = Annotated[
 Expires = Annotated[str | None, typer.Option(help="When it ends: an ISO date, or 30d from now.")]
 Feature = Annotated[str | None, typer.Option(help="Feature its calls belong to unless they say otherwise.")]
 
+Agent = Annotated[
+    bool | None, typer.Option(help="It is a program's that acts by itself: it may propose changes, and approves none.")
+]
+
 
 @app.command()
 def create(
@@ -53,6 +57,7 @@ def create(
     willingness_to_pay: Pay = None,
     expires: Expires = None,
     feature: Feature = None,
+    agent: Agent = None,
     tenant: Tenant = "default",
     json: Json = False,
 ) -> None:
@@ -83,6 +88,7 @@ def update(
     willingness_to_pay: Pay = None,
     expires: Expires = None,
     feature: Feature = None,
+    agent: Agent = None,
     unlimit: Annotated[list[str], typer.Option(help="A limit to take away, e.g. rpm; may be repeated.")] = [],  # noqa: B006
     tenant: Tenant = "default",
     json: Json = False,
@@ -137,6 +143,7 @@ def _changes(given: Mapping[str, Any]) -> dict[str, Any]:
         "willingness_to_pay": given["willingness_to_pay"],
         "expires_us": _end(given["expires"]),
         "feature": given["feature"],
+        "agent": given["agent"],
     }
     return {field: value for field, value in fields.items() if value is not None}
 
@@ -170,7 +177,8 @@ def _row(key: Key) -> list[str]:
     state = f"revoked {when(key.revoked_us)}" if key.revoked_us else "active"
     if not key.revoked_us and key.expires_us:
         state = f"until {when(key.expires_us)}"
-    return [key.id, key.name, f"{key.prefix}...", ",".join(key.scopes), *limits, *budgets, state]
+    name = f"{key.name} (agent)" if key.agent else key.name
+    return [key.id, name, f"{key.prefix}...", ",".join(key.scopes), *limits, *budgets, state]
 
 
 @app.command("show")

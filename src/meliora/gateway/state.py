@@ -51,6 +51,8 @@ class KeyState(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_us: int | None = None
     feature: str | None = None
     """Default feature of its calls, for cost per feature."""
+    agent: bool = False
+    """It is a program's that acts by itself: its changes wait for people, and it approves none."""
 
 
 class RuleState(msgspec.Struct, frozen=True, omit_defaults=True):

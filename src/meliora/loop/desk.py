@@ -5,13 +5,15 @@ Each act is by somebody and noted in the audit; what the loop does by itself is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import msgspec
 
-from meliora.errors import Forbidden, InvalidRequest, NotFound
+from meliora.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from meliora.loop.acts import Acts
 from meliora.loop.approvals import Approval, Approvers, Standing, Verdict
 from meliora.loop.audit.entry import AuditEntry, AuditNote, word
@@ -67,6 +69,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     in_progress: tuple[Action, ...]
     waiting_for_people: int
     uptime_seconds: float | None = None
+    """Of the process that answers; None for a command."""
+    backlog_seconds: float | None = None
+    """How far what is recorded lies behind what happened, where the gates measure that."""
 
 
 class Triggered(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,6 +231,10 @@ class GateStates(Protocol):
         """Give when they are looked at next."""
         ...
 
+    def last(self, tenant: str) -> dict[str, float | None]:
+        """Give the last value of each metric, by name."""
+        ...
+
     def set_threshold(self, tenant: str, name: str, threshold: float | None, by: str) -> GateRow:
         """Set the bound of the gate of this name, or of the one on this metric. Raises `NotFound`, `InvalidRequest`."""
         ...
@@ -250,6 +259,8 @@ class Desk:
     audit: Record
     gates: GateStates
     environment: Environment
+    uptime: Callable[[], float | None] = lambda: None
+    """Seconds that this process has served."""
 
     def status(self, tenant: str) -> Status:
         """Say how it stands. A day's counts are of changes that were begun in it."""
@@ -271,6 +282,8 @@ class Desk:
             open_cycles=tuple(one.id for one in self.cycles.open_ones() if one.tenant == tenant),
             in_progress=tuple(action(one) for one in busy),
             waiting_for_people=sum(one.due_us is None or "waits for an approval" in (one.reason or "") for one in busy),
+            uptime_seconds=self.uptime(),
+            backlog_seconds=self.gates.last(tenant).get("ingest_lag"),
         )
 
     def trigger(self, tenant: str, actor: Actor, *, force: bool, target: Target = "all") -> Triggered:
@@ -280,10 +293,11 @@ class Desk:
             raise InvalidRequest(
                 f"There is no target {target!r}.", hint="Write all, models or infrastructure.", field="target"
             )
-        self._may("trigger", actor, PolicyTarget(id="loop", kind="loop", tenant=tenant))
         known = tuple(kind for kind in kinds if kind in self.pulse.kinds)
-        origin = Origin("agent" if actor.kind == "agent" else "person", actor.name)
-        cycle = self.pulse.trigger(tenant, origin, force=force, kinds=known)
+        with self._noting("trigger", actor, PolicyTarget(id="loop", kind="loop", tenant=tenant)):
+            if kinds and not known:
+                raise Conflict(f"This deployment has no kind of change for {target}.", hint="Ask for all.")
+            cycle = self.pulse.trigger(tenant, _origin(actor), force=force, kinds=known)
         if cycle is None:
             return Triggered(status="nothing_to_do", cycle_id=None, actions_taken=(), improvements=improvements(()))
         taken = tuple(one.kind for one in self.changes.of_cycle(tenant, cycle.id))
@@ -294,17 +308,17 @@ class Desk:
         known = self.pulse.kinds.get(kind)
         if known is None:
             raise NotFound(f"There is no kind of change {kind!r}.", hint=f"There are: {', '.join(self.pulse.kinds)}.")
-        self._may("propose", actor, PolicyTarget(id=target, kind=kind, surface=known.surface, tenant=tenant))
-        return self.changes.add(
-            tenant,
-            kind=kind,
-            target=target,
-            surface=known.surface,
-            environment=self.environment,
-            origin=Origin("agent" if actor.kind == "agent" else "person", actor.name),
-            state=State.DIAGNOSED,
-            payload=payload,
-        )
+        with self._noting("propose", actor, PolicyTarget(id=target, kind=kind, surface=known.surface, tenant=tenant)):
+            return self.changes.add(
+                tenant,
+                kind=kind,
+                target=target,
+                surface=known.surface,
+                environment=self.environment,
+                origin=_origin(actor),
+                state=State.DIAGNOSED,
+                payload=payload,
+            )
 
     def start(self, actor: Actor) -> bool:
         """Let the loop begin things; False where it could already. Raises `Forbidden`, `Conflict` under the kill switch."""
@@ -324,8 +338,10 @@ class Desk:
 
     def set_threshold(self, tenant: str, actor: Actor, gate: str, threshold: float) -> GateRow:
         """Set the bound of a gate, by its name or its metric. Raises `NotFound`, `InvalidRequest`, `Forbidden`."""
-        self._may("set_gate", actor, PolicyTarget(id=gate, kind="gate", tenant=tenant))
-        return self.gates.set_threshold(tenant, gate, threshold, actor.name)
+        with self._noting("set_gate", actor, PolicyTarget(id=gate, kind="gate", tenant=tenant)):
+            if not math.isfinite(threshold):
+                raise InvalidRequest(f"threshold is {threshold}.", hint="Write a finite number.", field="threshold")
+            return self.gates.set_threshold(tenant, gate, threshold, actor.name)
 
     def decide(self, tenant: str, change: str, actor: Actor, verdict: Verdict, why: str) -> Approval:
         """Approve or reject what a change waits for, and let it go on at once.
@@ -342,23 +358,23 @@ class Desk:
 
     def pause(self, tenant: str, change: str, actor: Actor, why: str) -> Change:
         """Hold a change where it stands. Raises `NotFound`, `Forbidden`, `Conflict`."""
-        self._may("pause", actor, _target(self.changes.get(tenant, change)))
-        return self.acts.pause(tenant, change, actor=actor.name, why=why)
+        with self._noting("pause", actor, _target(self.changes.get(tenant, change)), change):
+            return self.acts.pause(tenant, change, actor=actor.name, why=why)
 
     def go_on(self, tenant: str, change: str, actor: Actor, why: str) -> Change:
         """Let a paused change go on. Raises `NotFound`, `Forbidden`, `Conflict`."""
-        self._may("resume", actor, _target(self.changes.get(tenant, change)))
-        return self.acts.resume(tenant, change, actor=actor.name, why=why)
+        with self._noting("resume", actor, _target(self.changes.get(tenant, change)), change):
+            return self.acts.resume(tenant, change, actor=actor.name, why=why)
 
     def reject(self, tenant: str, change: str, actor: Actor, why: str) -> Change:
         """End a change; one that was delivered is rolled back. Raises `NotFound`, `Forbidden`, `Conflict`."""
-        self._may("reject", actor, _target(self.changes.get(tenant, change)))
-        return self.acts.reject(tenant, change, actor=actor.name, why=why)
+        with self._noting("reject", actor, _target(self.changes.get(tenant, change)), change):
+            return self.acts.reject(tenant, change, actor=actor.name, why=why)
 
     def roll_back(self, tenant: str, change: str, actor: Actor, why: str) -> Change:
         """Roll a delivered change back. Raises `NotFound`, `Forbidden`, `Conflict`."""
-        self._may("roll_back", actor, _target(self.changes.get(tenant, change)))
-        return self.acts.roll_back(tenant, change, actor=actor.name, why=why)
+        with self._noting("roll_back", actor, _target(self.changes.get(tenant, change)), change):
+            return self.acts.roll_back(tenant, change, actor=actor.name, why=why)
 
     def history(self, tenant: str, *, limit: int = 50, cursor: str | None = None) -> History:
         """Give all that was ever done, the newest first."""
@@ -406,20 +422,31 @@ class Desk:
     def _request(self, asked: Asked, actor: Actor, target: PolicyTarget) -> Request:
         return Request(actor=actor, action=asked, target=target, facts=self._facts())
 
-    def _may(self, asked: Asked, actor: Actor, target: PolicyTarget) -> None:
+    @contextmanager
+    def _noting(self, asked: Asked, actor: Actor, target: PolicyTarget, subject: str | None = None) -> Iterator[None]:
+        """Let the block act where the policies do, and tell the audit of a refusal: theirs, or one that what was asked earns."""
         request = self._request(asked, actor, target)
         decision = self.policies.decide(request)
-        if decision.allowed:
-            return
-        note = AuditNote(
-            tenant=target.tenant,
-            actor=word(actor.name),
-            action=f"{asked}.refused",
-            subject=word(target.id),
-            body=self.policies.recorded(request, decision),
-        )
-        self.audit.record(note)
-        raise Forbidden(decision.reason)
+        body = self.policies.recorded(request, decision)
+        try:
+            if not decision.allowed:
+                raise Forbidden(decision.reason)
+            body = {}
+            yield
+        except (InvalidRequest, Forbidden, Conflict) as error:
+            note = AuditNote(
+                tenant=target.tenant,
+                actor=word(actor.name),
+                action=f"{asked}.refused",
+                subject=word(subject or target.id),
+                body={**body, "code": error.code},
+            )
+            self.audit.record(note)
+            raise
+
+
+def _origin(actor: Actor) -> Origin:
+    return Origin("agent" if actor.kind == "agent" else "person", actor.name)
 
 
 def _target(change: Change) -> PolicyTarget:

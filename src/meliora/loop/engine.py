@@ -84,7 +84,7 @@ class Engine:
             log.warning("an edge cannot be taken", change=change.id, state=change.state, error=str(error))
             evidence = {"error": str(error), "code": error.code}
             return reject(self._house, f"{change.state} cannot go on: {error}", evidence)
-        except Exception as error:  # noqa: BLE001  # a kind is foreign code, and its failure is the change's, not the worker's
+        except Exception as error:  # noqa: BLE001 -- a kind is foreign code, and its failure is the change's, not the worker's
             return self._failed(change, fence, error)
 
     def _failed(self, change: Change, fence: Fence, error: Exception) -> Outcome:

@@ -198,7 +198,7 @@ class Pulse:
     ) -> Cycle:
         decision = self.may_open(tenant, subject)
         if not decision.allowed:
-            raise Conflict(f"No cycle is opened now: {decision.reason}.")
+            raise Conflict(f"No cycle is opened now: {decision.reason.rstrip('.')}.")
         cycle = self._open(tenant, origin, subject, kinds, breach)
         if cycle is None:
             raise Conflict(f"A cycle about {subject!r} is open already.", hint="`meliora loop status` shows it.")

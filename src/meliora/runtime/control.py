@@ -152,6 +152,7 @@ def build(
     settings: Settings, store: Store, clock: Clock, offers: Offers, gateway: Callable[[], str] | None = None
 ) -> FastAPI:
     """Give the control process's app; `settings` are the effective ones, `gateway` says where the gateway is."""
+    began = clock.monotonic()
     return build_app(
         ControlContext(
             settings=settings,
@@ -164,7 +165,9 @@ def build(
             ask=asking(gateway or partial(gateway_url, settings), offers, clock),
             spool=lambda: look_at_spool(spool_dir(settings), store.sink.offsets),
             settings_rules=rules_of(settings),
-            loop=loop_of(settings, store, clock, process_name("control")),
+            loop=loop_of(
+                settings, store, clock, process_name("control"), uptime=lambda: round(clock.monotonic() - began, 1)
+            ),
             version=__version__,
         )
     )

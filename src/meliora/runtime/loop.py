@@ -55,8 +55,12 @@ def loop_of(
     owner: str,
     tell: Callable[[Happened], None] | None = None,
     randbytes: Callable[[int], bytes] = os.urandom,
+    uptime: Callable[[], float | None] = lambda: None,
 ) -> Loop:
-    """Put the loop together; `owner` names this process in leases. Raises `SettingsError`, `InvalidRequest` for a gate or trigger."""
+    """Put the loop together; `owner` names this process in leases, `uptime` says how long it serves.
+
+    Raises `SettingsError`, `InvalidRequest` for a gate or trigger.
+    """
     chosen = settings.loop
     counting = Counting(store)
     office = governance(settings, store, store.changes.now_us, counting.of)
@@ -110,6 +114,7 @@ def loop_of(
         audit=store.audit,
         gates=board,
         environment=chosen.environment,
+        uptime=uptime,
     )
     return Loop(
         desk=desk, engine=Engine(house), pulse=pulse, board=board, triggers=triggers, archive=archive, alerts=alerts

@@ -36,6 +36,7 @@ class KeyWish(msgspec.Struct, frozen=True, kw_only=True):
     willingness_to_pay: float | None = None
     expires_us: int | None = None
     feature: str | None = None
+    agent: bool = False
 
 
 class Key(KeyWish, frozen=True, kw_only=True):

@@ -384,6 +384,7 @@ keys = sa.Table(
     sa.Column("willingness_to_pay", sa.Double, nullable=True),
     _time("expires_us", null=True),
     _text("feature", null=True),
+    _flag("agent"),
     _time("created_us"),
     _time("updated_us"),
     _time("revoked_us", null=True),

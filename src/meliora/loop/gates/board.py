@@ -9,8 +9,9 @@ import msgspec
 
 from meliora.errors import Conflict, NotFound
 from meliora.loop.change import Environment
-from meliora.loop.gates.gate import Baseline, Gate, check, check_all, named
+from meliora.loop.gates.gate import Baseline, Gate, Slice, check, check_all, named
 from meliora.loop.gates.judge import Opinion, Verdict, look, settle
+from meliora.loop.gates.metrics import canonical, nearest
 from meliora.loop.gates.reading import NoData, Reading, Source
 from meliora.loop.gates.standing import Standing, advance, due
 
@@ -135,13 +136,12 @@ class GateBoard:
         )
 
     def set_threshold(self, tenant: str, name: str, threshold: float | None, by: str) -> GateRow:
-        """Set the bound of the gate of this name, or of the one that is on this metric; None: what the settings say holds again.
+        """Set the bound of the gate of this name, or of the one on this metric; None: what the settings say holds again.
 
-        Raises `InvalidRequest` for a bound that cannot be judged by, or a name that is none, with the nearest.
+        A metric goes by its aliases too. Where a gate on its value and one on its change stand side by side, the former is meant.
+        Raises `InvalidRequest` for a bound that cannot be judged by, `NotFound` for a name that is none or several, with the nearest.
         """
-        on_metric = [gate for gate in self.gates if gate.metric == name]
-        known = {gate.name for gate in self.gates}
-        gate = on_metric[0] if name not in known and len(on_metric) == 1 else named(self.gates, name)
+        gate = self._meant(name)
         check(_bounded(gate, threshold), self.environment)
         self._rows.bound(tenant, gate, threshold, by)
         return next(row for row in self.status(tenant) if row.name == gate.name)
@@ -168,6 +168,29 @@ class GateBoard:
         )
         self._rows.freeze(tenant, gate, baseline)
         return baseline
+
+    def last(self, tenant: str) -> dict[str, float | None]:
+        """Give the last value of each metric that a gate is on over all calls, by name; None where there was no data."""
+        readings = [
+            (row, row.last) for row in self.status(tenant) if row.last is not None and row.definition.where == Slice()
+        ]
+        readings.sort(key=lambda one: one[1].at_us)
+        known = {row.definition.metric: last.value for row, last in readings}
+        return {gate.metric: known.get(gate.metric) for gate in self.gates}
+
+    def _meant(self, name: str) -> Gate:
+        known = {gate.name: gate for gate in self.gates}
+        if name in known:
+            return known[name]
+        on_metric = [gate for gate in self.gates if gate.metric == canonical(name)]
+        absolute = [gate for gate in on_metric if gate.threshold is not None]
+        for meant in (on_metric, absolute):
+            if len(meant) == 1:
+                return meant[0]
+        if on_metric:
+            hint = f"Name one: {', '.join(gate.name for gate in on_metric)}."
+            raise NotFound(f"{len(on_metric)} gates are on {name!r}.", hint=hint)
+        raise NotFound(f"There is no gate {name!r}.", hint=nearest(name, {*known, *(g.metric for g in self.gates)}))
 
     def gate(self, name: str) -> Gate:
         """Give a gate. Raises `NotFound`."""

@@ -64,6 +64,12 @@ METRICS: dict[str, GateMetric] = {
 _BY_NAME = {name: metric for metric in METRICS.values() for name in (metric.name, *metric.aliases)}
 
 
+def canonical(name: str) -> str:
+    """Give the name of the metric that an alias stands for; another stays as it is."""
+    found = _BY_NAME.get(name.lower())
+    return name if found is None else found.name
+
+
 def metric(name: str, source: SourceKind | None = None) -> GateMetric:
     """Give the metric of a name or alias. Another name is a gauge where the gate says that it does not come from recorded calls.
 

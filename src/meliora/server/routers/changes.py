@@ -26,6 +26,10 @@ class Word(Body):
     why: Annotated[str, Field(max_length=500)] = ""
 
 
+NO_WORD = Word()
+"""What a request without a body says."""
+
+
 class ChangeList(msgspec.Struct, frozen=True):
     """Changes, the newest first."""
 
@@ -69,7 +73,7 @@ def show(change_id: str, caller: ReadCaller, control: HereControl) -> Answer:
 
 
 @router.post("/{change_id}/approve", **says(Approval, 404, 409))
-def approve(change_id: str, word: Word, caller: AdminCaller, control: HereControl) -> Answer:
+def approve(change_id: str, caller: AdminCaller, control: HereControl, word: Word = NO_WORD) -> Answer:
     """Approve what the change waits for. Who proposed it does not approve it."""
     decided = loop_of(control).desk.decide(caller.tenant, change_id, actor(caller), "approved", word.why)
     control.changed(caller.tenant, caller.key_id, "change.approve", change_id)
@@ -77,7 +81,7 @@ def approve(change_id: str, word: Word, caller: AdminCaller, control: HereContro
 
 
 @router.post("/{change_id}/reject", **says(Change, 404, 409))
-def reject(change_id: str, word: Word, caller: AdminCaller, control: HereControl) -> Answer:
+def reject(change_id: str, caller: AdminCaller, control: HereControl, word: Word = NO_WORD) -> Answer:
     """End a change: a trial is stopped, what was delivered is rolled back."""
     found = loop_of(control).desk.reject(caller.tenant, change_id, actor(caller), word.why)
     control.changed(caller.tenant, caller.key_id, "change.reject", change_id)
@@ -85,7 +89,7 @@ def reject(change_id: str, word: Word, caller: AdminCaller, control: HereControl
 
 
 @router.post("/{change_id}/rollback", **says(Change, 404, 409))
-def rollback(change_id: str, word: Word, caller: AdminCaller, control: HereControl) -> Answer:
+def rollback(change_id: str, caller: AdminCaller, control: HereControl, word: Word = NO_WORD) -> Answer:
     """Roll a delivered change back."""
     found = loop_of(control).desk.roll_back(caller.tenant, change_id, actor(caller), word.why)
     control.changed(caller.tenant, caller.key_id, "change.roll_back", change_id)
@@ -93,7 +97,7 @@ def rollback(change_id: str, word: Word, caller: AdminCaller, control: HereContr
 
 
 @router.post("/{change_id}/pause", **says(Change, 404, 409))
-def pause(change_id: str, word: Word, caller: AdminCaller, control: HereControl) -> Answer:
+def pause(change_id: str, caller: AdminCaller, control: HereControl, word: Word = NO_WORD) -> Answer:
     """Hold a change where it stands."""
     found = loop_of(control).desk.pause(caller.tenant, change_id, actor(caller), word.why)
     control.changed(caller.tenant, caller.key_id, "change.pause", change_id)
@@ -101,7 +105,7 @@ def pause(change_id: str, word: Word, caller: AdminCaller, control: HereControl)
 
 
 @router.post("/{change_id}/resume", **says(Change, 404, 409))
-def resume(change_id: str, word: Word, caller: AdminCaller, control: HereControl) -> Answer:
+def resume(change_id: str, caller: AdminCaller, control: HereControl, word: Word = NO_WORD) -> Answer:
     """Let a paused change go on."""
     found = loop_of(control).desk.go_on(caller.tenant, change_id, actor(caller), word.why)
     control.changed(caller.tenant, caller.key_id, "change.resume", change_id)

@@ -1,4 +1,7 @@
-"""Virtual keys: made, shown without their secret, changed, rotated, ended."""
+"""Virtual keys: made, shown without their secret, changed, rotated, ended.
+
+An agent's key makes agents' keys alone and reaches no person's: else an agent could approve under a key that it made itself.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import msgspec
 from fastapi import APIRouter
 from pydantic import Field
 
+from meliora.errors import Forbidden
 from meliora.gateway.state import Scope
 from meliora.server.auth import AdminCaller, Caller, HereControl
 from meliora.server.context import Control
@@ -45,6 +49,9 @@ class KeyFields(Body):
     )
     expires_us: Annotated[int, Field(ge=0, lt=BIG)] | None = None
     feature: Name | None = Field(default=None, description="Default feature of its calls, for cost per feature.")
+    agent: bool = Field(
+        default=False, description="It is a program's that acts by itself: it may propose changes, and approves none."
+    )
 
 
 class Rotation(Body):
@@ -70,7 +77,10 @@ def listed(caller: AdminCaller, control: HereControl, revoked: bool = True) -> A
 @router.post("", **says(IssuedKey, status=201))
 def create(wish: KeyFields, caller: AdminCaller, control: HereControl) -> Answer:
     """Make a key of the caller's tenant. The answer holds its secret, which is shown this once."""
-    issued = control.store.keys.create(caller.tenant, KeyWish(**wish.model_dump()))
+    fields = wish.model_dump()
+    if _is_agent(caller):
+        fields["agent"] = True
+    issued = control.store.keys.create(caller.tenant, KeyWish(**fields))
     _changed(control, caller, "key.create", issued.key.id, {"name": issued.key.name, "scopes": list(issued.key.scopes)})
     return Answer(issued, status_code=201)
 
@@ -85,6 +95,9 @@ def show(key_id: str, caller: AdminCaller, control: HereControl) -> Answer:
 def update(key_id: str, changes: KeyFields, caller: AdminCaller, control: HereControl) -> Answer:
     """Change the fields that are named; null takes a limit away."""
     wished = changes.model_dump(exclude_unset=True)
+    _reaches(control, caller, key_id)
+    if _is_agent(caller) and not wished.get("agent", True):
+        raise Forbidden("An agent makes no person's key of its own.", hint="A person has to, with a key of theirs.")
     key = control.store.keys.update(caller.tenant, key_id, wished)
     _changed(control, caller, "key.update", key_id, wished)
     return Answer(key)
@@ -93,6 +106,7 @@ def update(key_id: str, changes: KeyFields, caller: AdminCaller, control: HereCo
 @router.post("/{key_id}/rotate", **says(IssuedKey, 404, 409))
 def rotate(key_id: str, caller: AdminCaller, control: HereControl, rotation: Rotation | None = None) -> Answer:
     """Give the key a new secret, shown this once."""
+    _reaches(control, caller, key_id)
     seconds = rotation.overlap_seconds if rotation is not None else 0.0
     issued = control.store.keys.rotate(caller.tenant, key_id, overlap_us=round(seconds * 1_000_000))
     _changed(control, caller, "key.rotate", key_id, {"overlap_seconds": seconds})
@@ -102,9 +116,20 @@ def rotate(key_id: str, caller: AdminCaller, control: HereControl, rotation: Rot
 @router.delete("/{key_id}", **says(Key, 404))
 def revoke(key_id: str, caller: AdminCaller, control: HereControl) -> Answer:
     """End a key for good. It stays in the list, with the time it ended."""
+    _reaches(control, caller, key_id)
     key = control.store.keys.revoke(caller.tenant, key_id)
     _changed(control, caller, "key.revoke", key_id, {})
     return Answer(key)
+
+
+def _is_agent(caller: Caller) -> bool:
+    return caller.key is not None and caller.key.agent
+
+
+def _reaches(control: Control, caller: Caller, key_id: str) -> None:
+    """See to it that an agent acts on agents' keys alone. Raises `Forbidden`, `NotFound`."""
+    if _is_agent(caller) and not control.store.keys.get(caller.tenant, key_id).agent:
+        raise Forbidden(f"{key_id} is a person's key, and an agent changes none.", hint="A person has to.")
 
 
 def _changed(control: Control, caller: Caller, action: str, key_id: str, detail: dict[str, object]) -> None:

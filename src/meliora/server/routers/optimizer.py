@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Literal
 
 import msgspec
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from meliora.errors import InvalidRequest
 from meliora.loop.change import Change, Environment
 from meliora.loop.control import Acks
 from meliora.loop.desk import CycleShown, History, Status, Target, Triggered
 from meliora.loop.gates.board import GateRow
 from meliora.server.auth import AdminCaller, HereControl, ReadCaller
 from meliora.server.inputs import Body, Cursor, PageLimit
-from meliora.server.loop import actor, loop_of
+from meliora.server.loop import actor, for_operators, loop_of
 from meliora.server.shapes import Answer, says
 
 router = APIRouter(prefix="/api/v1/optimizer", tags=["optimizer"])
@@ -45,6 +43,10 @@ class Reason(Body):
     why: Why = ""
 
 
+NOTHING, NO_REASON = Trigger(), Reason()
+"""What a request without a body says."""
+
+
 class RunState(msgspec.Struct, frozen=True):
     """Whether the loop begins things now, and whether that is new."""
 
@@ -67,7 +69,7 @@ class Gates(msgspec.Struct, frozen=True):
 
 
 class Metrics(msgspec.Struct, frozen=True):
-    """The last value of each gate's metric, by name; null where there is no data."""
+    """The last value of each gate's metric, by name, null where there is no data; and the state of each gate."""
 
     metrics: dict[str, float | None]
     gates: dict[str, str]
@@ -80,7 +82,7 @@ def status(caller: ReadCaller, control: HereControl) -> Answer:
 
 
 @router.post("/trigger", **says(Triggered, 409))
-def trigger(wish: Trigger, caller: AdminCaller, control: HereControl) -> Answer:
+def trigger(caller: AdminCaller, control: HereControl, wish: Trigger = NOTHING) -> Answer:
     """Look at the gates now, and with `force` begin a cycle whatever they say. What it brings is shown once it was measured."""
     made = loop_of(control).desk.trigger(caller.tenant, actor(caller), force=wish.force, target=wish.target)
     if made.cycle_id is not None:
@@ -91,9 +93,9 @@ def trigger(wish: Trigger, caller: AdminCaller, control: HereControl) -> Answer:
 @router.get("/metrics", **says(Metrics))
 def metrics(caller: ReadCaller, control: HereControl) -> Answer:
     """Give what the gates measured last."""
-    rows = loop_of(control).board.status(caller.tenant)
-    values = {row.definition.metric: None if row.last is None else row.last.value for row in rows}
-    return Answer(Metrics(values, {row.name: row.standing.state for row in rows}))
+    board = loop_of(control).board
+    states = {row.name: row.standing.state for row in board.status(caller.tenant)}
+    return Answer(Metrics(board.last(caller.tenant), states))
 
 
 @router.get("/history", **says(History))
@@ -123,8 +125,6 @@ def set_gate(
     threshold: Annotated[float, Query(description="The new bound, in the metric's unit.")],
 ) -> Answer:
     """Set the bound of the gate of this name, or of the one gate on this metric. It keeps its direction."""
-    if not math.isfinite(threshold):
-        raise InvalidRequest(f"threshold is {threshold}.", hint="Write a finite number.", field="threshold")
     row = loop_of(control).desk.set_threshold(caller.tenant, actor(caller), metric, threshold)
     control.changed(caller.tenant, caller.key_id, "gate.set", row.name, {"threshold": threshold})
     return Answer(row)
@@ -133,6 +133,7 @@ def set_gate(
 @router.post("/start", **says(RunState, 409))
 def start(caller: AdminCaller, control: HereControl) -> Answer:
     """Let the loop begin things. It is one loop however often it is started."""
+    for_operators(control, caller, "start")
     changed = loop_of(control).desk.start(actor(caller))
     return Answer(RunState(True, changed))
 
@@ -140,6 +141,7 @@ def start(caller: AdminCaller, control: HereControl) -> Answer:
 @router.post("/stop", **says(RunState))
 def stop(caller: AdminCaller, control: HereControl) -> Answer:
     """Let the loop begin nothing new; what is under way goes on."""
+    for_operators(control, caller, "stop")
     changed = loop_of(control).desk.stop(actor(caller))
     return Answer(RunState(False, changed))
 
@@ -156,16 +158,18 @@ def rollback(wish: Rollback, caller: AdminCaller, control: HereControl) -> Answe
 
 
 @router.post("/kill", **says(Killed))
-def kill(reason: Reason, caller: AdminCaller, control: HereControl) -> Answer:
+def kill(caller: AdminCaller, control: HereControl, reason: Reason = NO_REASON) -> Answer:
     """All traffic to the baselines, nothing learned or explored, every edge stopped but rollback: in every process."""
+    for_operators(control, caller, "kill")
     epoch = loop_of(control).desk.kill(actor(caller), reason.why)
     control.changed(caller.tenant, caller.key_id, "loop.kill", str(epoch))
     return Answer(Killed(True, epoch))
 
 
 @router.post("/resume", **says(Killed))
-def resume(reason: Reason, caller: AdminCaller, control: HereControl) -> Answer:
+def resume(caller: AdminCaller, control: HereControl, reason: Reason = NO_REASON) -> Answer:
     """Take the kill switch back."""
+    for_operators(control, caller, "resume")
     epoch = loop_of(control).desk.resume(actor(caller), reason.why)
     control.changed(caller.tenant, caller.key_id, "loop.resume", str(epoch))
     return Answer(Killed(False, epoch))
@@ -174,4 +178,5 @@ def resume(reason: Reason, caller: AdminCaller, control: HereControl) -> Answer:
 @router.get("/kill", **says(Acks))
 def acks(caller: ReadCaller, control: HereControl) -> Answer:
     """Say which processes have acknowledged the last turn of the kill switch, and how long each took."""
+    for_operators(control, caller, "look at the processes of")
     return Answer(loop_of(control).desk.switch.acks())
