@@ -35,7 +35,7 @@ def list_(
             raise InvalidRequest(f"There is no state {one!r}.", hint=f"There are: {', '.join(State)}.", field="state")
     with opened_loop() as loop:
         page = loop.desk.changes.list(tenant, state=[State(one) for one in wanted], kind=kind or None, limit=limit)
-        asked = {one.change for one in loop.desk.approvals.list(tenant, "asked", limit=500)}
+        asked = {one.change for one in loop.desk.waiting(tenant)}
     items = tuple(one for one in page.items if not waiting or one.id in asked or one.state is State.PAUSED)
     if json:
         for one in items:

@@ -352,9 +352,17 @@ class Desk:
         asked = [one for one in self.approvals.list(tenant, limit=500) if one.change == change]
         if not asked:
             raise NotFound(f"Change {change} waits for no approval.", hint="`meliora changes list` shows what does.")
+        if found.state in ENDED:
+            with self._noting("approve", actor, _target(found), change):
+                raise Conflict(f"Change {change} is {found.state}: it waits for nothing any more.")
         decided = self.approvers.decide(asked[0].id, verdict, why, self._request("approve", actor, _target(found)))
         self.changes.wake(tenant, change)
         return decided
+
+    def waiting(self, tenant: str) -> tuple[Approval, ...]:
+        """Give what waits for a person, the newest first; what was asked for a change that has ended waits no more."""
+        asked = self.approvals.list(tenant, "asked", limit=500)
+        return tuple(one for one in asked if self.changes.get(tenant, one.change).state not in ENDED)
 
     def pause(self, tenant: str, change: str, actor: Actor, why: str) -> Change:
         """Hold a change where it stands. Raises `NotFound`, `Forbidden`, `Conflict`."""

@@ -63,7 +63,7 @@ def listed(
 @router.get("/approvals", **says(Waiting))
 def approvals(caller: ReadCaller, control: HereControl) -> Answer:
     """List what waits for a person."""
-    return Answer(Waiting(loop_of(control).desk.approvals.list(caller.tenant, "asked")))
+    return Answer(Waiting(loop_of(control).desk.waiting(caller.tenant)))
 
 
 @router.get("/{change_id}", **says(ChangeShown, 404))
