@@ -113,15 +113,17 @@ def kill(
         while not acks.complete and time.monotonic() < until:
             time.sleep(0.05)
             acks = desk.switch.acks(epoch)
+    alive = [one for one in acks.processes if one.alive]
+    missing = [one.id for one in alive if one.seconds is None]
     if json:
         show(acks)
     else:
-        missing = [one.id for one in acks.processes if one.seconds is None]
         seconds = "" if acks.seconds is None else f" within {acks.seconds:.2f} s"
-        say(f"Killed. {len(acks.processes) - len(missing)} of {len(acks.processes)} processes acknowledged{seconds}.")
+        say(f"Killed. {len(alive) - len(missing)} of {len(alive)} processes acknowledged{seconds}.")
         if missing:
             say(paint(f"No word from {', '.join(missing)}.", "error"))
-            raise typer.Exit(1)
+    if missing:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,8 +45,9 @@ def settings() -> Settings:
     return load(config_file())
 
 
-def store() -> Store:
-    """Open the local store. Use it in a `with`. Raises `StoreError`."""
+@contextmanager
+def store() -> Iterator[Store]:
+    """Open the local store; what is logged meanwhile is no part of the answer. Raises `StoreError`."""
     from meliora import runtime
     from meliora.errors import StoreUnavailable
 
@@ -54,7 +57,24 @@ def store() -> Store:
             f"There is no database in {chosen.server.state_dir}.",
             hint="`meliora up` makes it, and so does `meliora db upgrade`.",
         )
-    return runtime.open_store(chosen)
+    with quietly(), runtime.open_store(chosen) as opened:
+        yield opened
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Send what is logged within to standard error, and only what is wrong: standard output is the command's answer."""
+    import structlog
+
+    before = structlog.get_config()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def say(text: str = "") -> None:
