@@ -34,6 +34,7 @@ from benchmarks.loop.lawful import violations
 from benchmarks.loop.lives import TENANTS, Life
 from benchmarks.loop.plane import Plane
 from meliora.errors import MelioraError
+from meliora.loop.engine import Engine
 from meliora.loop.work import Fence
 from meliora.runtime.edges import Edges
 from meliora.store import changes as changes_of
@@ -232,7 +233,7 @@ def work(place: Place, board: Board, slot: int, seed: int, instructions: int, ro
     except MelioraError:
         os._exit(AWAY)  # the database is away: who starts workers starts another
     life = Life(store, plane_of(place), f"worker-{slot}-{os.getpid()}", rng)
-    edges = Edges(life_engine(life), threads=2)
+    edges = Edges(Engine(life.house), threads=2)
     full_until = 0.0
     if room is not None:
         full_until = time.monotonic() + 0.3
@@ -258,13 +259,6 @@ def work(place: Place, board: Board, slot: int, seed: int, instructions: int, ro
         time.sleep(0.003)
 
 
-def life_engine(life: Life) -> Any:
-    """Give the real engine over a life's house."""
-    from meliora.loop.engine import Engine
-
-    return Engine(life.house)
-
-
 def _greatest(folder: Path) -> int:
     return max((path.stat().st_size for path in folder.rglob("*") if path.is_file()), default=0)
 
@@ -273,7 +267,7 @@ def drain(place: Place, board: Board) -> None:
     """Let everything come to its end, with nobody killed; what does not is for the last look to find."""
     store = open_store(place, board)
     life = Life(store, plane_of(place), "drain", random.Random(1))
-    edges = Edges(life_engine(life), threads=2)
+    edges = Edges(Engine(life.house), threads=2)
     deadline = time.monotonic() + DRAIN
     while time.monotonic() < deadline:
         edges.step()
@@ -299,7 +293,7 @@ def tally(place: Place, board: Board) -> dict[str, int]:
                 counts.update(states)
     planes = plane_of(place)
     lines = [line for target in planes.targets() for line in planes.history(target)]
-    counts["effects"] = sum(line.before != line.after for line in lines)
+    counts["effects"] = sum(line.effect for line in lines)
     return dict(counts)
 
 
@@ -328,7 +322,7 @@ def forked(work: Callable[[], Any]) -> int:
         return pid
     try:
         work()
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - nothing of a child may run on as its parent
         traceback.print_exc()
         os._exit(70)
     os._exit(0)

@@ -22,7 +22,7 @@ SHOWN = 25
 
 def measure(report: Report, *, quick: bool, seed: int, postgres: str) -> None:
     """Measure both figures. Raises `ControlFailed` where nothing breaks without the fence."""
-    kills, without = (40, 60) if quick else (1000, 300)
+    kills, without = (20, 30) if quick else (1000, 300)
     with TemporaryDirectory(prefix="meliora-") as directory:
         _sqlite(report, Path(directory), kills, without, seed)
     name = "kills_survived_share_postgres"

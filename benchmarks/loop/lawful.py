@@ -176,7 +176,7 @@ def _lawfully_live(found: Seen, id: str, what: str) -> Iterator[str]:
 
 def _served(found: Seen, target: str, history: Sequence[Line]) -> Iterator[str]:
     """A plane's history fits the edges: each effect once, each by its change, each back to what was there."""
-    effects = [line for line in history if line.before != line.after]
+    effects = [line for line in history if line.effect]
     for key, count in Counter(line.key for line in effects).items():
         if count > 1:
             yield f"{key.split('/')[0]}: {count} effects under {key}"
@@ -209,7 +209,7 @@ def _unfinished(found: Seen, plane: Plane, *, ended: bool) -> Iterator[str]:
     effects: dict[str, list[str]] = defaultdict(list)
     for target in plane.targets():
         for line in plane.history(target):
-            if line.before != line.after:
+            if line.effect:
                 effects[line.change].append(line.what)
     for id, row in found.changes.items():
         state = State(row.state)

@@ -22,7 +22,7 @@ FIRST = "v0"
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """An effect, or (where `before` is `after`) an attempt that was heard of and had nothing to do."""
+    """An effect, or an attempt that was heard of and had nothing to do."""
 
     what: Literal["deliver", "undo"]
     change: str
@@ -30,6 +30,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     before: str
     after: str
+    effect: bool
     pid: int
 
 
@@ -77,11 +78,18 @@ class Plane:
                     raise Conflict(f"attempt {attempt} of {change} comes after attempt {newest}")
                 if now not in (before, after):
                     raise Conflict(f"{now} serves, which is neither {before} nor {after}")
-                done = any(line.key == key and line.before != line.after for line in lines)
-                before, after = now, now if done else after
-            else:
-                before = now
-            line = Line(what=what, change=change, attempt=attempt, key=key, before=before, after=after, pid=os.getpid())
+                done = any(line.key == key and line.effect for line in lines)
+                after = now if done else after
+            line = Line(
+                what=what,
+                change=change,
+                attempt=attempt,
+                key=key,
+                before=now,
+                after=after,
+                effect=now != after or not self._fenced,
+                pid=os.getpid(),
+            )
             self._append(target, line)
             return after
 
