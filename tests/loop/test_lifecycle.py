@@ -363,3 +363,10 @@ def test_a_change_of_another_tenant_is_not_there(bench: Bench) -> None:
         bench.changes.get("other", change.id)
     with pytest.raises(NotFound):
         bench.acts.reject("other", change.id, actor="key_1", why="no")
+
+
+def test_a_delivery_says_which_harm_its_watch_can_find(bench: Bench) -> None:
+    change = bench.begin()
+    bench.run(change)
+    [delivered] = [edge for edge in bench.changes.edges("default", change.id) if edge.source is State.DELIVERING]
+    assert delivered.evidence["detects"] == {"error_rate": None}

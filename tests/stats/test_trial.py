@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from meliora.stats.histogram import LogHistogram
 from meliora.stats.quantiles import quantile_point
 from meliora.stats.sums import Point, Sums
-from meliora.stats.trial import Metric, Pair, Reading, Rules, decide, reading_from_json, reading_to_json
+from meliora.stats.trial import Metric, Pair, Reading, Rules, decide, detectable, reading_from_json, reading_to_json
 
 QUALITY = Metric("success", "rate", "higher")
 COST = Metric("cost", "mean", "lower", margin=0.05, relative=True)
@@ -167,3 +167,48 @@ def test_what_no_data_could_settle_is_refused():
             Metric("cost", "mean", "lower", margin=margin)
     with pytest.raises(ValueError, match="stands twice"):
         decide(costs(1.0, 1.0), [costs(1.0, 1.0)])
+
+
+ERRORS = Metric("errors", "rate", "lower", margin=0.01)
+HARM = Rules().harm(4)
+
+
+def smallest(calls: float, metric: Metric = ERRORS, seen: Sums | None = None, chance: float = 0.8) -> float | None:
+    arms = (calls * 0.2, calls * 0.8)
+    return detectable(metric, seen or Sums.of_rate(700.0, 21.0), (700.0, *arms), arms, HARM, chance)
+
+
+def test_the_smallest_harm_that_is_found_is_found_as_often_as_it_says():
+    rng = np.random.default_rng(3)
+    harm = smallest(4000)
+    assert harm is not None
+    control, treated = rng.binomial(800, 0.03, 400), rng.binomial(3200, 0.03 + harm, 400)
+    found = [
+        decide(
+            rates((800, float(a)), (3200, float(b)), ERRORS),
+            [Reading(Metric(name, "rate", "lower"), ()) for name in "abc"],
+        ).outcome
+        == "worse"
+        for a, b in zip(control, treated, strict=True)
+    ]
+    assert 0.7 < np.mean(found) < 0.9
+
+
+def test_more_calls_find_less_harm_and_none_find_less_than_the_margin():
+    few, many, certain = smallest(1500), smallest(60_000), smallest(60_000, chance=0.99)
+    assert few is not None and many is not None and certain is not None
+    assert few > 2 * many
+    assert 0.01 < many < certain
+    ratio = smallest(
+        4000, Metric("cost", "mean", "lower", margin=0.1, relative=True), Sums.of_mean(700.0, 700.0, 1400.0)
+    )
+    assert ratio is not None and 0.1 < ratio < 1
+
+
+def test_what_cannot_be_found_has_no_size():
+    assert smallest(200) is None, "fewer units than harm is looked for in"
+    assert smallest(0) is None
+    assert smallest(4000, seen=Sums.of_rate(0.0, 0.0)) is None
+    wild = Metric("cost", "mean", "lower", margin=0.1, relative=True)
+    assert smallest(1500, wild, Sums.of_mean(700.0, 700.0, 700.0 * 700)) is None
+    assert smallest(4000, Metric("cost", "mean", "lower"), Sums.of_mean(700.0, 700.0, 700.0)) is None, "nothing varies"

@@ -127,32 +127,40 @@ class ArmJudge:
     def detects(self, change: Change, plan: WatchPlan) -> dict[str, float | None]:
         """Give the smallest harm to each guardrail that a watch with no more calls than it must have finds in four of five cases.
 
-        Reckoned from how much the baseline's calls varied in the change's trial; None where there was none, or the watch is too thin.
+        Reckoned from how much calls varied in the change's trial; None where there was none, or the watch is too thin.
         """
         metrics = [METRICS[one.metric] for one in plan.guardrails]
         stretches = self._arms.stretches(change.tenant, change.id, "trial", metrics, self._now_us())
-        arm = max((one.baseline for one in stretches), key=lambda one: one.calls, default=None)
-        return {
-            one.metric: None if arm is None or not arm.calls else smallest_harm(plan, one, arm)
-            for one in plan.guardrails
-        }
+        arms = [(one.candidate, one.share) for one in stretches] + [(one.baseline, 1 - one.share) for one in stretches]
+        held = plan.checks * plan.minimum_calls * plan.holdback
+        # The arm most like the holdback: how much an arm varies by unit depends on how often its units called.
+        seen = min(
+            ((arm, share) for arm, share in arms if arm.calls), key=lambda one: abs(one[0].calls - held), default=None
+        )
+        return {one.metric: None if seen is None else smallest_harm(plan, one, *seen) for one in plan.guardrails}
 
 
-def smallest_harm(plan: WatchPlan, rail: Guardrail, arm: Arm, calls: float | None = None) -> float | None:
+def smallest_harm(plan: WatchPlan, rail: Guardrail, arm: Arm, share: float, calls: float | None = None) -> float | None:
     """Give the smallest harm to a guardrail that a watch finds with a chance of four in five.
 
-    `arm` says how much calls vary, `calls` how many a check has (None: the least that it takes). In the metric's unit, or as a share
-    of the baseline's value where the margin is one; None where it cannot be told.
+    `arm` says how much calls vary, of a `share` of all units; `calls` is how many a check has (None: the least that it takes). In the
+    metric's unit, or as a share of the baseline's value where the margin is one; None where it cannot be told.
     """
     metric = METRICS[rail.metric]
-    point = _point(arm, metric)
-    known = arm.calls if metric.quantile is not None else float(arm.sums[metric.name].weight)
+    known = float(arm.calls) if metric.quantile is not None else float(arm.sums[metric.name].weight)
+    if not known:
+        return None
     total = plan.checks * (plan.minimum_calls if calls is None else calls)
-    split = (known, total * plan.holdback, total * (1 - plan.holdback))
+    shares = plan.holdback, 1 - plan.holdback
+    # Of n calls to units that call by their habits, the squares of the units' counts come to n and to n * n times this.
+    crowded = max(_size(arm) - 1, 0.0) / known * share
+    units = [part * total / (1 + total * crowded) for part in shares]
     compared = _compared(metric, rail.margin, rail.relative)
     if metric.form == "rate":
         compared = replace(compared, kind="rate")  # worse, it varies more
-    return statistics.detectable(compared, point, split, _watched(plan).harm(len(plan.guardrails)))
+    split = known, shares[0] * total, shares[1] * total
+    harm = _watched(plan).harm(len(plan.guardrails))
+    return statistics.detectable(compared, _point(arm, metric), split, (units[0], units[1]), harm)
 
 
 def _watched(plan: WatchPlan) -> statistics.Rules:
@@ -240,13 +248,14 @@ def _point(arm: Arm, metric: Metric) -> Any:
 
 
 def _design(arm: Arm) -> float:
-    """Give by how much more a share varies by unit than by call: Kish's design effect at an assumed correlation within units.
+    """Give by how much more a share varies by unit than by call: Kish's design effect at an assumed correlation within units."""
+    return 1 + max(_size(arm) - 1, 0.0) * CORRELATION
 
-    Calls a unit are weighted by size (sum of squares over sum), as units of many calls weigh more (Kish, Survey Sampling, 1965, 8.2).
-    """
+
+def _size(arm: Arm) -> float:
+    """Give the calls a unit, weighted by size: units of many calls weigh more (Kish, Survey Sampling, 1965, 8.2)."""
     sizes = [one.weight_squares / one.weight for one in arm.sums.values() if one.weight]
-    size = max([float(one) for one in sizes], default=arm.calls / max(arm.units, 1))
-    return 1 + max(size - 1, 0.0) * CORRELATION
+    return max([float(one) for one in sizes], default=arm.calls / max(arm.units, 1))
 
 
 def _plain(reading: statistics.Reading) -> dict[str, Any]:

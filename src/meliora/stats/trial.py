@@ -148,45 +148,57 @@ def _passed(found: Finding, rules: Rules, *, claimed: bool) -> bool:
 
 
 def detectable(
-    metric: Metric, seen: Sums | Point, calls: tuple[float, float, float], tuned: Tuning, chance: float = 0.8
+    metric: Metric,
+    seen: Sums | Point,
+    calls: tuple[float, float, float],
+    units: tuple[float, float],
+    tuned: Tuning,
+    chance: float = 0.8,
 ) -> float | None:
     """Give the smallest harm that a guardrail finds with this chance, in the metric's unit or as a share of the control's value.
 
-    `seen` is what one arm has shown in `calls[0]` calls; the control will have `calls[1]` calls, the treated arm `calls[2]`. The
-    harm is beyond the margin by the boundary and by as many standard errors as the chance takes; where harm makes calls vary
-    more (a rate, a relative effect), that is counted in. None where nothing varies or nothing is known, or too few calls come.
+    `seen` is what an arm has shown in `calls[0]` calls; the control will have `calls[1]` calls of `units[0]` units, the treated arm
+    `calls[2]` of `units[1]`. The harm is beyond the margin by the boundary and by as many standard errors as the chance takes; where
+    harm makes calls vary more (a rate, a relative effect), that is counted in. None where nothing varies or nothing is known, or too
+    few units come.
     """
     point = _point(seen, metric.kind)
     before, control, treated = calls
-    value, units = float(point.value), float(point.units)
-    if not (math.isfinite(value) and math.isfinite(float(point.variance)) and min(before, control, treated, units) > 0):
+    value = float(point.value)
+    if not (math.isfinite(value) and math.isfinite(float(point.variance)) and min(*calls, *units) > 0):
         return None
     a_call = float(point.variance) * before
-    a_unit = units / before
-    arms = control * a_unit, treated * a_unit
-    clock = arms[0] * arms[1] / (arms[0] + arms[1])
-    reach = float(boundary(Contrast(0.0, 1.0, clock, min(arms)), tuned, "below")) + NormalDist().inv_cdf(chance)
+    clock = units[0] * units[1] / (units[0] + units[1])
+    reach = float(boundary(Contrast(0.0, 1.0, clock, min(units)), tuned, "below"))
+    more = NormalDist().inv_cdf(chance)
     if not (a_call > 0 and math.isfinite(reach)) or (metric.relative and value == 0):
         return None
     margin = harm = metric.margin or 0.0
     for _ in range(100):
-        harm, before_it = margin + reach * _error_at(metric, value, a_call, (control, treated), harm), harm
+        said, true = _errors_at(metric, value, a_call, (control, treated), harm)
+        harm, before_it = margin + reach * said + more * true, harm
         if abs(harm - before_it) <= 1e-6 * harm:
             return harm
     return None  # what is worse varies more, and faster than it stands out
 
 
-def _error_at(metric: Metric, value: float, a_call: float, calls: tuple[float, float], harm: float) -> float:
-    """Give the standard error of the arms' difference where the treated arm is worse by so much."""
+def _errors_at(
+    metric: Metric, value: float, a_call: float, calls: tuple[float, float], harm: float
+) -> tuple[float, float]:
+    """Give the standard error of the arms' difference where the treated arm is worse by so much: as `contrast` has it, and the true one."""
+    control, treated = calls
+    factor, grown = 1.0, 1.0
     if metric.relative:
-        # By the delta method as `contrast` has it; outcomes that are larger by a factor vary more by it.
+        # By the delta method; outcomes that are larger by a factor vary more by its square.
         factor = 1 + harm if metric.better == "lower" else 1 - harm
-        return math.sqrt(a_call * factor * factor * (1 / calls[0] + 1 / calls[1])) / abs(value)
-    grown = 1.0
-    if metric.kind == "rate" and 0 < value < 1:
+        grown = factor * factor
+    elif metric.kind == "rate" and 0 < value < 1:
         moved = min(max(value + harm if metric.better == "lower" else value - harm, 0.0), 1.0)
-        grown = max(moved * (1 - moved), value * (1 - value)) / (value * (1 - value))
-    return math.sqrt(a_call / calls[0] + grown * a_call / calls[1])
+        grown = max(moved * (1 - moved) / (value * (1 - value)), 1.0)
+    apart = grown / treated + factor * factor / control
+    pooled = (control + treated * grown) / (control * treated)
+    scale = math.sqrt(a_call) / (abs(value) if metric.relative else 1.0)
+    return scale * math.sqrt(max(apart, pooled)), scale * math.sqrt(apart)
 
 
 def reading_to_json(reading: Reading) -> dict[str, Any]:
