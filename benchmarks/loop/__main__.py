@@ -15,16 +15,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from benchmarks.loop import postgres
 from benchmarks.loop.gates import measure as measure_gates
 from benchmarks.loop.kills import measure as measure_kills
+from benchmarks.loop.reach import measure as measure_reach
 from benchmarks.loop.regressions import measure as measure_regressions
 from benchmarks.report import ControlFailed, Report, conclude
 
 SECTIONS: dict[str, Callable[..., None]] = {
     "gates": measure_gates,
     "kills": measure_kills,
+    "reach": measure_reach,
     "regressions": measure_regressions,
 }
 """Each is called with the report, `quick` and `seed`, those of `SERVED` with `postgres` too."""
-SERVED = {"kills"}
+SERVED = {"kills", "reach"}
 
 
 def main(argv: Sequence[str]) -> int:
