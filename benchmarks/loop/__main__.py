@@ -16,6 +16,7 @@ from benchmarks.loop import postgres
 from benchmarks.loop.gates import measure as measure_gates
 from benchmarks.loop.kills import measure as measure_kills
 from benchmarks.loop.reach import measure as measure_reach
+from benchmarks.loop.record import measure as measure_record
 from benchmarks.loop.regressions import measure as measure_regressions
 from benchmarks.report import ControlFailed, Report, conclude
 
@@ -23,10 +24,11 @@ SECTIONS: dict[str, Callable[..., None]] = {
     "gates": measure_gates,
     "kills": measure_kills,
     "reach": measure_reach,
+    "record": measure_record,
     "regressions": measure_regressions,
 }
 """Each is called with the report, `quick` and `seed`, those of `SERVED` with `postgres` too."""
-SERVED = {"kills", "reach"}
+SERVED = {"kills", "reach", "record"}
 
 
 def main(argv: Sequence[str]) -> int:

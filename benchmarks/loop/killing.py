@@ -52,9 +52,9 @@ OUTSIDE = frozenset(
 SLOT = 512
 AWAY = 75
 """How a worker ends that found no database."""
-INSTRUCTIONS = 150_000
+INSTRUCTIONS = 90_000
 """At most so many until a worker kills itself."""
-SECONDS = 0.6
+SECONDS = 0.5
 """At most so long until the clock kills it."""
 DRAIN = 60.0
 """Seconds that whatever is under way may take to end once nobody is killed any more."""

@@ -42,11 +42,15 @@ def measure(report: Report, *, quick: bool, seed: int, postgres: str) -> None:
     """Measure both figures. Raises `ControlFailed` where a process does not come, or never answers."""
     turns = 10 if quick else 100
     try:
-        with schema(postgres) as url, TemporaryDirectory(prefix="meliora-") as directory, _site(Path(directory), url) as roots:
-            with Store.open(url, roots[0] / "var") as store:
-                _wait(lambda: _alive(store) == (GATEWAYS, WORKERS), "not every process came")
-                _kills(report, store, turns, random.Random(seed))
-                _promotions(report, store, roots, turns, random.Random(seed))
+        with (
+            schema(postgres) as url,
+            TemporaryDirectory(prefix="meliora-") as directory,
+            _site(Path(directory), url) as roots,
+            Store.open(url, roots[0] / "var") as store,
+        ):
+            _wait(lambda: _alive(store) == (GATEWAYS, WORKERS), "not every process came")
+            _kills(report, store, turns, random.Random(seed))
+            _promotions(report, store, roots, turns, random.Random(seed))
     except OperationalError as error:
         for name in ("kill_switch_s_max", "propagation_s_max"):
             report.miss(name, f"no PostgreSQL at --postgres: {str(error.orig).splitlines()[0]}")

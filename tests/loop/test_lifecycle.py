@@ -370,3 +370,20 @@ def test_a_delivery_says_which_harm_its_watch_can_find(bench: Bench) -> None:
     bench.run(change)
     [delivered] = [edge for edge in bench.changes.edges("default", change.id) if edge.source is State.DELIVERING]
     assert delivered.evidence["detects"] == {"error_rate": None}
+
+
+def test_only_the_last_delivery_of_a_target_is_rolled_back_whatever_the_clock_said(bench: Bench) -> None:
+    first = bench.begin()
+    assert bench.run(first).state is State.KEPT
+    bench.clock.set(bench.clock.now_us() - 7_200_000_000)  # the second one is delivered and kept before the first, by the clock
+    second = bench.begin()
+    assert bench.run(second).state is State.KEPT
+    assert bench.get(second).updated_us < bench.get(first).updated_us
+    before = bench.changes.edges("default", first.id)
+    with pytest.raises(Conflict, match=f"{second.id} was delivered to thing after"):
+        bench.acts.roll_back("default", first.id, actor="key_1", why="it was better before")
+    assert bench.changes.edges("default", first.id) == before, "nothing of the refused act is left"
+    for change in (second, first):
+        bench.acts.roll_back("default", change.id, actor="key_1", why="both")
+        assert bench.run(change).state is State.ROLLED_BACK
+    assert bench.kind.serves["thing"] == "v1"

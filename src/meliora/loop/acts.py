@@ -26,8 +26,8 @@ class ActShelf(Protocol):
         """Give one change. Raises `NotFound`."""
         ...
 
-    def last(self, tenant: str, target: str, states: tuple[State, ...]) -> Change | None:
-        """Give the last change of a target that came to one of these states."""
+    def last_of_target(self, change: Change) -> Callable[[Any], None]:
+        """Give what raises `Conflict`, in an edge's transaction, where another was delivered after it and still stands."""
         ...
 
     def act(
@@ -82,14 +82,8 @@ class Acts:
                 f"Change {change} is {found.state}: it was never delivered, so there is nothing to roll back.",
                 hint="`meliora changes reject` ends it.",
             )
-        if stands is State.KEPT:
-            last = self._shelf.last(tenant, found.target, (State.KEPT, State.WATCHING, State.DELIVERING))
-            if last is not None and last.id != found.id:
-                raise Conflict(
-                    f"Change {last.id} was delivered to {found.target} after {change}.",
-                    hint="Roll that one back first.",
-                )
-        return self._act(found, State.ROLLING_BACK, actor, why)
+        also = self._shelf.last_of_target(found) if stands is State.KEPT else None
+        return self._act(found, State.ROLLING_BACK, actor, why, also=also)
 
     def _act(
         self,

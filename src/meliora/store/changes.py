@@ -18,7 +18,7 @@ from meliora.loop.change import Change, Edge, Environment, Origin
 from meliora.loop.improvements import impact
 from meliora.loop.record import noted
 from meliora.loop.shelf import Due, EdgeWish, Held, Tally
-from meliora.loop.states import ENDED, State, holds, lawful
+from meliora.loop.states import ENDED, HOLDING, State, holds, lawful
 from meliora.loop.work import Fence, Superseded
 from meliora.store.audit import Audit, Recording
 from meliora.store.cursors import Page, decode, encode
@@ -26,7 +26,7 @@ from meliora.store.engine import reading, writing
 from meliora.store.halting import halting
 from meliora.store.learning_events import Learned, LearningEvents
 from meliora.store.rows import AnyRow, before, insert_into, new_id, page_size
-from meliora.store.tables import change_edges, change_holds, changes, cycles
+from meliora.store.tables import audit_entries, change_edges, change_holds, changes, cycles
 
 Also = Callable[[sa.Connection], None]
 """What belongs to an edge and is written in its transaction."""
@@ -150,14 +150,30 @@ class Changes:
         with reading(self._engine) as connection:
             return _holder(connection, tenant, surface)
 
-    def last(self, tenant: str, target: str, states: Sequence[State]) -> Change | None:
-        """Give the last change of a target that came to one of these states."""
-        query = sa.select(changes).where(
-            _T.tenant == tenant, _T.target == target, _T.state.in_([str(one) for one in states])
-        )
-        with reading(self._engine) as connection:
-            row = connection.execute(query.order_by(_T.updated_us.desc()).limit(1)).one_or_none()
-        return None if row is None else _change(row)
+    def last_of_target(self, change: Change) -> Also:
+        """Give what refuses, in the transaction of an edge, where another change was delivered after this one and still stands.
+
+        It raises `Conflict`. After is by the order of the audit, which no clock can change.
+        """
+
+        def checked(connection: sa.Connection) -> None:
+            delivered = sa.and_(_A.tenant == change.tenant, _A.action == _DELIVERED)
+            mine = sa.select(sa.func.max(_A.seq)).where(delivered, _A.subject == change.id).scalar_subquery()
+            later = (
+                sa.select(_T.id)
+                .join(audit_entries, sa.and_(delivered, _A.subject == _T.id, _A.seq > mine))
+                .where(_T.tenant == change.tenant, _T.target == change.target, _T.id != change.id)
+                .where(_T.state.in_(_STANDING))
+                .order_by(_A.seq.desc())
+            )
+            found = connection.execute(later.limit(1)).scalar()
+            if found is not None:
+                raise Conflict(
+                    f"Change {found} was delivered to {change.target} after {change.id}.",
+                    hint="Roll that one back first.",
+                )
+
+        return checked
 
     def due(self, limit: int = 20, *, restoring_only: bool = False) -> tuple[Due, ...]:
         """Give the changes that have something to do and nobody at it, the longest due first."""
@@ -409,6 +425,8 @@ class Changes:
 _T = changes.c
 _E = change_edges.c
 _H = change_holds.c
+_A = audit_entries.c
+_DELIVERED = "change.delivering"
 _DATABASE_NOW = sa.text("SELECT extract(epoch FROM clock_timestamp())")
 _UNDER_HALT = {
     State.STOPPING,
@@ -418,6 +436,7 @@ _UNDER_HALT = {
     State.REJECTED,
     State.PAUSED,
 }
+_STANDING = [str(one) for one in (State.KEPT, State.PAUSED, *HOLDING)]
 _RESTORED = [str(one) for one in (State.STOPPING, State.ROLLING_BACK, State.DELIVERING)]
 _EDGE = [_E[name] for name in Edge.__struct_fields__]
 _DIRECT = [name for name in Change.__struct_fields__ if name != "origin"]
