@@ -53,14 +53,14 @@ def replay(
     change: Annotated[str, typer.Argument(help="Id of the change.")], tenant: Tenant = "default", json: Json = False
 ) -> None:
     """Take each decision on a change again from what was recorded; fail unless all come to the same."""
-    from meliora.loop.audit.edges import Retold, retold
+    from meliora.loop.audit.edges import Retold, has_edges, retold
     from meliora.runtime.governance import replays
 
     with store() as opened:
         entries = opened.audit.of(tenant, change)
         if not entries:
             raise NotFound(f"The audit knows nothing of {change!r}.")
-        told = retold(opened.changes.edges(tenant, change), entries) if change.startswith("chg_") else Retold((), ())
+        told = retold(opened.changes.edges(tenant, change), entries) if has_edges(entries) else Retold((), ())
         done = replays(opened).replay((*entries, *told.entries))
     for one in done:
         if json:

@@ -197,7 +197,11 @@ def again(evidence: Mapping[str, Any]) -> tuple[Any, str, list[dict[str, Any]]]:
         sentence = f"the arms' sizes do not fit their shares (log e-value {evidence_for}): nothing they say counts"
         return "mismatch", sentence, figures
     need = _needed(evidence)
-    if found.outcome == "better" and found.findings[0].e_better < need:
+    unsure = found.outcome == "better" and found.findings[0].e_better < need
+    if unsure and found.findings[0].not_inferior:
+        # Where a margin is given nobody claims that it is better: what gains must not fare worse than what loses a little.
+        return "better", f"{because} is not inferior: {_said(found)}", figures
+    if unsure:
         sentence = f"{because} is better: {_said(found)}; over all trials so far an e-value of {need:.3g} is asked for"
         return "undecided", f"{sentence}, and it is {found.findings[0].e_better:.3g}", figures
     if found.outcome in ("better", "not_inferior"):

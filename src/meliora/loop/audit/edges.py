@@ -21,7 +21,7 @@ class Retold(msgspec.Struct, frozen=True):
 
     entries: tuple[AuditEntry, ...]
     altered: tuple[int, ...]
-    """Numbers of the edges whose evidence is not what the audit has the hash of, or that the audit does not know."""
+    """Numbers of the edges whose evidence is not what the audit has the hash of, that the audit does not know, or that are gone."""
 
 
 def retold(edges: Sequence[Edge], entries: Iterable[AuditEntry]) -> Retold:
@@ -38,7 +38,13 @@ def retold(edges: Sequence[Edge], entries: Iterable[AuditEntry]) -> Retold:
             if isinstance(said, dict) and "verdict" in said:
                 body = decided(name, said, {"outcome": said["outcome"]})
                 found.append(msgspec.structs.replace(entry, body=body))
-    return Retold(tuple(found), tuple(altered))
+    gone = known.keys() - {edge.seq for edge in edges}
+    return Retold(tuple(found), tuple(sorted({*altered, *gone})))
+
+
+def has_edges(entries: Iterable[AuditEntry]) -> bool:
+    """Tell whether entries are of edges that a change took."""
+    return any("evidence_sha256" in entry.body for entry in entries)
 
 
 def verdict_again(evidence: Mapping[str, Any]) -> dict[str, Any]:
