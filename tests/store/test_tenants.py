@@ -12,6 +12,7 @@ from meliora.diagnosis.cube import Cube
 from meliora.diagnosis.records import Limits, Window
 from meliora.errors import NotFound
 from meliora.gateway.state import ChoiceState, Overlay, TrialState
+from meliora.loop.alerts import Alert
 from meliora.loop.approvals import ApprovalWish
 from meliora.loop.change import Origin
 from meliora.loop.flags import Flag
@@ -65,6 +66,7 @@ REPOSITORIES = (
     "model_choices",
     "arms",
     "comparisons",
+    "alerts",
 )
 FOR_THE_DEPLOYMENT = {
     "keys.open",  # how a tenant is found
@@ -97,6 +99,10 @@ FOR_THE_DEPLOYMENT = {
     "cycles.opened",  # caps are the deployment's
     "cycles.spent_micros",
     "cycles.closed",  # artifacts are made for all tenants
+    "alerts.plan",  # the worker sends for all tenants
+    "alerts.claim",
+    "alerts.sent",
+    "alerts.failed",
     "trials.halting",  # the kill switch is the deployment's
 }
 INTERNAL = {
@@ -188,7 +194,9 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     assert first is not None
     store.cycles.close("acme", first.id, "unchanged")
     attempt = Attempt("p/small", "small", clock.now, clock.now + 1_000, 200)
-    feed.call(tenant="acme", model="small", endpoint="p/small", attempts=(attempt,))
+    feed.call(tenant="acme", model="small", endpoint="p/small", attempts=(attempt,), feature="loop")
+    lasting = Alert(name="gate_failing", severity="warning", summary="it fails", lasting=True)
+    store.alerts.hold("acme", [lasting])
     span = (0, clock.now + 1)
     reads = {
         "gates.rows": [],
@@ -270,6 +278,8 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "cycles.list": [],
         "cycles.since": [0],
         "cycles.last_closed_us": ["old"],
+        "cycles.cost_micros": [START_US, clock.now + 1, ("loop",)],
+        "alerts.list": [],
         "comparisons.cells": [*span],
         "comparisons.tries": ["small", *span],
         "outcomes.recorded": [*span],
@@ -298,6 +308,7 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "changes.act": [change.id, State.OBSERVED, EdgeWish(target=State.REJECTED, actor="thief", wait=None)],
         "cycles.close": [cycle.id, "stopped"],
         "cycles.note": [cycle.id, {"stolen": True}],
+        "cycles.settle": [cycle.id, {"stolen": True}],
     }
     own = {
         "gates.record",
@@ -332,6 +343,9 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "gates.bound",
         "changes.add",
         "cycles.open",
+        "alerts.happened",
+        "alerts.hold",
+        "alerts.came",
         # see below: they change nothing that is another's
         "changes.wake",
         "changes.tally",
@@ -354,6 +368,8 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     store.changes.wake("other", tried.id)
     assert store.changes.tally("other", "t", 0, "").last_us is None
     assert store.changes.tally("acme", "t", 0, "").last_us is not None
+    store.alerts.hold("other", [])
+    store.alerts.happened("other", lasting, 0)
     kept = store.rules.plain("acme", "a")
     fence = {"fenced": lambda connection: None}
     assert store.rules.exchange("other", "a", None, instead_of=kept, **fence) is False
