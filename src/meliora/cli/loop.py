@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meliora.cli.shared import Json, Tenant, paint, say, settings, show, store, table, when
+from meliora.cli.shared import Json, Tenant, moment, now_us, paint, say, settings, show, store, table, when
 
 if TYPE_CHECKING:
     from meliora.loop.desk import Action
@@ -180,6 +180,29 @@ def artifacts(
             say(paint(f"{problem}.", "error"))
     if verify and found.problems:
         raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    since: Annotated[str, typer.Option(help="From when on: `7d` ago, or a date.")] = "7d",
+    until: Annotated[str | None, typer.Option(help="Until when: a date, or so long ago. Default: now.")] = None,
+    format: Annotated[str, typer.Option("--format", help="md or json.")] = "md",
+    tenant: Tenant = "default",
+) -> None:
+    """Report on a time: cycles, times, cost, improvements as they were measured, what comes next."""
+    from meliora.errors import InvalidRequest
+    from meliora.loop.report_page import markdown
+
+    if format not in ("md", "json"):
+        raise InvalidRequest(f"There is no format {format!r}.", hint="Write md or json.", field="format")
+    now = now_us()
+    begin, end = moment(since, now) or 0, moment(until, now) or now
+    with opened_loop() as loop:
+        found = loop.reports.of(tenant, begin, end)
+    if format == "json":
+        show(found)
+    else:
+        say(markdown(found).rstrip())
 
 
 _FILES = ("file", "sha256", "bytes")

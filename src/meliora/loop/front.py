@@ -1,4 +1,4 @@
-"""The loop as one object for whoever talks to it: the desk, the gates, the triggers, the archive, the alerts. Built by `runtime`."""
+"""The loop as one object for whoever talks to it. Built by `runtime`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from meliora.loop.engine import Engine
 from meliora.loop.gates.board import GateBoard
 from meliora.loop.policy.request import Actor
 from meliora.loop.pulse import Pulse
+from meliora.loop.report import Reports
 from meliora.loop.shelf import Due
 from meliora.loop.states import State
 from meliora.loop.triggers import Triggers
@@ -30,6 +31,7 @@ class Loop:
     triggers: Triggers
     archive: Archive
     alerts: Alerts
+    reports: Reports
 
     def asked(self, tenant: str, actor: Actor, kind: str, target: str, payload: dict[str, Any]) -> Change:
         """Begin a change that somebody asks for, and hurry it. Raises `Forbidden`, `NotFound`."""

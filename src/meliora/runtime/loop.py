@@ -35,6 +35,7 @@ from meliora.runtime.artifacts import FEATURES, archive_of
 from meliora.runtime.changes import kinds as kinds_of
 from meliora.runtime.gates import gate_board, trigger_service
 from meliora.runtime.governance import governance
+from meliora.runtime.report import Reports
 from meliora.runtime.trials import ArmsOf, TrialRows
 from meliora.settings import Settings
 from meliora.settings.loop import Loop as LoopSettings
@@ -117,7 +118,14 @@ def loop_of(
         uptime=uptime,
     )
     return Loop(
-        desk=desk, engine=Engine(house), pulse=pulse, board=board, triggers=triggers, archive=archive, alerts=alerts
+        desk=desk,
+        engine=Engine(house),
+        pulse=pulse,
+        board=board,
+        triggers=triggers,
+        archive=archive,
+        alerts=alerts,
+        reports=Reports(settings, store, board),
     )
 
 

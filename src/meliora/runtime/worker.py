@@ -64,6 +64,8 @@ ALERTS_SECONDS = 5.0
 SENDING_SECONDS = 1.0
 ARTIFACTS_SECONDS = 5.0
 """How often closed cycles are looked for that have no artifacts yet."""
+REPORTS_SECONDS = 600.0
+"""How often it is looked whether a week is over."""
 LONGEST_WAIT = 5.0
 """Pause of a task that fails again and again: it goes on within seconds of what it needs being back."""
 
@@ -293,6 +295,7 @@ def _loop(settings: Settings, store: Store, clock: Clock) -> list[Task]:
     from meliora.runtime.edges import Edges
     from meliora.runtime.gates import prune_readings
     from meliora.runtime.loop import loop_of
+    from meliora.runtime.report import Reports
 
     name = process_name("worker")
     loop = loop_of(settings, store, clock, name)
@@ -317,6 +320,7 @@ def _loop(settings: Settings, store: Store, clock: Clock) -> list[Task]:
         Task("switch", acknowledging.step, SWITCH_SECONDS, alone=True),
         Task("edges", Edges(loop.engine).step, EDGES_SECONDS),
         Task("pulse", Aside(pulse).step, min(PULSE_SECONDS, settings.loop.interval)),
+        Task("reports", Aside(partial(Reports(settings, store, loop.board).weekly, clock)).step, REPORTS_SECONDS),
         Task("artifacts", Aside(loop.archive.step).step, ARTIFACTS_SECONDS),
         Task("readings", lambda: prune_readings(settings, store, clock), RETENTION_SECONDS),
     ]

@@ -109,6 +109,14 @@ class Changes:
         with reading(self._engine) as connection:
             return tuple(_change(row) for row in connection.execute(query))
 
+    def moved(self, tenant: str, since_us: int, until_us: int, limit: int = 1000) -> tuple[Change, ...]:
+        """Give the changes that took an edge in a time, the oldest first; at most `limit`, the newest ones."""
+        ids = sa.select(_E.change).where(_E.tenant == tenant, _E.at_us >= since_us, _E.at_us < until_us)
+        query = sa.select(changes).where(_T.tenant == tenant, _T.id.in_(ids.scalar_subquery()))
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(_T.created_us.desc(), _T.id.desc()).limit(limit)).all()
+        return tuple(_change(row) for row in reversed(rows))
+
     def counts(self, tenant: str, since_us: int) -> dict[str, dict[str, int]]:
         """Count the changes made since, by kind and state."""
         query = (

@@ -106,6 +106,13 @@ class Cycles:
         with reading(self._engine) as connection:
             return tuple(_cycle(row) for row in connection.execute(query))
 
+    def within(self, tenant: str, since_us: int, until_us: int) -> tuple[Cycle, ...]:
+        """Give the cycles that were open at any moment of a time, the oldest first."""
+        open_then = sa.or_(_T.closed_us.is_(None), _T.closed_us >= since_us)
+        query = sa.select(cycles).where(_T.tenant == tenant, _T.opened_us < until_us, open_then)
+        with reading(self._engine) as connection:
+            return tuple(_cycle(row) for row in connection.execute(query.order_by(_T.opened_us, _T.id)))
+
     def since(self, tenant: str, since_us: int, subject: str | None = None) -> tuple[Cycle, ...]:
         """Give the cycles opened since, the newest first."""
         query = sa.select(cycles).where(_T.tenant == tenant, _T.opened_us >= since_us)

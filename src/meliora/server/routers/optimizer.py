@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from meliora.loop.change import Change, Environment
 from meliora.loop.control import Acks
 from meliora.loop.desk import CycleShown, History, Status, Target, Triggered
 from meliora.loop.gates.board import GateRow
+from meliora.loop.report import Report
+from meliora.loop.report_page import markdown
 from meliora.server.auth import AdminCaller, HereControl, ReadCaller
-from meliora.server.inputs import Body, Cursor, PageLimit
+from meliora.server.inputs import Body, Cursor, PageLimit, Since, Until
 from meliora.server.loop import actor, for_operators, loop_of
 from meliora.server.shapes import Answer, says
 
 router = APIRouter(prefix="/api/v1/optimizer", tags=["optimizer"])
+
+WEEK_US = 7 * 86_400_000_000
 
 Why = Annotated[str, Field(max_length=500, description="Kept with it, for whoever asks later.")]
 
@@ -108,6 +112,20 @@ def history(caller: ReadCaller, control: HereControl, limit: PageLimit = 50, cur
 def cycle(cycle_id: str, caller: ReadCaller, control: HereControl) -> Answer:
     """Show a cycle: its actions, and what they brought as far as it was measured."""
     return Answer(loop_of(control).desk.cycle(caller.tenant, cycle_id))
+
+
+@router.get("/report", **says(Report))
+def reported(
+    caller: ReadCaller,
+    control: HereControl,
+    since: Since = None,
+    until: Until = None,
+    format: Annotated[Literal["json", "md"], Query(description="`md`: as Markdown, for people.")] = "json",
+) -> Response:
+    """Report on a time, the last seven days by default: cycles, times, cost, improvements as measured, what comes next."""
+    end = control.now_us() if until is None else until
+    found = loop_of(control).reports.of(caller.tenant, end - WEEK_US if since is None else since, end)
+    return Answer(found) if format == "json" else Response(markdown(found), media_type="text/markdown")
 
 
 @router.get("/quality-gates", **says(Gates))
