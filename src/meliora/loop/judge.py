@@ -117,6 +117,9 @@ class ArmJudge:
         if not live or not all(min(one.candidate.units, one.baseline.units) for one in live[-1:]):
             return WatchVerdict(outcome="no_data", sentence="an arm has had no calls", calls=calls, evidence=evidence)
         outcome, sentence, figures = again(evidence)
+        if outcome != "worse":
+            effects = "; ".join(f"{one['name']} {one['effect']:+.4g}" for one in figures if one["effect"] is not None)
+            sentence = f"nothing is shown to be worse than its margin allows: {effects or 'nothing is known yet'}"
         return WatchVerdict(
             outcome="fail" if outcome == "worse" else "pass",
             sentence=sentence,

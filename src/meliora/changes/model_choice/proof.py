@@ -51,7 +51,8 @@ def of_models(
             f"{_told(_COLUMN[measured], main)}, but whether its answers are as good is not known: {judged}",
             found,
         )
-    return "passed", f"{_told(_COLUMN[measured], main)}; {_told('reward', reward)}", found
+    also = "" if main is reward else f"; {_told('reward', reward)}"
+    return "passed", f"{_told(_COLUMN[measured], main)}{also}", found
 
 
 def of_endpoints(
