@@ -63,12 +63,17 @@ RETIRED_SECONDS = 120.0
 """How long a provider's connections of before a reload are looked after at least: a call between two tries has none open."""
 
 
-def build(settings: Settings, clock: Clock | None = None, ask: Ask | None = None) -> Gateway:
-    """Give the ASGI application with all that runs beside it; `ask` stands in for the price list. Raises `SettingsError`."""
+def build(
+    settings: Settings, clock: Clock | None = None, ask: Ask | None = None, simulated: Upstream | None = None
+) -> Gateway:
+    """Give the ASGI application with all that runs beside it. Raises `SettingsError`.
+
+    `ask` stands in for the price list, `simulated` for the built-in provider behind accounts of kind `simulated`.
+    """
     clock = clock or SystemClock()
     settings = effective(settings)
     name = process_name("gateway")
-    catalog = catalog_of(settings, clock, None, ask)
+    catalog = catalog_of(settings, clock, None, ask, simulated)
     check(settings.routing.cascade, catalog)
     state = kept_state(settings.server.state_dir / STATE_FILE) or State(0, clock.now_us(), os.urandom(32).hex())
     metrics = Metrics()
@@ -101,7 +106,13 @@ def build(settings: Settings, clock: Clock | None = None, ask: Ask | None = None
     return gateway
 
 
-def catalog_of(settings: Settings, clock: Clock, before: Catalog | None, ask: Ask | None = None) -> Catalog:
+def catalog_of(
+    settings: Settings,
+    clock: Clock,
+    before: Catalog | None,
+    ask: Ask | None = None,
+    simulated: Upstream | None = None,
+) -> Catalog:
     """Build the catalog of these settings, prices looked up."""
     prices = resolve(settings, today(), ask)
     if prices.problem:
@@ -111,7 +122,7 @@ def catalog_of(settings: Settings, clock: Clock, before: Catalog | None, ask: As
     building = Building(
         secret=resolve_secret,
         prices=prices.models,
-        simulated=lambda _name, _provider: SimulatedUpstream(clock=clock),
+        simulated=lambda _name, _provider: simulated or SimulatedUpstream(clock=clock),
         make_breaker=lambda: Breaker(settings.gateway.breaker),
         now_us=clock.now_us(),
     )
