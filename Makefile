@@ -13,7 +13,7 @@ OLD_OPENAI := .clients/openai2/.installed
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 
-.PHONY: help up down logs setup test check bench lock wheel clean
+.PHONY: help up down logs setup demo test check bench lock wheel clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,10 @@ logs: $(CORE) ## Follow the logs
 	@$(BIN)/meliora logs --follow $(ARGS)
 
 setup: $(CORE) ## Make .venv and install the core, as locked
+
+demo: $(CORE) ## Play three minutes in which the loop finds, tries, keeps, stops and takes back (ARGS="--seed 11")
+	@rm -rf var/demo
+	@$(BIN)/python -m examples.demo $(ARGS)
 
 test: $(DEV) $(OLD_OPENAI) ## Run all tests, in random order, on two cores (ARGS="tests/gateway" for some)
 ifeq ($(ARGS),)
