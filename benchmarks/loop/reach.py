@@ -83,7 +83,9 @@ def _promotions(report: Report, store: Store, roots: list[Path], turns: int, rng
         said = rule.id.encode()
         _wait(lambda said=said: all(said in _state(root) for root in roots), "a gateway did not take a rule")
         taken.append(time.monotonic() - began)
-    _add(report, "propagation_s_max", taken, 2.0, {}, f"a rule, in the state of {GATEWAYS} gateways; {turns} promotions")
+    _add(
+        report, "propagation_s_max", taken, 2.0, {}, f"a rule, in the state of {GATEWAYS} gateways; {turns} promotions"
+    )
 
 
 def _add(report: Report, name: str, taken: list[float], within: float, beside: dict[str, float], note: str) -> None:

@@ -375,7 +375,9 @@ def test_a_delivery_says_which_harm_its_watch_can_find(bench: Bench) -> None:
 def test_only_the_last_delivery_of_a_target_is_rolled_back_whatever_the_clock_said(bench: Bench) -> None:
     first = bench.begin()
     assert bench.run(first).state is State.KEPT
-    bench.clock.set(bench.clock.now_us() - 7_200_000_000)  # the second one is delivered and kept before the first, by the clock
+    bench.clock.set(
+        bench.clock.now_us() - 7_200_000_000
+    )  # the second one is delivered and kept before the first, by the clock
     second = bench.begin()
     assert bench.run(second).state is State.KEPT
     assert bench.get(second).updated_us < bench.get(first).updated_us
