@@ -113,6 +113,21 @@ def test_a_policy_is_fitted_to_what_is_on_record_and_proved_on_what_its_fit_has_
     assert difference.low is not None and difference.low > 0
 
 
+def test_where_it_is_known_since_when_there_is_trouble_the_fit_and_its_proof_see_what_came_since(
+    here: Deployment,
+) -> None:
+    here.serve(here.add_policy({"small": (0.4, 0.001), "large": (0.9, 0.01)}))
+    here.decided({"small": 0.4, "large": 0.9}, 3000)
+    here.clock.advance(3600)
+    began = here.clock.now_us()
+    here.decided({"small": 0.8, "large": 0.3}, 500)
+    kind = kind_of(here)
+    change = here.proposed(kind, here.change("routing_policy"), {"moment": {"since_us": began}})
+    found = proof(here, kind, change)
+    assert found.verdict == "passed", found.sentence
+    assert found.data["outcomes"] == 200, "of the 500 since then the fit saw the older 300"
+
+
 def test_with_too_few_outcomes_there_is_nothing_to_offer(here: Deployment) -> None:
     surprised(here, 60)
     change = here.change("routing_policy")

@@ -16,7 +16,7 @@ from meliora.errors import Conflict
 from meliora.loop.change import Change
 from meliora.loop.kind import Later, Proof, Proposal, TrialPlan, WatchPlan
 from meliora.loop.work import Work
-from meliora.routing.learning.records import Snapshot
+from meliora.routing.learning.records import Outcome, Snapshot
 
 if TYPE_CHECKING:
     from meliora.routing.learned.dial import Dial
@@ -179,6 +179,7 @@ class RoutingPolicy:
         running = decode(self._shelf.blob(change.tenant, serving.number))
         since = max(0, work.now_us() - round(self._days * DAY_US))
         outcomes = usable(self._outcomes.logged(change.tenant, running.trunk, since, _MOST), running)
+        outcomes = _since_trouble(outcomes, work.finding, LEAST)
         if len(outcomes) < LEAST:
             return None
         seen, until = split(outcomes)
@@ -232,6 +233,13 @@ class RoutingPolicy:
             f"{now} serves by now, which is neither the baseline ({change.baseline}) nor the candidate ({change.candidate}).",
             hint="`meliora routing status` shows it. What somebody put in service is not touched.",
         )
+
+
+def _since_trouble(outcomes: list[Outcome], finding: dict[str, Any] | None, least: int) -> list[Outcome]:
+    """Give the outcomes since the finding's trouble began, where those are enough: before it, models were other than they are now."""
+    moment = (finding or {}).get("moment") or {}
+    fresh = [one for one in outcomes if one.started_us >= moment.get("since_us", 0)]
+    return fresh if len(fresh) >= least else outcomes
 
 
 def _wanted(change: Change) -> Wanted:
