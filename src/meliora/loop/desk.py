@@ -437,6 +437,8 @@ class Desk:
         decision = self.policies.decide(request)
         body = self.policies.recorded(request, decision)
         try:
+            if decision.policies == ("halted",):
+                raise Conflict("The kill switch is on.", hint="Take it back first: `meliora loop resume`.")
             if not decision.allowed:
                 raise Forbidden(decision.reason)
             body = {}
