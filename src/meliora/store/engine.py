@@ -27,6 +27,9 @@ _POSTGRES = {
 }
 """How libpq notices a server that is gone without a word: after half a minute. Without it a process waits for hours."""
 
+IDLE_MS = 60_000
+"""How long PostgreSQL bears a transaction in which nothing is asked: a process that stands still must not keep its locks for ever."""
+
 _UPGRADE = "Run `meliora db upgrade`."
 
 
@@ -52,9 +55,16 @@ def connect(url: str | URL, *, pool_size: int = 5) -> sa.Engine:
         return engine
     asked = {name: value for name, value in _POSTGRES.items() if name not in url.query}
     try:
-        return sa.create_engine(url, **options, pool_pre_ping=True, connect_args=asked)
+        engine = sa.create_engine(url, **options, pool_pre_ping=True, connect_args=asked)
     except ImportError as error:  # also psycopg without libpq
         raise MissingExtra("PostgreSQL needs its driver.", hint="pip install 'meliora[postgres]'") from error
+    event.listen(engine, "connect", _prepare_postgres)
+    return engine
+
+
+def _prepare_postgres(connection: Any, record: object) -> None:
+    connection.execute(f"SET SESSION idle_in_transaction_session_timeout = {IDLE_MS}")
+    connection.commit()
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
