@@ -7,6 +7,7 @@ killed by the clock, wherever they are. Either way the place stands on a board t
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import mmap
 import os
@@ -49,6 +50,8 @@ OUTSIDE = frozenset(
     {"execute", "commit", "rollback", "fsync", "flock", "pwrite", "write", "fetchall", "replace", "send"}
 )
 """Calls out of Python that the board names."""
+_DIE_WITH_PARENT = 1
+"""`PR_SET_PDEATHSIG` of Linux."""
 SLOT = 512
 AWAY = 75
 """How a worker ends that found no database."""
@@ -320,10 +323,14 @@ def lose(place: Place, seconds: float, rng: random.Random) -> None:
 
 def forked(work: Callable[[], Any]) -> int:
     """Do something in a child. It ends with 0, or with 70 and its traceback on the standard error."""
+    parent = os.getpid()
     pid = os.fork()
     if pid:
         return pid
     try:
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)  # also where it is frozen
+        if os.getppid() != parent:
+            os._exit(0)
         work()
     except BaseException:  # noqa: BLE001 - nothing of a child may run on as its parent
         traceback.print_exc()
