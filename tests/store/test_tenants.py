@@ -56,6 +56,7 @@ REPOSITORIES = (
     "approvals",
     "audit",
     "flags",
+    "alerts",
     "learning_events",
     "changes",
     "cycles",
@@ -96,6 +97,10 @@ FOR_THE_DEPLOYMENT = {
     "changes.take",
     "changes.check",
     "cycles.open_ones",
+    "alerts.plan",  # one outbox for the deployment; a message says whose it is
+    "alerts.claim",
+    "alerts.sent",
+    "alerts.failed",
     "cycles.opened",  # caps are the deployment's
     "cycles.spent_micros",
     "cycles.closed",  # artifacts are made for all tenants
@@ -175,6 +180,7 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     wish = ApprovalWish(change="chg_1", edge="deliver", asked_by="x", asked_why="", expires_us=clock.now + 10**9)
     approval = store.approvals.request("acme", wish)
     store.flags.put("acme", Flag(name="f"), "cli")
+    store.alerts.happened("acme", Alert(name="a", severity="info", summary="s"), 0)
     learned = Learned(event_type="pattern_learned", category="x", impact_score=0.5)
     store.learning_events.record("acme", learned)
     assert [entry.tenant for entry in store.audit.export("acme")] == ["acme", "acme"]
@@ -272,11 +278,14 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "changes.list": [],
         "changes.of_cycle": [cycle.id],
         "changes.counts": [0],
+        "changes.moved": [0, 2**60],
         "changes.holder": ["s"],
         "changes.last": ["t", tuple(State)],
         "cycles.get": [cycle.id],
         "cycles.list": [],
         "cycles.since": [0],
+        "cycles.within": [0, clock.now + 10**9],
+        "alerts.list": [],
         "cycles.last_closed_us": ["old"],
         "cycles.cost_micros": [START_US, clock.now + 1, ("loop",)],
         "alerts.list": [],
@@ -342,6 +351,11 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "findings.keep",
         "gates.bound",
         "changes.add",
+        # see test_alerts: each tenant's are its own
+        "alerts.happened",
+        "alerts.hold",
+        "alerts.came",
+        "cycles.cost_micros",  # see test_cycles
         "cycles.open",
         "alerts.happened",
         "alerts.hold",
