@@ -75,7 +75,48 @@ def _no_bare_names(patch: MonkeyPatch) -> None:
     patch.setattr("meliora.settings.load.bare_layer", lambda environ: Layer())
 
 
+def _all_allowed(self: Any, asked: Any) -> Any:
+    from meliora.loop.policy.decide import Decision
+
+    return Decision(allowed=True, policies=("none",))
+
+
+def _always_better(evidence: Any) -> Any:
+    return "better", "as always", []
+
+
+def _never_fails(self: Any, change: Any, plan: Any, period_us: int) -> Any:
+    from meliora.loop.house import WatchVerdict
+
+    return WatchVerdict(outcome="pass", sentence="as always", calls=10**6)
+
+
+def _no_controls(patch: MonkeyPatch) -> None:
+    """Switch off the kill switch, the caps, and the policies that ask for a person."""
+    without("meliora.loop.control.Switch.halted", lambda self: False)(patch)
+    without("meliora.runtime.loop.capped", _nothing)(patch)
+    without("meliora.loop.policy.decide.Policies.decide", _all_allowed)(patch)
+
+
 SWITCHES: dict[str, Switch] = {
+    "p01": without("meliora.loop.pulse.Pulse._open", _nothing),
+    "p02": without_routes("optimizer"),
+    "p03": without("meliora.loop.gates.gate.Gate.beyond", lambda self, value, bound: False),
+    "p04": without("meliora.loop.judge.again", _always_better),
+    "p05": without("meliora.loop.triggers.Triggers.of", lambda *_: ()),
+    "p06": without("meliora.loop.triggers.Triggers.of", lambda *_: ()),
+    "p07": without("meliora.loop.artifacts.archive.Archive.make", _nothing),
+    "p08": without("meliora.loop.artifacts.documents._diagnosis", lambda facts: b"{}"),
+    "p10": without("meliora.loop.artifacts.documents._audit", lambda facts: b'{"cycle_id": "", "environment": ""}'),
+    "p11": _no_controls,
+    "p12": without("meliora.loop.policy.decide.Policies.decide", _all_allowed),
+    "p13": without("meliora.loop.judge.ArmJudge.watch", _never_fails),
+    "p20": without("meliora.loop.desk.gains", lambda edges: ()),
+    "p21": without("meliora.loop.gates.board.GateBoard.last", lambda self, tenant: {}),
+    "p22": without_routes("optimizer"),
+    "h30": without("meliora.loop.steps.begin._judged", _nothing),
+    "h31": without("meliora.loop.policy.decide.Policies.decide", _all_allowed),
+    "i12": without_routes("changes"),
     "g02": without("meliora.routing.rules.RuleSet.match", _nothing),
     "g04": without("meliora.store.metrics.Metrics.record", _nothing),
     "g05": without("meliora.store.model_performances.add_outcomes", _nothing),
