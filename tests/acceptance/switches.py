@@ -111,6 +111,7 @@ SWITCHES: dict[str, Switch] = {
     "p11": _no_controls,
     "p12": without("meliora.loop.policy.decide.Policies.decide", _all_allowed),
     "p13": without("meliora.loop.judge.ArmJudge.watch", _never_fails),
+    "p17": without("meliora.gateway.assignment.Split.of", lambda self, user, session, key: (False, key)),
     "p20": without("meliora.loop.desk.gains", lambda edges: ()),
     "p21": without("meliora.loop.gates.board.GateBoard.last", lambda self, tenant: {}),
     "p22": without_routes("optimizer"),

@@ -1,10 +1,11 @@
-"""G16: what the coming days will cost, from the daily sums, with how sure that is."""
+"""G16: what the coming days will cost with how sure that is, strategies tried against each other, and degradation told."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from meliora.telemetry.records import CallFinished, Usage
+from tests.acceptance.lives import living
 from tests.server.house import House, control_house, finished
 
 DAY_US = 86_400_000_000
@@ -51,3 +52,29 @@ def test_g16_without_history_nothing_is_forecast_and_it_says_so(tmp_path: Path, 
     assert (said["items"], said["total"], said["method"]) == ([], None, None)
     assert "2 whole days" in said["why"]
     assert (said["calls"], said["unpriced"]) == (3, 1)
+
+
+def test_g16_a_routing_policy_is_tried_against_the_one_that_serves(tmp_path: Path, switched: None) -> None:
+    """An A/B of routing: a share of the users first, all once it has won, the measured difference beside it."""
+    with living(tmp_path) as life:
+        life.breach()
+        change = life.run()
+        assert life.path(change)[-4:] == ["trying", "delivering", "watching", "kept"]
+        edges = life.house.store.changes.edges("default", change.id)
+        shares = [edge.evidence["share"] for edge in edges if edge.target == "trying"]
+        assert shares == [0.05, 0.2]
+        assert "reward" in {one["metric"] for one in life.get(f"/api/v1/changes/{change.id}")["gains"]}
+
+
+def test_g16_degradation_is_told_at_once_and_when_it_ends(tmp_path: Path, switched: None) -> None:
+    """A gate that fails is an alert that holds until it passes."""
+    with living(tmp_path) as life:
+        life.loop.alerts.look()
+        assert life.get("/api/v1/alerts")["items"] == []
+        life.fail("errors", 0.2)
+        life.loop.alerts.look()
+        (alert,) = life.get("/api/v1/alerts")["items"]
+        assert (alert["name"], alert["status"]) == ("gate_failing", "firing") and "errors" in str(alert["labels"])
+        life.admin.post("/api/v1/optimizer/quality-gates/errors?threshold=0.5")
+        life.loop.alerts.look()
+        assert [one["status"] for one in life.get("/api/v1/alerts")["items"]] == ["resolved"]

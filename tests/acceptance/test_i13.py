@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from meliora.testing.stack import RunningMeliora
+from tests.acceptance.lives import living
 from tests.gateway.asking import get, post
 
 FIVE_MINUTES_US = 300_000_000
@@ -35,3 +38,18 @@ def test_i13_feedback_has_the_documented_columns(meliora: RunningMeliora) -> Non
     (kept,) = get(meliora.gateway, "/api/v1/learning/feedback?model=simulated-code").json["items"]
     assert (kept["feedback_type"], kept["model_used"], kept["task_type"]) == ("rating_4", "simulated-code", "code")
     assert kept["metadata"] == {"tone": "dry", "style": "short"}
+
+
+def test_i13_an_improvement_that_was_applied_or_taken_back_is_an_event_with_what_it_brought(
+    tmp_path: Path, switched: None
+) -> None:
+    """Before, after and the measured impact; nothing is worth anything once it is taken back."""
+    with living(tmp_path) as life:
+        life.breach()
+        change = life.run()
+        (event,) = life.get("/api/v1/learning/events?event_type=improvement_applied")["items"]
+        assert change.id in str(event) and 0 < event["impact_score"] <= 1
+        life.admin.post(f"/api/v1/changes/{change.id}/rollback", json={"why": "no good"})
+        life.run()
+        newest = life.get("/api/v1/learning/events?event_type=improvement_applied")["items"][0]
+        assert newest["impact_score"] == 0.0
