@@ -28,6 +28,8 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 import meliora
 from benchmarks.loop import plane as plane_file
@@ -192,12 +194,12 @@ def keep_note(board: Board, slot: int) -> None:
     sys.setprofile(noted)
 
 
-def open_store(place: Place, board: Board) -> Store:
-    """Open the store in a process of one's own, by the board's clock."""
+def open_store(place: Place, board: Board, *, patient: bool = True) -> Store:
+    """Open the store in a process of one's own, by the board's clock; who is not patient finds a locked database lost soon."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     engine = connect(place.url)
-    if place.is_sqlite:
-        sa.event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA busy_timeout = 250").close())
+    if place.is_sqlite and not patient:
+        event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA busy_timeout = 250").close())
     if not place.fence:
         _unfence()
     return Store(engine, clock_us=lambda: time.time_ns() // 1000 + board.offset_us, state_dir=place.state_dir)
@@ -232,7 +234,7 @@ def work(place: Place, board: Board, slot: int, seed: int, instructions: int, ro
     """Work until killed; `instructions` 0: by somebody else. `room`: bytes left on the disk for the first moments."""
     rng = random.Random(seed)
     try:
-        store = open_store(place, board)
+        store = open_store(place, board, patient=False)
     except MelioraError:
         os._exit(AWAY)  # the database is away: who starts workers starts another
     life = Life(store, plane_of(place), f"worker-{slot}-{os.getpid()}", rng)
@@ -308,7 +310,7 @@ def lose(place: Place, seconds: float, rng: random.Random) -> None:
     engine = connect(place.url)
     deadline = time.monotonic() + seconds
     if place.is_sqlite:
-        with contextlib.suppress(sa.exc.OperationalError), engine.connect() as connection:
+        with contextlib.suppress(OperationalError), engine.connect() as connection:
             raw: Any = connection.connection.driver_connection
             raw.execute("BEGIN IMMEDIATE")
             time.sleep(seconds)

@@ -102,7 +102,7 @@ class Kept:
                 continue
             n, y = self.n.get(metric.name, np.zeros(UNITS)), self.y.get(metric.name, np.zeros(UNITS))
             known = n > 0
-            sums[metric.name] = Sums.of(y[known], n[known])
+            sums[metric.name] = Sums.of(y[known], n[known].tolist())
         called = self.n.get("error_rate")
         units = 0 if called is None else int((called > 0).sum())
         return Arm(units, self.calls, sums, histograms)
