@@ -26,6 +26,7 @@ from meliora.loop.states import State
 from meliora.loop.triggers import Trigger
 from meliora.routing.preferences.interactions import Interaction
 from meliora.store import Store
+from meliora.store.engine import writing
 from meliora.store.feedbacks import FeedbackGiven
 from meliora.store.keys import KeyWish
 from meliora.store.learning_events import Learned
@@ -104,10 +105,6 @@ FOR_THE_DEPLOYMENT = {
     "cycles.opened",  # caps are the deployment's
     "cycles.spent_micros",
     "cycles.closed",  # artifacts are made for all tenants
-    "alerts.plan",  # the worker sends for all tenants
-    "alerts.claim",
-    "alerts.sent",
-    "alerts.failed",
     "trials.halting",  # the kill switch is the deployment's
 }
 INTERNAL = {
@@ -280,7 +277,6 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "changes.counts": [0],
         "changes.moved": [0, 2**60],
         "changes.holder": ["s"],
-        "changes.last": ["t", tuple(State)],
         "cycles.get": [cycle.id],
         "cycles.list": [],
         "cycles.since": [0],
@@ -288,7 +284,6 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "alerts.list": [],
         "cycles.last_closed_us": ["old"],
         "cycles.cost_micros": [START_US, clock.now + 1, ("loop",)],
-        "alerts.list": [],
         "comparisons.cells": [*span],
         "comparisons.tries": ["small", *span],
         "outcomes.recorded": [*span],
@@ -357,11 +352,9 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "alerts.came",
         "cycles.cost_micros",  # see test_cycles
         "cycles.open",
-        "alerts.happened",
-        "alerts.hold",
-        "alerts.came",
         # see below: they change nothing that is another's
         "changes.wake",
+        "changes.last_of_target",
         "changes.tally",
         "rules.exchange",
         "routing_snapshots.exchange",
@@ -378,6 +371,8 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     for name, arguments in writes.items():
         with pytest.raises(NotFound):
             named[name]("other", *arguments)
+    with pytest.raises(NotFound), writing(store.engine) as connection:
+        store.changes.last_of_target("other", ended.id)(connection)
     store.changes.wake("other", ended.id)
     store.changes.wake("other", tried.id)
     assert store.changes.tally("other", "t", 0, "").last_us is None

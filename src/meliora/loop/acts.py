@@ -26,7 +26,7 @@ class ActShelf(Protocol):
         """Give one change. Raises `NotFound`."""
         ...
 
-    def last_of_target(self, change: Change) -> Callable[[Any], None]:
+    def last_of_target(self, tenant: str, change: str) -> Callable[[Any], None]:
         """Give what raises `Conflict`, in an edge's transaction, where another was delivered after it and still stands."""
         ...
 
@@ -82,7 +82,7 @@ class Acts:
                 f"Change {change} is {found.state}: it was never delivered, so there is nothing to roll back.",
                 hint="`meliora changes reject` ends it.",
             )
-        also = self._shelf.last_of_target(found) if stands is State.KEPT else None
+        also = self._shelf.last_of_target(tenant, change) if stands is State.KEPT else None
         return self._act(found, State.ROLLING_BACK, actor, why, also=also)
 
     def _act(

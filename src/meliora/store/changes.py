@@ -158,26 +158,26 @@ class Changes:
         with reading(self._engine) as connection:
             return _holder(connection, tenant, surface)
 
-    def last_of_target(self, change: Change) -> Also:
-        """Give what refuses, in the transaction of an edge, where another change was delivered after this one and still stands.
+    def last_of_target(self, tenant: str, change: str) -> Also:
+        """Give what refuses, in an edge's transaction, where another change was delivered to its target after it and still stands.
 
         It raises `Conflict`. After is by the order of the audit, which no clock can change.
         """
 
         def checked(connection: sa.Connection) -> None:
-            delivered = sa.and_(_A.tenant == change.tenant, _A.action == _DELIVERED)
-            mine = sa.select(sa.func.max(_A.seq)).where(delivered, _A.subject == change.id).scalar_subquery()
+            delivered = sa.and_(_A.tenant == tenant, _A.action == _DELIVERED)
+            mine = sa.select(sa.func.max(_A.seq)).where(delivered, _A.subject == change).scalar_subquery()
+            target = _get(connection, tenant, change).target
             later = (
                 sa.select(_T.id)
                 .join(audit_entries, sa.and_(delivered, _A.subject == _T.id, _A.seq > mine))
-                .where(_T.tenant == change.tenant, _T.target == change.target, _T.id != change.id)
-                .where(_T.state.in_(_STANDING))
+                .where(_T.tenant == tenant, _T.target == target, _T.id != change, _T.state.in_(_STANDING))
                 .order_by(_A.seq.desc())
             )
             found = connection.execute(later.limit(1)).scalar()
             if found is not None:
                 raise Conflict(
-                    f"Change {found} was delivered to {change.target} after {change.id}.",
+                    f"Change {found} was delivered to {target} after {change}.",
                     hint="Roll that one back first.",
                 )
 
