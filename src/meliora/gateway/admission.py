@@ -48,7 +48,7 @@ class Admission:
         view = call.view
         assert view is not None
         estimate = expected(view)
-        asked = _asked(decision, snapshot)
+        asked = asked_models(decision, snapshot)
         tokens = ((estimate.input or 0) + (estimate.output or 0)) * len(asked)
         admitted = self.limiter.admit(call.key, tokens, self._clock.monotonic())
         if call.key.budget_day_micros is None and call.key.budget_month_micros is None:
@@ -94,7 +94,7 @@ class Admission:
             return self.ledger.reserve(key, amount, self._clock.now_us())
 
 
-def _asked(decision: Decision, snapshot: Snapshot) -> tuple[str, ...]:
+def asked_models(decision: Decision, snapshot: Snapshot) -> tuple[str, ...]:
     """Give the models that a call may have to pay."""
     relay, cascade = decision.relay, snapshot.settings.routing.cascade
     if relay is None:

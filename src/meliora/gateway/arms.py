@@ -77,6 +77,8 @@ class Halves:
         Where the baselines are to serve, everybody has the same and nobody counts: units would be in one arm and then the other.
         """
         state = self.state
+        if state.phase == "shadow":
+            return self.plain, None
         if self.safety.baselines:
             return (self.plain if state.phase == "trial" else self.overlaid), None
         if not self.whole:
@@ -86,6 +88,14 @@ class Halves:
         if overlaid:
             return self.overlaid, Arm(state.change, state.phase, state.stage, with_overlay, unit)
         return self.plain, Arm(state.change, state.phase, state.stage, other, unit)
+
+    def shadowed(self, user: str | None, session: str | None, key: str) -> Arm | None:
+        """Give the arm that a call's shadow counts in, which `overlaid` decides; None where it has no shadow."""
+        state = self.state
+        if state.phase != "shadow" or self.safety.baselines or not self.whole:
+            return None
+        overlaid, unit = self.split.of(user, session, key)
+        return Arm(state.change, state.phase, state.stage, "candidate", unit) if overlaid else None
 
 
 def choices_by_tenant(state: State) -> dict[str, Choices]:
@@ -118,7 +128,8 @@ def halves(
 ) -> Halves:
     """Put a trial together; `overlaid` is None where something that it takes is not loaded yet."""
     with_overlay, other = trial.arms
-    named = msgspec.structs.replace(plain, lane=f"{trial.change}:{other}")
+    # A shadow leaves everybody as they are, kept answers included.
+    named = plain if trial.phase == "shadow" else msgspec.structs.replace(plain, lane=f"{trial.change}:{other}")
     whole = is_plain_ready and overlaid is not None
     overlaid = named if overlaid is None else msgspec.structs.replace(overlaid, lane=f"{trial.change}:{with_overlay}")
     return Halves(trial, Split(trial.salt, trial.unit, trial.share), overlaid, named, whole, safety)

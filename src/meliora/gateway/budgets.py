@@ -104,10 +104,13 @@ class BudgetLedger:
         self._share = settings.budget_slice
         self._without_store = settings.budget_without_store
 
-    def reserve(self, key: KeyState, estimate_micros: int | None, now_us: int) -> Reservation:
+    def reserve(
+        self, key: KeyState, estimate_micros: int | None, now_us: int, *, strictly: bool = False
+    ) -> Reservation:
         """Set aside the estimate of a call (None, unknown: nothing), or raise `BudgetExhausted`.
 
-        A call is let in while anything is free: it may overdraw by its own size.
+        A call is let in while anything is free: it may overdraw by its own size. `strictly` denies, whatever the settings say, where
+        the store has been away for longer than the patience with it.
         """
         day, month = key.budget_day_micros, key.budget_month_micros
         if day is None and month is None:
@@ -118,7 +121,7 @@ class BudgetLedger:
         for budget, period in ((day, self._periods[0]), (month, self._periods[1])):
             if budget is not None:
                 account = self._of(key.id, period, budget)
-                self._check(account, period, now_us)
+                self._check(account, period, now_us, "deny" if strictly else self._without_store)
                 accounts.append(account)
         estimate = estimate_micros or 0
         for account in accounts:
@@ -209,7 +212,7 @@ class BudgetLedger:
             account.budget, account.slice, account.exhausted = budget, fresh.slice, fresh.exhausted
         return account
 
-    def _check(self, account: _Account, period: str, now_us: int) -> None:
+    def _check(self, account: _Account, period: str, now_us: int, without_store: Literal["allow", "deny"]) -> None:
         """Raise where nothing is free."""
         if account.free > 0:
             return
@@ -218,7 +221,7 @@ class BudgetLedger:
             if since is None or now_us < since:
                 self._asking_since = since = now_us
             if now_us - since > PATIENCE_US:
-                if self._without_store == "allow":
+                if without_store == "allow":
                     return
             elif account.free + account.slice > 0:
                 return

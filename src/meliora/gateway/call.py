@@ -13,7 +13,7 @@ from meliora.gateway.dialects.inspect import RequestView
 from meliora.gateway.inbound import Inbound
 from meliora.gateway.state import KeyState
 from meliora.gateway.tracing import Span
-from meliora.routing.decide import Decision
+from meliora.routing.decide import Decision, Wanted
 from meliora.telemetry.records import Attempt, Dialect, Leg
 
 MAX_TAGS = 16
@@ -61,6 +61,7 @@ class Call:
         "basis",
         "body",
         "cached",
+        "decided",
         "decision",
         "dialect",
         "endpoint",
@@ -80,6 +81,7 @@ class Call:
         "ttft_us",
         "upstream_seconds",
         "view",
+        "wanted",
     )
 
     def __init__(self, call_id: str, dialect: Dialect, inbound: Inbound, key: KeyState, started_us: int) -> None:
@@ -100,6 +102,10 @@ class Call:
         """What it is decided by."""
         self.arm: Arm | None = None
         """The arm of a trial that it counts in."""
+        self.wanted: Wanted | None = None
+        """What was wanted of the decision."""
+        self.decided: Decision | None = None
+        """The decision before any model was asked."""
         self.decision: Decision | None = None
         self.entry: Entry | None = None
         self.endpoint: Endpoint | None = None

@@ -52,7 +52,9 @@ class _Asked(msgspec.Struct):
 class Rungs:
     """Ask the cheaper models of a cascade about one call."""
 
-    def __init__(self, call: Call, snapshot: Snapshot, means: Means) -> None:
+    def __init__(self, call: Call, snapshot: Snapshot, means: Means, *, quiet: bool = False) -> None:
+        """Ask as `Tries` does; `quiet` as it has it."""
+        self._quiet = quiet
         self._call = call
         self._snapshot = snapshot
         self._means = means
@@ -117,7 +119,7 @@ class Rungs:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _one(self, asked: _Asked, prepare: Prepare) -> bool:
-        tries = Tries(asked.call, self._snapshot, (asked.model,), self._means, attempts=1)
+        tries = Tries(asked.call, self._snapshot, (asked.model,), self._means, attempts=1, quiet=self._quiet)
         try:
             answer = await tries.run(prepare, False)
             if isinstance(answer, Opened):

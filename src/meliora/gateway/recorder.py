@@ -23,7 +23,18 @@ from meliora.gateway.prices import cost_micros
 from meliora.gateway.tasks import task_now
 from meliora.gateway.traces import after_failures
 from meliora.settings.models import Settings
-from meliora.telemetry.records import CallBegun, CallFinished, Leg, Outcome, Usage, UsageSource
+from meliora.telemetry.records import (
+    FORMAT,
+    CallBegun,
+    CallFinished,
+    Leg,
+    Outcome,
+    Shadow,
+    ShadowBegun,
+    Shown,
+    Usage,
+    UsageSource,
+)
 from meliora.telemetry.redaction import Redactor
 from meliora.telemetry.spool import SpoolWriter
 
@@ -125,6 +136,56 @@ class Recorder:
         noted: bool = False,
     ) -> CallFinished:
         """Write how a call ended, and give what was written; `noted`: `answer` follows, and writes it."""
+        record = self._record(call, result, settings)
+        (self._spool.note if noted else self._spool.append)(_encoder.encode(record))
+        self._metrics.tally.finished(record)
+        return record
+
+    def shadow_begun(self, call: Call, parent: str) -> None:
+        """Note that a shadow call is about to be made."""
+        arm = call.arm
+        assert arm is not None
+        record = ShadowBegun(
+            id=call.id,
+            parent=parent,
+            tenant=call.key.tenant,
+            gateway=self._gateway,
+            started_us=call.started_us,
+            trial=arm.change,
+            stage=arm.stage,
+            unit=arm.unit,
+            user=call.labels.user,
+            v=FORMAT,
+        )
+        self._spool.append(_encoder.encode(record))
+
+    def shadowed(
+        self, call: Call, shown: CallFinished, result: Result | None, settings: Settings
+    ) -> CallFinished | None:
+        """Write what came of a shadow, and give the record of its call; without `result` none was needed."""
+        arm = call.arm
+        assert arm is not None
+        made = None if result is None else self._record(call, result, settings)
+        if made is not None:
+            made = msgspec.structs.replace(made, request_text=None, prompt_hash=None)  # the shown call has them
+        record = Shadow(
+            id=call.id,
+            parent=shown.id,
+            tenant=shown.tenant,
+            gateway=self._gateway,
+            started_us=call.started_us,
+            trial=arm.change,
+            stage=arm.stage,
+            unit=arm.unit,
+            user=call.labels.user,
+            shown=Shown(shown.outcome, shown.model, shown.cost_micros, max(0, shown.ended_us - shown.started_us)),
+            call=made,
+            v=FORMAT,
+        )
+        self._spool.append(_encoder.encode(record))
+        return made
+
+    def _record(self, call: Call, result: Result, settings: Settings) -> CallFinished:
         view, decision, endpoint, entry = call.view, call.decision, call.endpoint, call.entry
         key, labels, span, arm = call.key, call.labels, call.span, call.arm
         summary = result.summary or _NO_SUMMARY
@@ -138,7 +199,7 @@ class Recorder:
         answer = result.response if result.response is not None else result.summary and summary.text
         response = self._keep(answer, result.raw, content, limit) if answer is not None else NOTHING
         legs = self._legs(call, result, usage, call.started_us + elapsed) if call.legs else ()
-        record = CallFinished(
+        return CallFinished(
             id=call.id,
             tenant=key.tenant,
             key_id=key.id,
@@ -198,9 +259,6 @@ class Recorder:
             trial_unit=arm.unit if arm is not None else None,
             routing=decision and decision.routing and after_failures(decision.routing, call.model if served else None),
         )
-        (self._spool.note if noted else self._spool.append)(_encoder.encode(record))
-        self._metrics.tally.finished(record)
-        return record
 
     def release(self, call: Call, settings: Settings) -> None:
         """Take from a call what its record needs of the request, and let go of the request: a stream may stay open for long."""

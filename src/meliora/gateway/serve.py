@@ -14,31 +14,31 @@ import msgspec
 
 from meliora.errors import MelioraError, UpstreamBroken
 from meliora.gateway.admission import Admission, Ticket
+from meliora.gateway.answering import answered, decided
 from meliora.gateway.attempt import CHECK_OWN_KEY, OWN_KEY_REFUSED, AttemptFailed, Opened, Whole
 from meliora.gateway.call import Call, labels_of
-from meliora.gateway.cascade import Rungs
-from meliora.gateway.catalog import Endpoint, Entry
 from meliora.gateway.dialects.errors import fault_as, render, status_for, stream_error_event, translate_error
 from meliora.gateway.dialects.inspect import check_duplicates, inspect_request
 from meliora.gateway.dialects.summary import Summary, summarise_body, summarise_stream
-from meliora.gateway.escalation import escalated, note_end
+from meliora.gateway.escalation import note_end
 from meliora.gateway.heads import answer_headers, content_type, retry_after
 from meliora.gateway.inbound import Inbound, Line, Send
-from meliora.gateway.outgoing import Asked, Outgoing, outgoing, upstream_dialect
+from meliora.gateway.outgoing import upstream_dialect
 from meliora.gateway.reading import parse_body
 from meliora.gateway.recorder import Recorder, Result
 from meliora.gateway.relay import MUST_TERMINATE, STREAM_HEADERS, Kept, Stream, drain, relay
 from meliora.gateway.replies import Keeping, Replies, Reply
+from meliora.gateway.shadow import Shadows
 from meliora.gateway.snapshot import Snapshot
 from meliora.gateway.tracing import span_for
-from meliora.gateway.tries import Means, Tries
+from meliora.gateway.tries import Means
 from meliora.gateway.upstream import Headers
 from meliora.gateway.watch import Watch
 from meliora.gateway.wishes import wanted_of
-from meliora.routing.decide import Decision, decide, relayed
+from meliora.routing.decide import Decision
 from meliora.routing.escalation import Failures
 from meliora.telemetry.ids import CallIds
-from meliora.telemetry.records import Dialect
+from meliora.telemetry.records import CallFinished, Dialect
 
 _JSON: tuple[bytes, bytes] = (b"content-type", b"application/json")
 _LEFT = {"stalled": "client_stalled", "left": "client_left"}
@@ -55,6 +55,7 @@ class House:
     watch: Watch
     ids: CallIds
     randbytes: Callable[[int], bytes]
+    shadows: Shadows
     failures: Failures = field(default_factory=Failures)
 
 
@@ -71,6 +72,7 @@ class Serving:
         self._ticket: Ticket | None = None
         self._stream: Stream | None = None
         self._keeping: Keeping | None = None
+        self._record: CallFinished | None = None
 
     async def run(self, inbound: Inbound) -> None:
         """Serve the call and record how it ended."""
@@ -97,6 +99,8 @@ class Serving:
         finally:
             if self._ticket is not None:
                 house.admission.leave(self._ticket)
+        if self._record is not None and self._call is not None:
+            house.shadows.follow(self._call, self._record, self._snapshot)
 
     # -- what is asked -----------------------------------------------------------------------------------------------
 
@@ -117,14 +121,9 @@ class Serving:
         house, snapshot = self._house, self._snapshot
         basis, call.arm = snapshot.basis_of(call.key, call.labels)
         call.basis = basis
-        wanted = wanted_of(call, snapshot, basis, house.admission, house.means)
-        decision = decide(wanted, snapshot.offers, basis.rules, snapshot.settings, basis.learned)
-        if house.failures:
-            now = house.means.clock.monotonic()
-            decision = escalated(decision, call, wanted, snapshot, basis, house.failures, now)
-        if basis.choices is not None and snapshot.settings.gateway.mode != "observe":
-            decision = basis.choices.applied(decision, wanted, snapshot.offers)
-        return decision
+        wanted = call.wanted = wanted_of(call, snapshot, basis, house.admission, house.means)
+        call.decided = decided(call, wanted, snapshot, basis, house.failures, house.means.clock.monotonic())
+        return call.decided
 
     # -- the way through ---------------------------------------------------------------------------------------------
 
@@ -160,36 +159,7 @@ class Serving:
 
     async def _answer_of(self, call: Call, decision: Decision) -> Whole | Opened:
         """Give the first answer that can go to the client: one that a cascade's models agree on, or that of the chain."""
-        means, snapshot, prepare = self._house.means, self._snapshot, self._prepare(call)
-        if decision.relay is not None:
-            stood, agreed = await Rungs(call, snapshot, means).ask(decision.relay, prepare)
-            call.decision = decision = relayed(decision, stood)
-            if agreed is not None:
-                return agreed
-            call.strong_started = means.clock.monotonic()
-        chain = (decision.model, *decision.chain)
-        return await Tries(call, snapshot, chain, means).run(prepare, self._stream is not None)
-
-    def _prepare(self, call: Call) -> Any:
-        view = call.view
-        assert view is not None and call.span is not None
-        asked = Asked(
-            call.inbound,
-            self._dialect,
-            call.body,
-            view.model,
-            view.stream,
-            view.includes_usage,
-            call.key.allow_loss,
-            call.span,
-            call.id,
-            call.started_us,
-        )
-
-        def prepare(endpoint: Endpoint, entry: Entry) -> Outgoing:
-            return outgoing(asked, endpoint, entry.max_output)
-
-        return prepare
+        return await answered(call, decision, self._snapshot, self._house.means, self._stream is not None)
 
     async def _give_whole(self, call: Call, answer: Whole) -> None:
         translation = answer.outgoing.translation
@@ -372,6 +342,7 @@ class Serving:
         call.finished = True
         record = self._house.recorder.finished(call, result, self._snapshot.settings, noted=noted)
         if self._ticket is not None:
+            self._record = record
             self._house.admission.settle(self._ticket, record)
         if record.outcome == "error":
             note_end(record, call, self._snapshot, self._house.failures, self._house.means.clock.monotonic())

@@ -106,10 +106,15 @@ class Overlay(msgspec.Struct, frozen=True, omit_defaults=True):
     """Ids."""
 
 
-Phase = Literal["trial", "watch"]
-"""`trial`: the overlay makes the candidate's arm. `watch`: the candidate serves, and the overlay keeps a holdback on the baseline."""
+Phase = Literal["shadow", "trial", "watch"]
+"""`shadow`: the overlay's answers are recorded and never shown. `trial`: the overlay makes the candidate's arm. `watch`: the
+candidate serves, and the overlay keeps a holdback on the baseline."""
 ArmName = Literal["candidate", "baseline"]
 Unit = Literal["user", "session", "key"]
+SHADOW_KEY = "shadow"
+"""Stands for a key where shadow calls are charged: no secret opens it."""
+SHADOW_FEATURE = "loop"
+"""Feature that shadow calls are accounted under."""
 GATEWAY = "gateway"
 """The surface on which the gateway splits traffic."""
 
@@ -132,7 +137,7 @@ class TrialState(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def arms(self) -> tuple[ArmName, ArmName]:
         """Name the arm with the overlay, then the other."""
-        return ("candidate", "baseline") if self.phase == "trial" else ("baseline", "candidate")
+        return ("baseline", "candidate") if self.phase == "watch" else ("candidate", "baseline")
 
 
 LEASE_SECONDS = 60.0

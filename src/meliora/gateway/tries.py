@@ -42,9 +42,20 @@ class Tries:
     """Make the attempts of one call."""
 
     def __init__(
-        self, call: Call, snapshot: Snapshot, chain: tuple[str, ...], means: Means, attempts: int | None = None
+        self,
+        call: Call,
+        snapshot: Snapshot,
+        chain: tuple[str, ...],
+        means: Means,
+        attempts: int | None = None,
+        *,
+        quiet: bool = False,
     ) -> None:
-        """Walk down `chain`; `attempts` stands in for the settings' number."""
+        """Walk down `chain`; `attempts` stands in for the settings' number.
+
+        `quiet` leaves no trace at the endpoints: their breakers neither hear of it nor let it probe, so other calls go as they would.
+        """
+        self._quiet = quiet
         self._call = call
         self._catalog = snapshot.catalog
         self._settings = snapshot.settings.gateway
@@ -103,7 +114,8 @@ class Tries:
             raise
         finally:
             now = clock.monotonic()
-            report(now)
+            if not self._quiet:
+                report(now)
             self._call.upstream_seconds += now - began
             ended_us = began_us + int((now - began) * 1e6)
             self._call.attempts.append(Attempt(endpoint.id, endpoint.model, began_us, ended_us, status, error))
@@ -114,7 +126,7 @@ class Tries:
         for again in (False, True):
             for name in self._chain:
                 entry = self._catalog.find(name)
-                left = [e for e in entry.endpoints if self._usable(e, again)] if entry is not None else []
+                left = [e for e in entry.endpoints if self._usable(e, again, now)] if entry is not None else []
                 preferred = self._preferred(name)
                 while entry is not None and left:
                     endpoint = first(left, preferred, now) if preferred else None
@@ -138,7 +150,9 @@ class Tries:
             return None
         return basis.choices.endpoints(model, self._call.decision)
 
-    def _usable(self, endpoint: Endpoint, again: bool) -> bool:
+    def _usable(self, endpoint: Endpoint, again: bool, now: float) -> bool:
+        if self._quiet and endpoint.breaker.state(now) != "closed":
+            return False
         if endpoint.account.name in self._barred or endpoint.id in self._barred:
             return False
         regions = self._call.key.regions
@@ -166,7 +180,7 @@ class Tries:
                 await asyncio.sleep(backoff(number, asked, self._means.random.random(), retry))
                 ready = True
         finally:
-            if not ready:
+            if not ready and not self._quiet:
                 endpoint.breaker.cancelled(self._means.clock.monotonic())
         return ready
 

@@ -20,6 +20,21 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True)
+class Paired:
+    """What shadows have shown beside the calls that they are of."""
+
+    units: int
+    pairs: int
+    same: int
+    """Pairs where the candidate decided as the baseline did."""
+    sums: dict[str, Sums]
+    """By metric: the candidate's less the baseline's, in the metric's unit, over the pairs; or over the baseline's where it is read so."""
+    candidate: Arm
+    """Histograms alone."""
+    baseline: Arm
+
+
+@dataclass(frozen=True, slots=True)
 class Stretch:
     """Traffic between two changes of the share; `share` is the candidate's."""
 

@@ -77,6 +77,10 @@ class Judge(Protocol):
         """Judge a trial so far."""
         ...
 
+    def shadow(self, change: Change, plan: TrialPlan) -> TrialVerdict:
+        """Judge what a trial has shown in the shadow, by pairs of answers to one call; the units are those of both arms."""
+        ...
+
     def watch(self, change: Change, plan: WatchPlan, period_us: int) -> WatchVerdict:
         """Judge a delivered change so far; `period_us` is when this check's period began."""
         ...
@@ -89,8 +93,12 @@ class Judge(Protocol):
 class Trials(Protocol):
     """The rows that gateways follow. Each method gives what is to be written in the edge's transaction."""
 
+    def shadow(self, change: Change, plan: TrialPlan) -> Callable[[Any], None]:
+        """Begin in the shadow: nobody is shown the candidate's answers."""
+        ...
+
     def begin(self, change: Change, plan: TrialPlan) -> Callable[[Any], None]:
-        """Begin with the first stage."""
+        """Begin with the first stage, out of the shadow where it was in it."""
         ...
 
     def ramp(self, change: Change, stage: int, share: float) -> Callable[[Any], None]:

@@ -9,11 +9,11 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
-from meliora.loop.arms import Arm, Stretch
+from meliora.loop.arms import Arm, Paired, Stretch
 from meliora.loop.change import Change
 from meliora.loop.house import TrialVerdict, WatchVerdict
 from meliora.loop.kind import Guardrail, TrialPlan, WatchPlan
@@ -43,6 +43,10 @@ class ArmReader(Protocol):
         """Count the calls of both arms since."""
         ...
 
+    def pairs(self, tenant: str, change: str, metrics: Sequence[tuple[Metric, bool]], now_us: int) -> Paired:
+        """Give what shadows have shown that is mature; each metric with whether it is read as a share of the baseline's."""
+        ...
+
 
 class ArmJudge:
     """Judges by `stats.trial`."""
@@ -69,12 +73,7 @@ class ArmJudge:
         last = live[-1].candidate.units if live and live[-1] is stretches[-1] else 0
         if not any(units):
             return TrialVerdict(outcome="no_data", sentence="no calls have come into the arms yet")
-        rules = statistics.Rules(
-            alpha=plan.alpha,
-            boundary=plan.boundary,
-            target=float(plan.horizon_units or max(plan.minimum_units, 3000)),
-            least=min(plan.minimum_units, 100),
-        )
+        rules = _rules(plan)
         evidence = {
             SPLIT: [[one.candidate.units, one.baseline.units, one.share] for one in live],
             VERDICT: {
@@ -95,6 +94,40 @@ class ArmJudge:
             baseline_units=units[1],
             stage_units=last,
             information=_information(evidence),
+            evidence=evidence | {"figures": figures},
+        )
+
+    def shadow(self, change: Change, plan: TrialPlan) -> TrialVerdict:
+        """Judge a trial in the shadow by its pairs: the same calls in both arms, so there is no split that could be wrong.
+
+        Where it wins by this alone, it needs the evidence that any delivery does; before live stages the plan's own is enough.
+        """
+        wanted = [(METRICS[plan.primary], plan.margin or None, plan.margin > 0)]
+        wanted += [(METRICS[one.metric], one.margin, one.relative) for one in plan.guardrails]
+        now = self._now_us()
+        seen = self._arms.pairs(change.tenant, change.id, [(metric, share) for metric, _, share in wanted], now)
+        if not seen.units:
+            return TrialVerdict(outcome="no_data", sentence="no call has been shadowed yet")
+        readings = [_paired_reading(*one, seen) for one in wanted]
+        # Looks in the shadow are not looks at the live arms: a committed horizon is the live trial's.
+        evidence = {
+            VERDICT: {
+                "primary": _plain(readings[0]),
+                "guardrails": [_plain(one) for one in readings[1:]],
+                "rules": msgspec.to_builtins(_rules(plan, "confseq")),
+                "looks": [],
+            },
+            "shadow": {"units": seen.units, "pairs": seen.pairs, "same": seen.same},
+        }
+        if not plan.live:
+            evidence[DISCOVERY] = {"earlier": list(self._earlier(change.id)), "alpha": self._false_discoveries}
+        outcome, sentence, figures = again(evidence)
+        return TrialVerdict(
+            outcome=outcome,
+            sentence=f"in the shadow, {sentence}",
+            candidate_units=seen.units,
+            baseline_units=seen.units,
+            stage_units=seen.units,
             evidence=evidence | {"figures": figures},
         )
 
@@ -237,6 +270,15 @@ def _reading(metric: Metric, margin: float | None, relative: bool, live: Sequenc
     return statistics.Reading(_compared(metric, margin, relative), tuple(pairs))
 
 
+def _rules(plan: TrialPlan, boundary: Literal["confseq", "obf"] | None = None) -> statistics.Rules:
+    return statistics.Rules(
+        alpha=plan.alpha,
+        boundary=boundary or plan.boundary,
+        target=float(plan.horizon_units or max(plan.minimum_units, 3000)),
+        least=min(plan.minimum_units, 100),
+    )
+
+
 def _compared(metric: Metric, margin: float | None, relative: bool) -> statistics.Metric:
     kind: Any = {"rate": "rate", "mean": "ratio", "quantile": "quantile"}[metric.form]
     return statistics.Metric(
@@ -246,6 +288,16 @@ def _compared(metric: Metric, margin: float | None, relative: bool) -> statistic
         margin=margin,
         relative=relative and margin is not None,
     )
+
+
+def _paired_reading(metric: Metric, margin: float | None, relative: bool, seen: Paired) -> statistics.Reading:
+    """Read a metric of pairs. A quantile has no pairs: its two arms are read as if apart, which overstates how far they may differ."""
+    known = _compared(metric, margin, relative)
+    if metric.quantile is not None:
+        pair = statistics.Pair(_point(seen.baseline, metric), _point(seen.candidate, metric))
+        return statistics.Reading(known, (pair,))
+    bounded = metric.unit in ("share", "0..1")
+    return statistics.Reading(known, statistics.Paired(seen.sums[metric.name], bounded=bounded))
 
 
 def _point(arm: Arm, metric: Metric) -> Any:
@@ -281,4 +333,7 @@ def _read(plain: Mapping[str, Any]) -> statistics.Reading:
 
 
 def _arms(plain: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [arm for pair in plain["stages"] for arm in (pair["control"], pair["treated"])]
+    stages = plain["stages"]
+    if isinstance(stages, dict):
+        return [stages["differences"]]
+    return [arm for pair in stages for arm in (pair["control"], pair["treated"])]

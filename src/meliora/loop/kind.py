@@ -14,6 +14,8 @@ import msgspec
 from meliora.loop.change import Change
 from meliora.loop.work import Work
 
+SHADOW = -1
+"""The stage before the first."""
 Unit = Literal["user", "session", "key"]
 Verdict = Literal["passed", "failed", "inconclusive"]
 
@@ -102,7 +104,15 @@ class TrialPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Units an arm that are committed to, for `obf`."""
     alpha: float = 0.05
     shadow: bool = False
-    """The candidate's answers are scored and never shown."""
+    """It begins with a stage in which the candidate's answers are scored and never shown. Only what wins there goes on."""
+    shadow_share: float = 0.2
+    """Share of units whose calls are shadowed."""
+    live: bool = True
+    """False: what wins in the shadow has won."""
+
+    def share(self, stage: int) -> float:
+        """Give the share of a stage; `SHADOW` is the one before the first."""
+        return self.shadow_share if stage == SHADOW else self.stages[min(stage, len(self.stages) - 1)]
 
 
 class WatchPlan(msgspec.Struct, frozen=True, kw_only=True):

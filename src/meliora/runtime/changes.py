@@ -67,6 +67,9 @@ def manner_of(chosen: LoopSettings, kind: str) -> Manner:
             stage_seconds=trial.stage_seconds,
             minimum_seconds=max(1.0, least),
             maximum_seconds=max(trial.maximum_seconds, least),
+            shadow=trial.shadow_kinds.get(kind, trial.shadow),
+            shadow_share=trial.shadowing.share,
+            live=not (trial.shadowing.only and trial.shadow_kinds.get(kind, trial.shadow)),
         ),
         watch=WatchPlan(
             overlay={},

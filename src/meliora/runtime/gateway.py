@@ -37,6 +37,7 @@ from meliora.gateway.replies import Replies
 from meliora.gateway.retry import RetryBudget
 from meliora.gateway.safety import Guard
 from meliora.gateway.serve import House
+from meliora.gateway.shadow import Shadows
 from meliora.gateway.simulated.upstream import SimulatedUpstream
 from meliora.gateway.snapshot import Loaded, Snapshot, snapshot, with_loaded, with_safety
 from meliora.gateway.state import State
@@ -45,6 +46,7 @@ from meliora.gateway.ticker import Ticker
 from meliora.gateway.tries import Means
 from meliora.gateway.upstream import Upstream
 from meliora.gateway.watch import Watch
+from meliora.routing.escalation import Failures
 from meliora.runtime.shared import control_socket, effective, process_name, spool_dir, start_logging, today
 from meliora.settings import Settings
 from meliora.settings.load import load
@@ -88,14 +90,20 @@ def build(
     parts = Parts(settings, name, clock, spool, ledger, control)
     admission = Admission(clock, Limiter(settings.gateway.limits.concurrent_calls), ledger, parts.sync.lease)
     randbytes = Entropy()
+    ids = CallIds(bytes.fromhex(state.secret), clock.now_us, randbytes)
+    failures = Failures()
+    # Its own budget of retries, randomness and counts: ordinary calls go on as if there were no shadows.
+    apart = Means(clock, random.Random(), RetryBudget(settings.gateway.retry), Metrics())
     house = House(
         means=Means(clock, random.Random(), RetryBudget(settings.gateway.retry), metrics),
         recorder=recorder,
         admission=admission,
         replies=Replies(settings.gateway, clock),
         watch=Watch(settings.gateway.keepalive, settings.gateway.limits.client_stall),
-        ids=CallIds(bytes.fromhex(state.secret), clock.now_us, randbytes),
+        ids=ids,
         randbytes=randbytes,
+        shadows=Shadows(apart, recorder, admission, ids, randbytes, failures),
+        failures=failures,
     )
     parts.policies.restore(state.policies)
     parts.likings.restore(state.preferences)
@@ -159,6 +167,7 @@ class Parts(Lifespan):
     def adopt(self, gateway: Gateway, state: State) -> None:
         """Belong to a gateway."""
         self._gateway = gateway
+        gateway.house.shadows.current = lambda: gateway.snapshot
         self._set_secret(gateway, state)
 
     async def start(self, gateway: Gateway) -> None:
@@ -177,6 +186,7 @@ class Parts(Lifespan):
     async def stop(self, gateway: Gateway) -> None:
         """End after the last."""
         self._ticker.stop()
+        await gateway.house.shadows.close()
         await self.policies.stop()
         await self.likings.stop()
         await self.trialled.stop()
@@ -223,7 +233,7 @@ class Parts(Lifespan):
         house.watch.keepalive = made.keepalive
         house.watch.client_stall = made.limits.client_stall
         house.admission.limiter.concurrent = made.limits.concurrent_calls
-        house.means.budget.settings = made.retry
+        house.means.budget.settings = house.shadows.means.budget.settings = made.retry
         house.replies.adapt(made)
         self._ledger.adapt(made)
         self._spool.segment_bytes = settings.recording.segment_bytes
@@ -267,6 +277,7 @@ class Parts(Lifespan):
         self.likings.want(state.preferences)
         self.trialled.want(refs_of(state))
         gateway.snapshot = self.snapshot(before.settings, before.catalog, state)
+        gateway.house.shadows.hold(gateway.snapshot)
         gateway.house.admission.limiter.gateways = max(1, state.gateways)
         self._set_secret(gateway, state)
         if state.kill_epoch != before.state.kill_epoch:
@@ -311,6 +322,7 @@ class Parts(Lifespan):
                 "halted": gateway.snapshot.safety.halted,
                 "halted_by_file": self.guard.by_file,
                 "lapsed": gateway.snapshot.safety.lapsed,
+                "shadows": {"under_way": gateway.house.shadows.under_way, "left_out": gateway.house.shadows.left_out},
             },
         }
 
@@ -330,6 +342,7 @@ class Parts(Lifespan):
         safety = self._safety(before.state)
         if safety != before.safety:
             gateway.snapshot = with_safety(before, safety)
+            gateway.house.shadows.hold(gateway.snapshot)
             self.sync.beat_now()
         for account in gateway.snapshot.catalog.accounts.values():
             account.upstream.check(now)
@@ -378,6 +391,7 @@ def run(settings: Settings, config: Path | None = None) -> None:
             timeout_graceful_shutdown=max(1, round(settings.server.drain_seconds)),
         )
     )
+    gateway.house.shadows.draining = lambda: server.should_exit
     _run(server, gateway, config)
 
 

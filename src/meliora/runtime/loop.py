@@ -36,6 +36,7 @@ from meliora.runtime.changes import kinds as kinds_of
 from meliora.runtime.gates import gate_board, trigger_service
 from meliora.runtime.governance import governance
 from meliora.runtime.report import Reports
+from meliora.runtime.shared import FEATURES
 from meliora.runtime.trials import ArmsOf, TrialRows
 from meliora.settings import Settings
 from meliora.settings.loop import Loop as LoopSettings
@@ -74,7 +75,9 @@ def loop_of(
         shelf=store.changes,
         kinds=kinds,
         governance=office.governed,
-        judge=ArmJudge(ArmsOf(store.arms, store.trials), store.changes.now_us, store.changes.earlier_trials),
+        judge=ArmJudge(
+            ArmsOf(store.arms, store.trials, store.shadow_arms), store.changes.now_us, store.changes.earlier_trials
+        ),
         trials=trials,
         finding=lambda tenant, finding: msgspec.to_builtins(store.findings.get(tenant, finding)),
         diagnose=Diagnosing(store, chosen, clock, randbytes),
@@ -200,7 +203,7 @@ class Counting:
             cycles=self._store.cycles.opened(midnight),
             changes=tally.delivered,
             last_change_us=tally.last_us,
-            spent_micros=self._store.cycles.spent_micros(day, FEATURES),
+            spent_micros=self._store.cycles.spent_micros(day, FEATURES) + self._store.shadows.spent_micros(day),
         )
 
 

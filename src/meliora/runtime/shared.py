@@ -21,9 +21,12 @@ from meliora.settings import Settings
 from meliora.settings.secret import resolve_secret
 
 if TYPE_CHECKING:
+    from meliora.store.budgets import OwnBudget
     from meliora.store.store import Store
 
 
+FEATURES = ("loop", "routing")
+"""Features that Meliora's own calls for the loop are accounted under."""
 SOCKET_NAME = 100
 """Bytes that a Unix socket's path may have, about."""
 
@@ -45,9 +48,19 @@ def open_store(settings: Settings) -> Store:
         settings.server.state_dir,
         pool_size=settings.store.pool_size,
         budget_slice=settings.gateway.budget_slice,
+        own_budget=own_budget(settings),
         audit_key=resolve_secret(settings.loop.audit_key),
         lease_seconds=settings.loop.gateway_lease_seconds,
     )
+
+
+def own_budget(settings: Settings) -> OwnBudget:
+    """Give what Meliora may spend on shadow calls."""
+    from meliora.store.budgets import OwnBudget
+
+    chosen = settings.loop
+    whole = None if chosen.budget_usd is None else round(chosen.budget_usd * 1e6)
+    return OwnBudget(round(chosen.trial.shadowing.budget_usd * 1e6), whole, FEATURES)
 
 
 def control_socket(settings: Settings) -> Path:

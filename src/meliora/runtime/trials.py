@@ -9,13 +9,15 @@ from typing import Any
 import msgspec
 
 from meliora.gateway.state import Overlay, TrialState
-from meliora.loop.arms import Arm, Stretch
+from meliora.loop.arms import Arm, Paired, Stretch
 from meliora.loop.change import Change
 from meliora.loop.kind import TrialPlan, WatchPlan
 from meliora.loop.metrics import Metric
 from meliora.stats.histogram import LogHistogram
 from meliora.stats.sums import Sums
 from meliora.store.arms import Arms, ArmStage
+from meliora.store.arms import Sums as KeptSums
+from meliora.store.shadow_arms import ShadowArms
 from meliora.store.trials import Trials
 
 SCALES: Mapping[str, float] = {"cost_micros": 1e-6, "latency_us": 1e-3}
@@ -28,6 +30,12 @@ class TrialRows:
 
     def __init__(self, trials: Trials) -> None:
         self._trials = trials
+
+    def shadow(self, change: Change, plan: TrialPlan) -> Callable[[Any], None]:
+        """Begin in the shadow."""
+        overlay = msgspec.convert(plan.overlay, Overlay)
+        state = self._state(change, "shadow", plan.unit, plan.shadow_share, overlay)
+        return lambda connection: self._trials.begin_in(change.tenant, connection, state)
 
     def begin(self, change: Change, plan: TrialPlan) -> Callable[[Any], None]:
         """Begin with the first stage."""
@@ -70,9 +78,33 @@ class TrialRows:
 class ArmsOf:
     """Implements `loop.judge.ArmReader` over the store."""
 
-    def __init__(self, arms: Arms, trials: Trials) -> None:
+    def __init__(self, arms: Arms, trials: Trials, shadows: ShadowArms) -> None:
         self._arms = arms
         self._trials = trials
+        self._shadows = shadows
+
+    def pairs(self, tenant: str, change: str, metrics: Sequence[tuple[Metric, bool]], now_us: int) -> Paired:
+        """Give what shadows have shown that is mature."""
+        read = self._shadows.read(tenant, change, metrics, now_us)
+        sums = {}
+        for metric, share in metrics:
+            if metric.form != "quantile":
+                scale = SCALES.get(metric.column, 1.0)
+                sums[metric.name] = _sums(read.sums[metric.name], scale, scale if share else 1.0)
+        candidate, baseline = (
+            Arm(
+                read.units,
+                read.pairs,
+                {},
+                {
+                    metric.name: _scaled(side.get(metric.name), SCALES.get(metric.column, 1.0))
+                    for metric, _ in metrics
+                    if metric.form == "quantile"
+                },
+            )
+            for side in (read.shadow, read.shown)
+        )
+        return Paired(read.units, read.pairs, read.same, sums, candidate, baseline)
 
     def stretches(
         self, tenant: str, change: str, phase: Any, metrics: Sequence[Metric], now_us: int
@@ -107,16 +139,19 @@ def _arm(stage: ArmStage | None, metrics: Sequence[Metric]) -> Arm:
         if metric.form == "quantile":
             histograms[metric.name] = _scaled(stage.histograms.get(metric.name), scale)
             continue
-        one = stage.sums[metric.name]
-        sums[metric.name] = Sums(
-            units=float(one.units),
-            total=one.y * scale,
-            squares=one.yy * scale * scale,
-            weight=one.n,
-            cross=one.yn * scale,
-            weight_squares=one.nn,
-        )
+        sums[metric.name] = _sums(stage.sums[metric.name], scale)
     return Arm(stage.units, stage.calls, sums, histograms)
+
+
+def _sums(one: KeptSums, scale: float, base: float = 1.0) -> Sums:
+    return Sums(
+        units=float(one.units),
+        total=one.y * scale,
+        squares=one.yy * scale * scale,
+        weight=one.n * base,
+        cross=one.yn * scale * base,
+        weight_squares=one.nn * base * base,
+    )
 
 
 def _scaled(histogram: LogHistogram | None, scale: float) -> LogHistogram:

@@ -19,6 +19,7 @@ from meliora import __version__
 from meliora.clock import Clock, SystemClock
 from meliora.errors import MelioraError
 from meliora.gateway.tasks import task_later
+from meliora.routing.learning.pairs import PairScoring
 from meliora.runtime.learning import hold_judges, learner, rewarder, scoring
 from meliora.runtime.preferences import PREFERENCES_SECONDS, refresher
 from meliora.runtime.shared import (
@@ -274,7 +275,10 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
     makes = rewarder(settings, store)
     tasks.append(Task("rewards", makes.step, every))
     if settings.routing.scorers:
-        tasks.append(Task("scorers", Aside(scoring(settings, store, clock).step).step, every))
+        scores = scoring(settings, store, clock)
+        tasks.append(Task("scorers", Aside(scores.step).step, every))
+        pairs = PairScoring(store.shadows, scores.scorers, scores.read, lambda: makes.rule, clock.now_us)
+        tasks.append(Task("shadows", Aside(pairs.step).step, every))
         tasks.append(Task("judges", lambda: hold_judges(settings, store, makes), JUDGES_SECONDS))
     if settings.learning.enabled:
         tasks.append(Task("learning", learner(settings, store, clock).step, every))

@@ -116,6 +116,25 @@ class Durations(Section):
     kinds: dict[Name, Seconds] = Field(default={}, description="For a kind of change, whatever the environment.")
 
 
+class Shadowing(Section):
+    """What a shadow may take: calls that nobody is shown, made by Meliora and paid by it."""
+
+    share: float = Field(
+        default=0.2, gt=0, le=1, description="Share of users (sessions, keys) whose calls are shadowed."
+    )
+    most: Count = Field(default=4, description="Shadow calls of one gateway at a time.")
+    budget_usd: float = Field(
+        default=1.0,
+        ge=0,
+        description="US dollars a day (UTC), over all gateways; within `loop.budget_usd` where that is set.",
+    )
+    timeout: Positive = Field(default=120, description="Seconds a shadow call may take; then it counts as failed.")
+    tools: bool = Field(default=False, description="Shadow calls with tools too. Nothing is executed either way.")
+    only: bool = Field(
+        default=False, description="What wins in the shadow is delivered without a live stage, as policies permit."
+    )
+
+
 class Trial(Section):
     """How candidates are tried on live traffic, where the kind of change does not say otherwise."""
 
@@ -131,6 +150,11 @@ class Trial(Section):
         default=1_209_600, description="Without a decision until then it pauses as inconclusive."
     )
 
+    shadow: bool = Field(
+        default=False, description="Begin with a shadow: the candidate's answers are scored and never shown."
+    )
+    shadow_kinds: dict[Name, bool] = Field(default={}, description="For a kind of change, whatever `shadow` says.")
+    shadowing: Shadowing = Shadowing()
     minimum_seconds: Durations = Durations()
 
     @field_validator("stages")

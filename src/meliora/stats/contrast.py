@@ -89,6 +89,14 @@ def contrast(stages: Sequence[Stage], *, relative: bool = False, least: int = LE
     return Contrast(*(_plain(found) for found in (difference, variance, clock, fewest)))
 
 
+def paired(differences: Point) -> Contrast:
+    """Take differences of pairs for a contrast: each unit is in both arms, so the clock is that of as many units in each."""
+    known = np.isfinite(np.add(differences.value, differences.variance))
+    units = np.where(known, differences.units, 0.0)
+    value, variance = (np.where(known, part, np.nan) for part in (differences.value, differences.variance))
+    return Contrast(*(_plain(found) for found in (value, variance, units / 2, units)))
+
+
 def _variance(stage: Stage, both: Numbers, factor: Numbers) -> Numbers:
     control, treated = stage.control, stage.treated
     apart = treated.variance + np.square(factor) * control.variance

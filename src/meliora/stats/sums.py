@@ -103,6 +103,24 @@ class Sums:
         return Point(plain.units, plain.value, _plain(variance))
 
 
+def paired_point(differences: Sums, *, bounded: bool = False) -> Point:
+    """Give the mean difference of pairs (or as a share of what it is counted over) and its variance by unit.
+
+    Of outcomes within 0..1 (`bounded`) the variance is at least what one pair more that differs wholly would make it: where all pairs
+    agree so far, they are not taken for ones that cannot differ (as Agresti and Min have it for matched pairs, Statistics in Medicine
+    24(5), 2005: half a pair more in each cell).
+    """
+    plain = differences.point()
+    if not bounded:
+        return plain
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.divide(differences.total, differences.weight)
+        left = differences.squares - 2 * ratio * differences.cross + ratio * ratio * differences.weight_squares
+        factor = np.divide(differences.units, np.subtract(differences.units, 1.0))
+        variance = (np.maximum(left, 0.0) + 1.0) * factor / np.square(differences.weight)
+    return Point(plain.units, plain.value, _plain(np.where(np.isfinite(plain.variance), variance, np.nan)))
+
+
 def design_effect(sums: Sums) -> float:
     """Give by how much more a share varies by unit than it would by call (Kish, Survey Sampling, 1965, 8.2); at least 1.
 

@@ -15,10 +15,10 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 from meliora.stats.confseq import Side, Tuning, boundary, interval, log_e_value, p_value
-from meliora.stats.contrast import Contrast, Stage, contrast
+from meliora.stats.contrast import Contrast, Stage, contrast, paired
 from meliora.stats.group_sequential import boundaries, repeated_p_value, spaced
 from meliora.stats.multiple import calibrated
-from meliora.stats.sums import Point, Sums
+from meliora.stats.sums import Point, Sums, paired_point
 
 Kind = Literal["mean", "rate", "ratio", "quantile"]
 Outcome = Literal["better", "worse", "not_inferior", "undecided"]
@@ -52,11 +52,21 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Paired:
+    """What pairs of answers to the same calls differ by, over all stages: each is compared with itself, so no drift comes in."""
+
+    differences: Sums
+    """Treated less control, over the pairs; for a relative metric over the control's values."""
+    bounded: bool = False
+    """Whether one outcome lies within 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """A metric with what was seen of it in each stage."""
+    """A metric with what was seen of it in each stage, or in pairs."""
 
     metric: Metric
-    stages: tuple[Pair, ...]
+    stages: tuple[Pair, ...] | Paired
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +218,10 @@ def reading_to_json(reading: Reading) -> dict[str, Any]:
 
 def reading_from_json(plain: dict[str, Any]) -> Reading:
     """Read `reading_to_json` back. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
-    stages = tuple(Pair(_arm(pair["control"]), _arm(pair["treated"])) for pair in plain["stages"])
-    return Reading(Metric(**plain["metric"]), stages)
+    metric, seen = Metric(**plain["metric"]), plain["stages"]
+    if isinstance(seen, dict):
+        return Reading(metric, Paired(Sums(**seen["differences"]), seen["bounded"]))
+    return Reading(metric, tuple(Pair(_arm(pair["control"]), _arm(pair["treated"])) for pair in seen))
 
 
 def _arm(plain: dict[str, Any]) -> Sums | Point:
@@ -218,9 +230,12 @@ def _arm(plain: dict[str, Any]) -> Sums | Point:
 
 def _contrast(reading: Reading) -> Contrast:
     """Give the arms' contrast, turned so that up is good."""
-    kind = reading.metric.kind
-    stages = [Stage(_point(pair.control, kind), _point(pair.treated, kind)) for pair in reading.stages]
-    found = contrast(stages, relative=reading.metric.relative)
+    kind, seen = reading.metric.kind, reading.stages
+    if isinstance(seen, Paired):
+        found = paired(paired_point(seen.differences, bounded=seen.bounded))
+    else:
+        stages = [Stage(_point(pair.control, kind), _point(pair.treated, kind)) for pair in seen]
+        found = contrast(stages, relative=reading.metric.relative)
     if reading.metric.better == "higher":
         return found
     return Contrast(-found.difference, found.variance, found.clock, found.fewest)

@@ -149,14 +149,17 @@ def _summed(
 
 
 def _counted(tenant: str, change: str, phase: Phase, metric: Metric, now_us: int) -> sa.Select[*tuple[Any, ...]]:
-    """Count values rounded to four digits: a million calls come as a few thousand rows, a twentieth of a percent off at most."""
     value, known = _value(metric)
     until = now_us - round(metric.maturity_seconds * _SECOND)
-    step = sa.case(*((value < 10**digits, 10 ** (digits - 4)) for digits in range(4, 13)), else_=10**9)
-    rounded = value // step * step + step // 2
-    query = sa.select(_C.trial_stage, _C.arm, rounded.label("value"), sa.func.count())
+    query = sa.select(_C.trial_stage, _C.arm, rounded(value).label("value"), sa.func.count())
     own = sa.and_(_of(tenant, change, phase, until), known)
     return query.where(own).group_by(_C.trial_stage, _C.arm, sa.text("3"))
+
+
+def rounded(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Round whole numbers to four digits: a million calls come as a few thousand rows, a twentieth of a percent off at most."""
+    step = sa.case(*((value < 10**digits, 10 ** (digits - 4)) for digits in range(4, 13)), else_=10**9)
+    return value // step * step + step // 2
 
 
 def _value(metric: Metric) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[bool]]:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from meliora.errors import NotFound
-from meliora.gateway.state import LeaseGrant, LeaseWish
+from meliora.gateway.state import SHADOW_KEY, LeaseGrant, LeaseWish
 from meliora.store.engine import reading, writing
 from meliora.store.gateways import ALIVE_US
 from meliora.store.rows import insert_into
 from meliora.store.sums import day_of
-from meliora.store.tables import budget_leases, budget_usage, gateways, keys, usage_gateways
+from meliora.store.tables import budget_leases, budget_usage, gateways, keys, usage_daily, usage_gateways
 
 
 class BudgetStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,12 +33,23 @@ class BudgetStatus(msgspec.Struct, frozen=True, kw_only=True):
     left_micros: int | None
 
 
-class Budgets:
-    """Lease slices and say how far a budget is used."""
+class OwnBudget(msgspec.Struct, frozen=True):
+    """What Meliora may spend a day on shadow calls, in micro-dollars: no more than is left of what the loop may spend."""
 
-    def __init__(self, engine: sa.Engine, slice_share: float) -> None:
+    shadow_micros: int = 0
+    loop_micros: int | None = None
+    """None: no limit."""
+    features: tuple[str, ...] = ()
+    """Of the calls that the loop's budget pays, too."""
+
+
+class Budgets:
+    """Lease slices and say how far a budget is used. `own` is Meliora's own; without it there are no shadow calls."""
+
+    def __init__(self, engine: sa.Engine, slice_share: float, own: OwnBudget | None = None) -> None:
         self._engine = engine
         self._slice_share = slice_share
+        self._own = own or OwnBudget()
 
     def lease(self, gateway: str, wishes: Sequence[LeaseWish], now_us: int) -> tuple[LeaseGrant, ...]:
         """Note what was spent and grant more, one answer a wish, in order. `granted_micros` adds to what the gateway holds.
@@ -53,7 +65,9 @@ class Budgets:
         return tuple(grants[place] for place in range(len(wishes)))
 
     def _one(self, connection: sa.Connection, gateway: str, wish: LeaseWish, now_us: int) -> LeaseGrant:
-        key = connection.execute(_KEY.where(keys.c.id == wish.key_id)).one_or_none()
+        key: Any = connection.execute(_KEY.where(keys.c.id == wish.key_id)).one_or_none()
+        if wish.key_id == SHADOW_KEY:
+            key = self._shadows(connection, now_us)
         if key is None:
             return LeaseGrant(wish.key_id, wish.period, 0, exhausted=True)
         _lock(connection, key.tenant, wish, now_us)
@@ -75,6 +89,16 @@ class Budgets:
         _set(connection, gateway, wish, own + granted, now_us)
         _note(connection, wish, spent, now_us)
         return LeaseGrant(wish.key_id, wish.period, granted, exhausted=exhausted, spent_micros=spent)
+
+    def _shadows(self, connection: sa.Connection, now_us: int) -> _OwnKey:
+        """Give what stands for the key of shadow calls: nobody's, of all tenants."""
+        own, day = self._own, day_of(now_us)
+        budget = own.shadow_micros
+        if own.loop_micros is not None:
+            u = usage_daily.c
+            query = sa.select(sa.func.sum(u.cost_micros)).where(u.day == day, u.feature.in_(own.features))
+            budget = min(budget, max(0, own.loop_micros - int(connection.execute(query).scalar() or 0)))
+        return _OwnKey(budget_day_micros=budget)
 
     def status(self, tenant: str, key_id: str, now_us: int) -> tuple[BudgetStatus, ...]:
         """Give the current day's and month's budget (UTC). Raises `NotFound`."""
@@ -100,6 +124,15 @@ class Budgets:
                     )
                 )
             return tuple(found)
+
+
+class _OwnKey(msgspec.Struct, frozen=True):
+    """A key as far as leases look at it."""
+
+    budget_day_micros: int
+    budget_month_micros: int = 0
+    tenant: str = ""
+    revoked_us: int | None = None
 
 
 _L = budget_leases.c

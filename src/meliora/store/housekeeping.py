@@ -12,6 +12,7 @@ from meliora.store.engine import reading, writing
 from meliora.store.erasures import ERASED
 from meliora.store.outcomes import forget_outcomes
 from meliora.store.preferences import forget_user
+from meliora.store.shadows import drop_shadow_contents, drop_shadows, erase_shadows
 from meliora.store.sink import next_sequence
 from meliora.store.slots import slots_of
 from meliora.store.tables import (
@@ -71,11 +72,15 @@ class StoreHousekeeping:
             ids = connection.execute(old.order_by(call_contents.c.started_us).limit(limit)).scalars().all()
             connection.execute(sa.delete(call_contents).where(call_contents.c.call_id.in_(ids)))
             connection.execute(sa.update(calls).where(_C.id.in_(ids)).values(content=ERASED))
+            drop_shadow_contents(connection, before_us, limit)
         return len(ids)
 
     def drop_calls(self, before_us: int, limit: int) -> int:
         """Delete calls of windows that lie before `before_us` and are rolled up."""
         before_us = window_of(before_us)
+        with writing(self._engine) as connection:
+            next_sequence(connection, 0)
+            drop_shadows(connection, before_us, limit)
         dropped = 0
         for tenant in list(self._tenants()):
             with writing(self._engine) as connection:
@@ -117,6 +122,7 @@ class StoreHousekeeping:
                 nothing = {"user_id": None, "comment": None, "metadata": sa.null()}
                 words.append(connection.execute(sa.update(table).where(said).values(**nothing)).rowcount)
             forget_outcomes(connection, mine)
+            erase_shadows(connection, mine, f"e{self._randbytes(8).hex()}", at)
             stripped = connection.execute(
                 sa.update(calls)
                 .where(own)

@@ -18,6 +18,7 @@ from meliora.store.erasures import Erased, erased_subjects
 from meliora.store.model_performances import add_outcomes
 from meliora.store.outcomes import keep_outcomes
 from meliora.store.rows import insert_into
+from meliora.store.shadows import keep_shadows, lose_shadows
 from meliora.store.slots import note_slots, slot_of
 from meliora.store.sums import Sums
 from meliora.store.tables import calls, deployment, spool_segments
@@ -62,11 +63,12 @@ class SpoolSink:
         late = sa.and_(calls.c.state == "open", calls.c.state != sa.text("'finished'"), calls.c.started_us < before_us)
         with writing(self._engine) as connection:
             next_sequence(connection, 0)
+            lose_shadows(connection, before_us)
             return connection.execute(sa.update(calls).where(late).values(state="lost")).rowcount
 
     def _take(self, connection: sa.Connection, batch: Batch) -> Taken:
         self._move(connection, batch)
-        if not batch.begun and not batch.finished:
+        if not batch.begun and not batch.finished and not batch.shadows:
             return Taken(0, 0, 0)
         count = len(batch.begun) + len(batch.finished)
         first = next_sequence(connection, count)
@@ -87,6 +89,7 @@ class SpoolSink:
             add_outcomes(connection, sums.outcomes, self._clock_us())
             keep_outcomes(connection, fresh)
             _link_feedback(connection)
+        keep_shadows(connection, batch.shadows, erased)
         return Taken(len(opened), len(fresh), len(batch.begun) + len(batch.finished) - len(opened) - len(fresh))
 
     def _move(self, connection: sa.Connection, batch: Batch) -> None:

@@ -18,7 +18,7 @@ from meliora.store.analytics import Analytics
 from meliora.store.approvals import Approvals
 from meliora.store.arms import Arms
 from meliora.store.audit import Audit, audit_secret
-from meliora.store.budgets import Budgets
+from meliora.store.budgets import Budgets, OwnBudget
 from meliora.store.calls import Calls
 from meliora.store.changes import Changes
 from meliora.store.comparisons import Comparisons
@@ -45,6 +45,8 @@ from meliora.store.preference_tables import PreferenceTables
 from meliora.store.preferences import Preferences
 from meliora.store.routing_snapshots import RoutingSnapshots
 from meliora.store.rules import Rules
+from meliora.store.shadow_arms import ShadowArms
+from meliora.store.shadows import Shadows
 from meliora.store.sink import SpoolSink
 from meliora.store.slices import Slices
 from meliora.store.states import States
@@ -75,6 +77,7 @@ class Store:
         clock_us: Callable[[], int] = now_us,
         randbytes: Callable[[int], bytes] = os.urandom,
         budget_slice: float = 0.05,
+        own_budget: OwnBudget | None = None,
         lease_seconds: float = LEASE_SECONDS,
         spool: Path | None = None,
         state_dir: Path | None = None,
@@ -94,7 +97,7 @@ class Store:
         self.routing_snapshots = RoutingSnapshots(engine, clock_us)
         self.outcomes = Outcomes(engine, clock_us)
         self.keys = Keys(engine, clock_us, randbytes)
-        self.budgets = Budgets(engine, budget_slice)
+        self.budgets = Budgets(engine, budget_slice, own_budget)
         self.states = States(engine, self.secret, lease_seconds)
         self.gateways = Gateways(engine)
         self.analytics = Analytics(engine)
@@ -123,6 +126,8 @@ class Store:
         self.model_choices = ModelChoices(engine, clock_us)
         self.comparisons = Comparisons(engine)
         self.arms = Arms(engine)
+        self.shadows = Shadows(engine, clock_us)
+        self.shadow_arms = ShadowArms(engine)
         self.housekeeping = StoreHousekeeping(engine, self.secret, clock_us, randbytes)
 
     @classmethod
@@ -133,6 +138,7 @@ class Store:
         *,
         pool_size: int = 5,
         budget_slice: float = 0.05,
+        own_budget: OwnBudget | None = None,
         lease_seconds: float = LEASE_SECONDS,
         audit_key: str = "",
     ) -> Store:
@@ -148,6 +154,7 @@ class Store:
             return cls(
                 engine,
                 budget_slice=budget_slice,
+                own_budget=own_budget,
                 lease_seconds=lease_seconds,
                 spool=state_dir / "spool",
                 state_dir=state_dir,

@@ -130,14 +130,19 @@ class Sums:
         """Add all to the tables; `last_seq`, the batch's last number, marks the windows whose roll-ups are behind."""
         _add_rows(connection, usage_daily, ("tenant", "day", "model", "task", "key_id", "feature"), USAGE, self.daily)
         _add_rows(connection, usage_users, ("tenant", "day", "user_id"), USAGE, self.users)
-        keys = ("key_id", "gateway", "day", "tenant")
-        _add_rows(connection, usage_gateways, keys, ("cost_micros",), self.gateways, conflict=keys[:3])
+        add_spending(connection, self.gateways)
         mark = "%s" if connection.dialect.name == "postgresql" else "?"
         connection.exec_driver_sql(
             f"INSERT INTO {rollup_windows.name} (tenant, window_start, last_seq) VALUES ({mark}, {mark}, {mark}) "
             "ON CONFLICT (tenant, window_start) DO UPDATE SET last_seq = excluded.last_seq",
             [(*window, last_seq) for window in sorted(self.windows)],
         )
+
+
+def add_spending(connection: sa.Connection, spent: dict[tuple[str, ...], list[int]]) -> None:
+    """Add to what each key cost by gateway and day; by key, gateway, day, tenant."""
+    keys = ("key_id", "gateway", "day", "tenant")
+    _add_rows(connection, usage_gateways, keys, ("cost_micros",), spent, conflict=keys[:3])
 
 
 def add_usage(tally: list[int], r: CallFinished) -> None:

@@ -146,6 +146,57 @@ _partial(
 )
 _partial("ix_calls_unfinished", "state", "started_us", where="state <> 'finished'")
 
+# Not among the calls: nothing that counts, prices, learns from or shows ordinary traffic can come upon them.
+shadow_calls = sa.Table(
+    "shadow_calls",
+    metadata,
+    _text("id", key=True),
+    _text("tenant"),
+    _text("parent"),  # the call that was answered
+    _text("state"),  # open, finished, lost
+    _text("gateway"),
+    _time("started_us"),
+    _time("ended_us", null=True),
+    _text("trial"),
+    sa.Column("stage", sa.Integer, nullable=False),
+    _text("unit"),
+    _flag("same"),  # the candidate decided as the baseline did: no second call
+    _text("shown_model", null=True),
+    _text("shown_outcome", null=True),
+    _number("shown_cost_micros"),
+    _number("shown_latency_us"),
+    sa.Column("shown_reward", sa.Double, nullable=True),
+    _text("dialect", null=True),
+    _text("model", null=True),
+    _text("endpoint", null=True),
+    _text("reason", null=True),
+    _text("task", null=True),
+    _text("outcome", null=True),
+    sa.Column("status", sa.Integer, nullable=True),
+    _text("error_code", null=True),
+    _text("finish_reason", null=True),
+    _number("tokens_in"),
+    _number("tokens_out"),
+    _number("cost_micros"),
+    sa.Column("reward", sa.Double, nullable=True),
+    sa.Column("scores", Json, nullable=True),  # by scorer: shown, shadow
+    _time("scored_us", null=True),
+    _text("content", null=True),
+    _text("response_text", null=True),
+    _flag("truncated"),
+    sa.Index("ix_shadow_calls_trial", "tenant", "trial", "unit"),
+    sa.Index("ix_shadow_calls_parent", "parent"),
+    sa.Index("ix_shadow_calls_started", "started_us"),
+)
+_unscored = sa.text("scored_us IS NULL AND state = 'finished' AND NOT same")
+sa.Index(
+    "ix_shadow_calls_unscored",
+    shadow_calls.c.tenant,
+    shadow_calls.c.started_us,
+    sqlite_where=_unscored,
+    postgresql_where=_unscored,
+)
+
 call_slots = sa.Table(
     "call_slots",
     metadata,
@@ -828,7 +879,7 @@ trials = sa.Table(
     _text("change", key=True),
     _text("tenant"),
     _text("surface"),
-    _text("phase"),  # trial, watch
+    _text("phase"),  # shadow, trial, watch
     _text("salt"),
     _text("unit"),
     sa.Column("stage", sa.Integer, nullable=False),

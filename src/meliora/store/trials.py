@@ -60,7 +60,7 @@ class Trials:
             self.begin_in(tenant, connection, trial)
 
     def begin_in(self, tenant: str, connection: sa.Connection, trial: TrialState) -> None:
-        """Let a trial split the tenant's calls from now on; a change that is watched after its trial begins again in that phase.
+        """Let a trial split the tenant's calls from now on; a change begins again in its next phase.
 
         Once, however often it is called. One that was ended goes on as it was, at its stage or a later one. Raises `Conflict` where
         another change is on trial on the same surface, or this one is or was split in another way; `InvalidRequest` where the
@@ -173,6 +173,8 @@ class Trials:
 
 _T = trials.c
 _S = trial_stages.c
+_PHASES: tuple[Phase, ...] = ("shadow", "trial", "watch")
+"""In the order in which a change goes through them; none has to be there."""
 LEARNING_LOCK = "routing_snapshots"
 """Held while a policy is put in service, and while a split of calls begins."""
 
@@ -201,9 +203,9 @@ def _state(row: AnyRow) -> TrialState:
 
 
 def _may_follow(before: AnyRow, trial: TrialState) -> bool:
-    """Say whether a trial goes on from what is kept of its change: the watch after the trial, or the same one after a pause."""
+    """Say whether a trial goes on from what is kept of its change: in a later phase, or the same one after a pause."""
     if before.phase != trial.phase:
-        return before.phase == "trial"
+        return _PHASES.index(before.phase) < _PHASES.index(trial.phase)
     held = _state(before)
     same = msgspec.structs.replace(held, stage=trial.stage, share=trial.share) == trial
     on = trial.stage > held.stage or (trial.stage, trial.share) == (held.stage, held.share)

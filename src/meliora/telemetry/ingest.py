@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from meliora.errors import Conflict, SchemaMismatch, StoreError, StoreUnavailable
-from meliora.telemetry.records import FORMAT, CallBegun, CallFinished, Record
+from meliora.telemetry.records import FORMAT, CallBegun, CallFinished, Record, Shadow, ShadowBegun
 from meliora.telemetry.spool import SpoolReader
 
 log = structlog.get_logger(__name__)
@@ -35,6 +35,7 @@ class Batch:
     end: int
     begun: list[CallBegun]
     finished: list[CallFinished]
+    shadows: list[ShadowBegun | Shadow] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +195,9 @@ class Ingester:
         """Give a batch to the sink; where it refuses one, find the record that is at fault and put that aside."""
         begun = [record for _, _, record in records if type(record) is CallBegun]
         finished = [record for _, _, record in records if type(record) is CallFinished]
+        shadows = [record for _, _, record in records if isinstance(record, (ShadowBegun, Shadow))]
         try:
-            taken = self._sink.take(Batch(segment, start, end, begun, finished))
+            taken = self._sink.take(Batch(segment, start, end, begun, finished, shadows))
         except (StoreUnavailable, SchemaMismatch):
             raise
         except Conflict:

@@ -10,8 +10,8 @@ from typing import Literal
 
 import msgspec
 
-FORMAT = 1
-"""Version of the record format. An ingester refuses a record of a newer format and leaves it in the spool."""
+FORMAT = 2
+"""Version of the record format; 2 brought shadows. An ingester refuses a record of a newer format and leaves it in the spool."""
 
 Dialect = Literal["chat", "responses", "messages", "embeddings"]
 """The wire format a client speaks: OpenAI chat completions, OpenAI responses, Anthropic messages, OpenAI embeddings."""
@@ -184,7 +184,7 @@ class CallFinished(msgspec.Struct, frozen=True, omit_defaults=True, tag="finishe
     """The models of a cascade; `usage` and `cost_micros` are their sums. Empty for a call that asked one model."""
     trial: str | None = None
     """The change on trial, or under watch, that the call counts for; None: for none."""
-    trial_phase: Literal["trial", "watch"] | None = None
+    trial_phase: Literal["shadow", "trial", "watch"] | None = None
     trial_stage: int | None = None
     arm: Literal["candidate", "baseline"] | None = None
     trial_unit: str | None = None
@@ -192,4 +192,49 @@ class CallFinished(msgspec.Struct, frozen=True, omit_defaults=True, tag="finishe
     v: int = FORMAT
 
 
-Record = CallBegun | CallFinished
+class ShadowBegun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="shadow_begun", tag_field="t"):
+    """A call is about to be made whose answer nobody is shown. Stays its only record where its gateway was killed."""
+
+    id: str
+    parent: str
+    """The call that was answered."""
+    tenant: str
+    gateway: str
+    started_us: int
+    trial: str
+    stage: int
+    unit: str
+    user: str | None = None
+    v: int
+    """Always written: an ingester that knows no shadows leaves the record where it is."""
+
+
+class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a shadow is held against: the call that was answered."""
+
+    outcome: Outcome
+    model: str | None = None
+    cost_micros: int | None = None
+    latency_us: int = 0
+
+
+class Shadow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="shadow", tag_field="t"):
+    """What a candidate would have answered to a call. No ordinary call: nothing of ordinary traffic counts it."""
+
+    id: str
+    parent: str
+    tenant: str
+    gateway: str
+    started_us: int
+    trial: str
+    stage: int
+    unit: str
+    user: str | None = None
+    shown: Shown
+    call: CallFinished | None = None
+    """The call that was made; None where the candidate decided as the baseline did, and the one answer stands for both."""
+    v: int
+    """Always written, as in `ShadowBegun`."""
+
+
+Record = CallBegun | CallFinished | ShadowBegun | Shadow

@@ -226,6 +226,8 @@ def trial_that_the_plane_can_read(make: Make) -> None:
     stages = (0.0, *plan.stages, 1.0)
     rising = all(one < other for one, other in pairwise(stages))
     expect(plan.stages and rising, f"the stages {plan.stages} do not rise between 0 and 1")
+    expect(not plan.shadow or 0 < plan.shadow_share <= 1, f"a shadow of a share of {plan.shadow_share} sees nobody")
+    expect(plan.live or plan.shadow, "the plan tries neither in the shadow nor live")
     expect(math.isfinite(plan.margin) and plan.margin >= 0, f"the margin is {plan.margin}")
     expect(0 < plan.alpha < 1 and plan.minimum_units > 0, "the plan decides on nothing")
     expect(plan.maximum_seconds >= plan.minimum_seconds > 0, "the plan has no end, or ends before it may win")

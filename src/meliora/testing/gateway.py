@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import uvicorn
@@ -24,16 +24,16 @@ from meliora.gateway.policies import Policies, TrialPolicies, file_of
 from meliora.gateway.prices import Found
 from meliora.gateway.state import ChoiceState, KeyHash, KeyState, PolicyRef, RuleState, State, TrialState
 from meliora.settings.models import Settings
-from meliora.telemetry.records import CallBegun, CallFinished
+from meliora.telemetry.records import CallFinished, Record, Shadow
 from meliora.telemetry.spool import SpoolReader
 
 if TYPE_CHECKING:
     from meliora.routing.learned.policy import Policy
 
+R = TypeVar("R")
+
 SECRET = "mel_test-secret-of-the-default-key"
 """Opens the key that a gateway has when none are given."""
-
-Record = CallBegun | CallFinished
 
 
 def key(name: str = "test", secret: str = SECRET, **limits: Any) -> KeyState:
@@ -156,7 +156,7 @@ class RunningGateway:
     def records(self) -> list[Record]:
         """Give every record that is in the spool."""
         reader = SpoolReader(self.state_dir / "spool")
-        decoder = msgspec.json.Decoder(CallBegun | CallFinished)
+        decoder = msgspec.json.Decoder(Record)
         found: list[Record] = []
         for segment in reader.segments():
             offset = 0
@@ -168,11 +168,18 @@ class RunningGateway:
                 offset = chunk.end
         return found
 
+    def shadows(self, count: int = 0, seconds: float = 5.0) -> list[Shadow]:
+        """Give the shadows that came to an end, waiting until there are at least `count`."""
+        return self._of(Shadow, count, seconds)
+
     def finished(self, count: int = 0, seconds: float = 5.0) -> list[CallFinished]:
         """Give the finish records, waiting until there are at least `count`."""
+        return self._of(CallFinished, count, seconds)
+
+    def _of(self, kind: type[R], count: int, seconds: float) -> list[R]:
         deadline = time.monotonic() + seconds
         while True:
-            found = [record for record in self.records() if isinstance(record, CallFinished)]
+            found = [record for record in self.records() if isinstance(record, kind)]
             if len(found) >= count or time.monotonic() > deadline:
                 return found
             time.sleep(0.01)

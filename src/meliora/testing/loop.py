@@ -29,6 +29,8 @@ class ScriptedKind:
     """A baseline to claim in place of the frozen one."""
     offers: bool = True
     tried: bool = True
+    shadow: bool = False
+    live: bool = True
     watched: bool = True
     fail: dict[str, int] = field(default_factory=dict)
     """Method to how many calls of it shall raise."""
@@ -83,6 +85,8 @@ class ScriptedKind:
             minimum_seconds=20,
             minimum_units=50,
             maximum_seconds=1000,
+            shadow=self.shadow,
+            live=self.live,
         )
 
     def rehearse(self, change: Change, work: Work) -> dict[str, Any]:
@@ -145,11 +149,16 @@ class ScriptedJudge:
     """Says what it is told, the last word again and again."""
 
     trials: list[TrialVerdict] = field(default_factory=list)
+    shadows: list[TrialVerdict] = field(default_factory=list)
     watches: list[WatchVerdict] = field(default_factory=list)
 
     def trial(self, change: Change, plan: TrialPlan) -> TrialVerdict:
         """Give the next word on a trial."""
         return self.trials.pop(0) if len(self.trials) > 1 else self.trials[0]
+
+    def shadow(self, change: Change, plan: TrialPlan) -> TrialVerdict:
+        """Give the next word on a shadow."""
+        return self.shadows.pop(0) if len(self.shadows) > 1 else self.shadows[0]
 
     def watch(self, change: Change, plan: WatchPlan, period_us: int) -> WatchVerdict:
         """Give the next word on a watch."""
@@ -203,6 +212,10 @@ class MemoryTrials:
 
     live: dict[str, float] = field(default_factory=dict)
     history: list[tuple[str, str, float]] = field(default_factory=list)
+
+    def shadow(self, change: Change, plan: TrialPlan) -> Callable[[Any], None]:
+        """Begin in the shadow."""
+        return self._write(change, "shadow", plan.shadow_share)
 
     def begin(self, change: Change, plan: TrialPlan) -> Callable[[Any], None]:
         """Begin with the first stage."""

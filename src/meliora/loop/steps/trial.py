@@ -9,7 +9,7 @@ from typing import Any
 
 from meliora.loop.change import Change
 from meliora.loop.house import House
-from meliora.loop.kind import TrialPlan
+from meliora.loop.kind import SHADOW, TrialPlan
 from meliora.loop.shelf import EdgeWish
 from meliora.loop.states import State
 from meliora.loop.steps.outcome import Go, Outcome, Wait, pause, reject
@@ -27,21 +27,27 @@ def proved(house: House, change: Change, work: Work) -> Outcome:
         return answer
     if isinstance(answer, Refusal):
         return reject(house, answer.reason, answer.evidence, answer.policy)
+    stage, begin = (SHADOW, house.trials.shadow) if plan.shadow else (0, house.trials.begin)
     wish = EdgeWish(
         target=State.TRYING,
         actor=house.owner,
-        evidence=answer.evidence | {"stage": 0, "share": plan.stages[0]},
+        evidence=answer.evidence | {"stage": stage, "share": plan.share(stage)},
         policy=answer.policy,
         wait=house.rules.look_seconds,
-        progress={"stage": 0, "epoch": 0, "stage_began_us": work.now_us(), "began_us": work.now_us()},
+        progress={"stage": stage, "epoch": 0, "stage_began_us": work.now_us(), "began_us": work.now_us()},
     )
-    return Go(wish, house.trials.begin(change, plan))
+    return Go(wish, begin(change, plan))
 
 
 def trying(house: House, change: Change, work: Work) -> Outcome:
-    """Look at the arms: stop for harm, go on to the next stage, deliver what has won, pause what cannot be told."""
+    """Look at the arms: stop for harm, go on to the next stage, deliver what has won, pause what cannot be told.
+
+    Out of the shadow leads only a win: nobody is to be shown what might be worse.
+    """
     plan = _plan(house, change)
-    verdict = house.judge.trial(change, plan)
+    stage = change.progress.get("stage", 0)
+    shadow = stage == SHADOW
+    verdict = house.judge.shadow(change, plan) if shadow else house.judge.trial(change, plan)
     evidence = {"trial": verdict.evidence | {"outcome": verdict.outcome, "sentence": verdict.sentence}}
     if verdict.outcome == "worse":
         return stop(house, change, verdict.sentence, evidence)
@@ -49,8 +55,9 @@ def trying(house: House, change: Change, work: Work) -> Outcome:
         return hold(house, change, f"inconclusive: {verdict.sentence}", evidence)
     now = work.now_us()
     age, in_stage = _since(change, "began_us", now), _since(change, "stage_began_us", now)
-    last = change.progress.get("stage", 0) >= len(plan.stages) - 1
-    if not last and in_stage >= plan.stage_seconds and verdict.stage_units >= plan.stage_units:
+    last = not plan.live if shadow else stage >= len(plan.stages) - 1
+    filled = in_stage >= plan.stage_seconds and verdict.stage_units >= plan.stage_units
+    if not last and filled and (not shadow or verdict.outcome == "better"):
         return _ramp(house, change, plan, evidence, now)
     enough = min(verdict.candidate_units, verdict.baseline_units) >= plan.minimum_units and age >= plan.minimum_seconds
     if last and enough and verdict.outcome == "better":
@@ -106,7 +113,7 @@ def resume_trial(house: House, change: Change) -> Go:
     """Go on with the stage that a trial was paused in, as a new stretch of traffic."""
     plan = _plan(house, change)
     epoch = change.progress.get("epoch", 0) + 1
-    share = plan.stages[min(change.progress.get("stage", 0), len(plan.stages) - 1)]
+    share = plan.share(change.progress.get("stage", 0))
     now = house.shelf.now_us()
     progress = change.progress | {"epoch": epoch, "stage_began_us": now, "began_us": now}
     wish = EdgeWish(
@@ -121,15 +128,20 @@ def resume_trial(house: House, change: Change) -> Go:
 
 def _ramp(house: House, change: Change, plan: TrialPlan, evidence: dict[str, Any], now: int) -> Go:
     stage, epoch = change.progress.get("stage", 0) + 1, change.progress.get("epoch", 0) + 1
-    share = plan.stages[stage]
+    share = plan.share(stage)
+    progress = change.progress | {"stage": stage, "epoch": epoch, "stage_began_us": now}
+    also = house.trials.ramp(change, epoch, share)
+    if stage == 0:  # out of the shadow: the first stage that anybody is shown
+        progress |= {"epoch": 0, "began_us": now}
+        also = house.trials.begin(change, plan)
     wish = EdgeWish(
         target=State.TRYING,
         actor=house.owner,
         evidence=evidence | {"stage": stage, "share": share},
         wait=house.rules.look_seconds,
-        progress=change.progress | {"stage": stage, "epoch": epoch, "stage_began_us": now},
+        progress=progress,
     )
-    return Go(wish, house.trials.ramp(change, epoch, share))
+    return Go(wish, also)
 
 
 def _delivering(house: House, answer: Permit, evidence: dict[str, Any]) -> EdgeWish:

@@ -66,6 +66,51 @@ class Unscored(msgspec.Struct, frozen=True):
     truncated: bool
 
 
+Said = tuple[float | None, float | None]
+"""What a scorer said of the shown answer, and of the candidate's."""
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """Two answers to one request. A text is None where it was not kept whole."""
+
+    id: str
+    parent: str
+    """The call that was answered."""
+    tenant: str
+    dialect: str
+    task: str | None
+    started_us: int
+    request_text: str | None
+    shown_text: str | None
+    text: str | None
+    shown_failed: bool
+    failed: bool
+    shown_cost_micros: int | None
+    cost_micros: int | None
+    shown_latency_us: int
+    latency_us: int
+    scores: Mapping[str, float] = {}
+    """What scorers said of the shown answer already."""
+
+
+class PairBook(Protocol):
+    """Pairs as the store keeps them. All methods raise `StoreError`."""
+
+    def tenants(self) -> Sequence[str]:
+        """Give the tenants that have pairs which wait."""
+        ...
+
+    def waiting(self, tenant: str, since_us: int, limit: int) -> Sequence[Pair]:
+        """Give pairs that nobody has scored, the oldest first."""
+        ...
+
+    def judge(
+        self, tenant: str, shadow: str, scores: Mapping[str, Said], shown: float | None, reward: float | None
+    ) -> None:
+        """Keep what was found of a pair."""
+        ...
+
+
 class Asked(msgspec.Struct, frozen=True):
     """What is kept of a call's request, and whose it was: user, else session, else key."""
 
