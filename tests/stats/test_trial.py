@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from meliora.stats.histogram import LogHistogram
 from meliora.stats.quantiles import quantile_point
 from meliora.stats.sums import Point, Sums
-from meliora.stats.trial import Metric, Pair, Reading, Rules, decide, detectable, reading_from_json, reading_to_json
+from meliora.stats.trial import (
+    Metric,
+    Pair,
+    Paired,
+    Reading,
+    Rules,
+    decide,
+    detectable,
+    reading_from_json,
+    reading_to_json,
+)
 
 QUALITY = Metric("success", "rate", "higher")
 COST = Metric("cost", "mean", "lower", margin=0.05, relative=True)
@@ -212,3 +222,69 @@ def test_what_cannot_be_found_has_no_size():
     wild = Metric("cost", "mean", "lower", margin=0.1, relative=True)
     assert smallest(1500, wild, Sums.of_mean(700.0, 700.0, 700.0 * 700)) is None
     assert smallest(4000, Metric("cost", "mean", "lower"), Sums.of_mean(700.0, 700.0, 700.0)) is None, "nothing varies"
+
+
+def pairs(differences: Sums, metric: Metric, *, bounded: bool = False) -> Reading:
+    return Reading(metric, Paired(differences, bounded=bounded))
+
+
+REWARD = Metric("reward", "ratio", "higher")
+SAVED = Metric("cost", "ratio", "lower", margin=0.1, relative=True)
+
+
+def test_pairs_tell_a_difference_that_two_arms_of_as_many_units_would_not():
+    draw = np.random.default_rng(2)
+    base = draw.normal(0.5, 0.3, 400)
+    candidate = base + draw.normal(0.02, 0.05, 400)
+    apart = Reading(REWARD, (Pair(Sums.of(base), Sums.of(candidate)),))
+    assert decide(apart).outcome == "undecided"
+    found = decide(pairs(Sums.of(candidate - base), REWARD))
+    assert found.outcome == "better"
+    assert found.findings[0].effect == pytest.approx(float((candidate - base).mean()))
+    assert found.findings[0].units == 400
+
+
+def test_a_relative_difference_of_pairs_is_a_share_of_what_the_control_had():
+    draw = np.random.default_rng(3)
+    base = draw.uniform(50, 150, 2000)
+    found = decide(pairs(Sums.of(-0.3 * base + draw.normal(0, 5, 2000), base), SAVED)).findings[0]
+    assert found.effect == pytest.approx(-0.3, abs=0.01)
+    assert found.better and found.not_inferior
+    worse = decide(pairs(Sums.of(0.3 * base + draw.normal(0, 5, 2000), base), SAVED))
+    assert worse.outcome == "worse"
+
+
+@pytest.mark.parametrize("units", [1, 30, 99])
+def test_few_pairs_that_agree_prove_nothing(units):
+    metric = Metric("reward", "ratio", "higher", margin=0.02)
+    found = decide(pairs(Sums.of(np.zeros(units)), metric, bounded=True))
+    assert found.outcome == "undecided"
+
+
+def test_many_pairs_that_all_agree_are_no_worse_but_not_beyond_doubt():
+    metric = Metric("error_rate", "ratio", "lower", margin=0.01)
+    found = decide(pairs(Sums.of(np.zeros(3000)), metric, bounded=True)).findings[0]
+    assert found.not_inferior and not found.better
+    assert found.low is not None and found.high is not None and found.low < 0 < found.high
+    unbounded = decide(pairs(Sums.of(np.zeros(3000)), metric)).findings[0]
+    assert unbounded.low is None and not unbounded.not_inferior, "where nothing varies nothing is known"
+
+
+@pytest.mark.parametrize("broken", [Sums(0.0, 0.0, 0.0, 0.0, 0.0, 0.0), Sums.of_mean(5000.0, math.nan, 1.0)])
+def test_pairs_of_which_nothing_is_known_decide_nothing(broken):
+    assert decide(pairs(broken, REWARD, bounded=True)).outcome == "undecided"
+
+
+def test_a_reading_of_pairs_comes_back_equal_from_json():
+    before = pairs(Sums.of([0.1, -0.2, 0.0], [1, 2, 1]), SAVED)
+    assert reading_from_json(json.loads(json.dumps(reading_to_json(before)))) == before
+
+
+def test_pairs_without_a_difference_seldom_win_however_often_they_are_looked_at():
+    draw = np.random.default_rng(7)
+    won = 0
+    for _ in range(400):
+        outcomes = draw.choice((-1.0, 0.0, 1.0), p=(0.1, 0.8, 0.1), size=3000)
+        looks = (100, 150, 250, 400, 700, 1200, 2000, 3000)
+        won += any(decide(pairs(Sums.of(outcomes[:n]), REWARD, bounded=True)).outcome == "better" for n in looks)
+    assert won / 400 <= 0.025 + 2.6 * math.sqrt(0.025 * 0.975 / 400)

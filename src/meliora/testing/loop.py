@@ -149,8 +149,8 @@ class ScriptedJudge:
     """Says what it is told, the last word again and again."""
 
     trials: list[TrialVerdict] = field(default_factory=list)
-    shadows: list[TrialVerdict] = field(default_factory=list)
     watches: list[WatchVerdict] = field(default_factory=list)
+    shadows: list[TrialVerdict] = field(default_factory=list)
 
     def trial(self, change: Change, plan: TrialPlan) -> TrialVerdict:
         """Give the next word on a trial."""
