@@ -141,13 +141,14 @@ class Recorder:
         self._metrics.tally.finished(record)
         return record
 
-    def shadow_begun(self, call: Call, parent: str) -> None:
-        """Note that a shadow call is about to be made."""
+    def shadow_begun(self, call: Call, shown: CallFinished) -> None:
+        """Write that a shadow call is about to be made, beside the call that was shown."""
         arm = call.arm
         assert arm is not None
         record = ShadowBegun(
             id=call.id,
-            parent=parent,
+            parent=shown.id,
+            parent_us=shown.started_us,
             tenant=call.key.tenant,
             gateway=self._gateway,
             started_us=call.started_us,
@@ -171,6 +172,7 @@ class Recorder:
         record = Shadow(
             id=call.id,
             parent=shown.id,
+            parent_us=shown.started_us,
             tenant=shown.tenant,
             gateway=self._gateway,
             started_us=call.started_us,

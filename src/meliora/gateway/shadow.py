@@ -137,7 +137,7 @@ class Shadows:
             return
         record = None
         try:
-            self._recorder.shadow_begun(own, shown.id)
+            self._recorder.shadow_begun(own, shown)
             record = await self._ask(own, shown, decision, snapshot)
         finally:
             # What was cut off has an unknown cost: its estimate is charged.

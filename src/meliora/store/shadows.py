@@ -191,7 +191,7 @@ def _states(connection: sa.Connection, ids: Sequence[str]) -> dict[str, str]:
 
 
 def _row(record: ShadowBegun | Shadow, erased: Erased) -> dict[str, Any]:
-    gone = erased.covers(record.tenant, record.user, record.started_us) if erased else False
+    gone = erased.covers(record.tenant, record.user, record.parent_us) if erased else False
     row: dict[str, Any] = dict.fromkeys(_COLUMNS)
     row |= {
         name: getattr(record, name) for name in ("id", "tenant", "parent", "gateway", "started_us", "trial", "stage")

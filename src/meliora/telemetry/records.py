@@ -198,6 +198,8 @@ class ShadowBegun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     id: str
     parent: str
     """The call that was answered."""
+    parent_us: int
+    """When that began: what its person had erased since is erased of both."""
     tenant: str
     gateway: str
     started_us: int
@@ -223,6 +225,7 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=
 
     id: str
     parent: str
+    parent_us: int
     tenant: str
     gateway: str
     started_us: int
