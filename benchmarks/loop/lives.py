@@ -224,6 +224,10 @@ class DrawnJudge:
             outcome=outcome, sentence="drawn", candidate_units=9, baseline_units=9, stage_units=9, evidence={"u": drawn}
         )
 
+    def shadow(self, change: Change, plan: TrialPlan) -> TrialVerdict:
+        """Say what a trial says: no life here begins in the shadow."""
+        return self.trial(change, plan)
+
     def watch(self, change: Change, plan: WatchPlan, period_us: int) -> WatchVerdict:
         """A third of all changes do harm, and that shows mostly."""
         drawn, harmful = chance(change, "watch"), chance(change, "harm", once=True) < 0.33

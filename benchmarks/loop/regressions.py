@@ -17,7 +17,7 @@ from benchmarks.report import ControlFailed, Figure, Report
 from meliora.changes.model_choice.kind import ModelChoice
 from meliora.changes.routing_policy.kind import RoutingPolicy
 from meliora.changes.routing_rule.kind import RoutingRule
-from meliora.loop.arms import Arm, Stretch
+from meliora.loop.arms import Arm, Paired, Stretch
 from meliora.loop.change import Change, Origin
 from meliora.loop.house import House
 from meliora.loop.judge import ArmJudge, smallest_harm
@@ -156,6 +156,10 @@ class Traffic:
     ) -> tuple[Stretch, ...]:
         """Give the one stretch."""
         return (Stretch(0, 1 - self._holdback, self.candidate.arm(metrics), self.baseline.arm(metrics)),)
+
+    def pairs(self, tenant: str, change: str, metrics: Sequence[tuple[Metric, bool]], now_us: int) -> Paired:
+        """Have nothing in the shadow: a watch has none."""
+        raise NotImplementedError("a watch has no shadow")
 
     def calls(self, tenant: str, change: str, phase: str, since_us: int) -> int:
         """Count the calls since."""

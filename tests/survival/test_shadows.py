@@ -1,4 +1,4 @@
-"""A gateway that is killed while a candidate is asked in the shadow: the shown call is recorded once, the shadow is lost, nothing counts it."""
+"""A gateway is killed while a candidate is asked in the shadow: the shown call is recorded once, the shadow counts nowhere."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from meliora.loop.policy.decide import Decision
 from meliora.loop.pulse import Pulse
 from meliora.loop.triggers import Triggers, undone
 from meliora.runtime.alerts import alerts_of
-from meliora.runtime.artifacts import FEATURES, archive_of
+from meliora.runtime.artifacts import archive_of
 from meliora.runtime.changes import kinds as kinds_of
 from meliora.runtime.gates import gate_board, trigger_service
 from meliora.runtime.governance import governance
