@@ -129,10 +129,11 @@ def test_a_rollback_by_version_finds_the_change_that_replaced_it(desk: Desk, sto
             surface=f"s{number}",
             environment="staging",
             origin=Origin("gate", "errors"),
-            state=State.WATCHING,
+            state=State.DELIVERING,
             baseline=f"v{number}",
             candidate=f"v{number + 1}",
         )
+        store.changes.act("default", change.id, State.DELIVERING, EdgeWish(target=State.WATCHING, actor="t"))
         wish = EdgeWish(target=State.KEPT, actor="t", wait=None)
         kept.append(store.changes.act("default", change.id, State.WATCHING, wish))
         clock.advance(1)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from meliora.loop.change import Origin
+from meliora.runtime.loop import loop_of
+from meliora.server import build_app
 from tests.server.house import House
 
 MARK = "of-tenant-a"
-SHARED = {"/health", "/live", "/ready", "/api/v1/breakers", "/api/v1/gateways", "/api/v1/cache/stats", "/tools"}
-"""Of the deployment, not of a tenant."""
+URL = "/api/v1/optimizer"
+SHARED = {
+    *("/health", "/live", "/ready", "/api/v1/breakers", "/api/v1/gateways", "/api/v1/cache/stats", "/tools"),
+    *(f"{URL}/start", f"{URL}/stop", f"{URL}/kill", f"{URL}/resume"),
+    *(f"{URL}/quality-gates/{{metric}}", f"{URL}/rollback"),
+}
+"""Of the deployment, not of a tenant; and what names nothing of another: the bound of a gate, one's own last delivery."""
 NAMES_NOTHING = {"/api/v1/users/{user}", "/routing/classify/{prompt}", "/preferences/users/{user}"}
 """Routes whose path holds no id of a thing."""
 
@@ -42,7 +51,23 @@ def mine(house: House) -> dict[str, str]:
     for _ in range(SNAPSHOT):
         house.store.routing_snapshots.add("a", lambda _: b"", kind="fit", made_by="cli", evidence={"note": MARK})
     house.store.routing_snapshots.promote("a", SNAPSHOT)
-    return {"key_id": key["id"], "rule_id": rule["id"], "call_id": call_id, "user": MARK, "prompt": "hello"}
+    loop = loop_of(house.context.settings, house.store, house.clock, "t")
+    house.app = build_app(replace(house.context, loop=loop))
+    origin = Origin("gate", MARK)
+    cycle = house.store.cycles.open("a", environment="staging", origin=origin, subject=MARK, kinds=("model_choice",))
+    assert cycle is not None
+    change = house.store.changes.add(
+        "a",
+        kind="model_choice",
+        target=MARK,
+        surface="gateway",
+        environment="staging",
+        origin=origin,
+        cycle=cycle.id,
+        summary=MARK,
+    )
+    ours = {"change_id": change.id, "cycle_id": cycle.id}
+    return ours | {"key_id": key["id"], "rule_id": rule["id"], "call_id": call_id, "user": MARK, "prompt": "hello"}
 
 
 def _body(path: str, ids: dict[str, str]) -> Any:
@@ -57,6 +82,9 @@ def _body(path: str, ids: dict[str, str]) -> Any:
         "/api/v1/rules/test": {"text": f"text {MARK}"},
         "/api/v1/learning/feedback": {"call_id": ids["call_id"], "feedback_type": "thumbs_down"},
         "/api/v1/quotas": {"key_id": ids["key_id"], "budget_day_micros": 1},
+        f"{URL}/trigger": {},
+        **{f"/api/v1/changes/{{change_id}}/{act}": {"why": MARK} for act in _ACTS},
+        "/api/v1/alerts/alertmanager": {"version": "4", "alerts": []},
         "/api/v1/metrics": {"name": "b", "value": 1},
         "/preferences/interaction": {"id": "of b", "user_id": "b", "model": "b"},
         "/preferences/feedback": {"interaction_id": MARK, "feedback": "negative"},
@@ -81,6 +109,7 @@ def _body(path: str, ids: dict[str, str]) -> Any:
     }[path]
 
 
+_ACTS = ("approve", "reject", "rollback", "pause", "resume")
 NAMES_ANOTHERS = {
     "/preferences/feedback",
     "/api/v1/rules/reorder",
