@@ -11,7 +11,7 @@ from meliora.loop.cycle import Cycle
 from meliora.loop.gates.board import GateReading, GateRow
 from meliora.loop.gates.gate import Gate
 from meliora.loop.gates.standing import Standing
-from meliora.loop.report import Report, Spent, Told, report
+from meliora.loop.report import LoopReport, Spent, Told, report
 from meliora.loop.report_page import markdown
 from meliora.loop.states import State
 
@@ -162,5 +162,5 @@ def test_names_and_reasons_make_no_markup() -> None:
 def test_the_same_facts_give_the_same_bytes() -> None:
     facts = told(cycles=(cycle(1, "improved"),), changes=(change(State.KEPT),))
     assert msgspec.json.encode(report(facts)) == msgspec.json.encode(report(facts))
-    assert msgspec.json.decode(msgspec.json.encode(report(facts)), type=Report) == report(facts)
+    assert msgspec.json.decode(msgspec.json.encode(report(facts)), type=LoopReport) == report(facts)
     assert markdown(report(facts)) == markdown(report(facts))

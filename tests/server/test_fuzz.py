@@ -18,7 +18,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from meliora.server.app import bare_app
-from tests.server.house import House, control_house
+from tests.server.house import House
+from tests.server.test_tools_by_the_loop import looped
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 ROUTES = [
@@ -28,8 +29,8 @@ ROUTES = [
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Any, str]]:
-    """An app with something in it, its schema, and a key."""
-    with control_house(Path(tmp_path_factory.mktemp("fuzz"))) as house:
+    """An app with a loop and something in it, its schema, and a key."""
+    for house in looped(Path(tmp_path_factory.mktemp("fuzz")), "staging"):
         secret = house.key("default", "call", "feedback", "read", "admin")
         house.call(user="u", message_id="m")
         house.ingest()

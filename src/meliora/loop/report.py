@@ -51,7 +51,7 @@ class Improvement(msgspec.Struct, frozen=True, kw_only=True):
     gains: tuple[Gain, ...]
 
 
-class Taken(msgspec.Struct, frozen=True, kw_only=True):
+class ActionTaken(msgspec.Struct, frozen=True, kw_only=True):
     """A change of the time."""
 
     change: str
@@ -71,7 +71,7 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     met: bool | None
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class LoopReport(msgspec.Struct, frozen=True, kw_only=True):
     """All of it."""
 
     tenant: str
@@ -89,7 +89,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     loop_cost: Spent
     improvements: tuple[Improvement, ...]
     cost_optimisation: dict[str, Any]
-    actions: tuple[Taken, ...]
+    actions: tuple[ActionTaken, ...]
     next: tuple[str, ...]
     backlog_seconds: dict[str, float | None]
     uptime: float | None
@@ -117,12 +117,12 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 class Reports(Protocol):
     """Makes reports of what is kept."""
 
-    def of(self, tenant: str, since_us: int, until_us: int) -> Report:
+    def of(self, tenant: str, since_us: int, until_us: int) -> LoopReport:
         """Report on a time. Raises `InvalidRequest` for one that is none, `StoreError`."""
         ...
 
 
-def report(told: Told) -> Report:
+def report(told: Told) -> LoopReport:
     """Make the report."""
     closed = [
         one for one in told.cycles if one.closed_us is not None and told.since_us <= one.closed_us < told.until_us
@@ -140,7 +140,7 @@ def report(told: Told) -> Report:
     )
     success, rollbacks = _share(counts["improved"], len(closed)), _share(undone, kept + undone)
     middle = median(seconds) if seconds else None
-    return Report(
+    return LoopReport(
         tenant=told.tenant,
         since_us=told.since_us,
         until_us=told.until_us,
@@ -193,9 +193,11 @@ def _per_1k(spent: Spent) -> float | None:
     return spent.cost_micros / priced / 1000 if priced > 0 else None
 
 
-def _taken(change: Change, edges: tuple[Edge, ...], state: State) -> Taken:
+def _taken(change: Change, edges: tuple[Edge, ...], state: State) -> ActionTaken:
     said = change.reason if change.state is state and change.reason else change.summary
-    return Taken(change=change.id, cycle=change.cycle, kind=change.kind, target=change.target, state=state, reason=said)
+    return ActionTaken(
+        change=change.id, cycle=change.cycle, kind=change.kind, target=change.target, state=state, reason=said
+    )
 
 
 def _next(told: Told, states: Sequence[tuple[Change, tuple[Edge, ...], State]]) -> tuple[str, ...]:

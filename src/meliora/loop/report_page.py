@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from meliora.loop.improvements import Gain
-from meliora.loop.report import Report, Share, Spent
+from meliora.loop.report import LoopReport, Share, Spent
 
 NOT = "not measured"
 
 
-def markdown(report: Report) -> str:
+def markdown(report: LoopReport) -> str:
     """Write it."""
     return "\n".join(_lines(report)) + "\n"
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: LoopReport) -> Iterator[str]:
     yield f"# The loop from {_day(report.since_us)} to {_day(report.until_us)}"
     yield ""
     yield f"Tenant `{_plain(report.tenant)}`, environment {report.environment}. Times are UTC."

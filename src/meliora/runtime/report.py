@@ -13,7 +13,7 @@ from meliora.clock import Clock
 from meliora.errors import InvalidRequest
 from meliora.loop.artifacts.folder import replace
 from meliora.loop.gates.board import GateBoard
-from meliora.loop.report import Report, Spent, Told, report
+from meliora.loop.report import LoopReport, Spent, Told, report
 from meliora.loop.report_page import markdown
 from meliora.runtime.artifacts import FEATURES, artifacts_dir
 from meliora.settings import Settings
@@ -33,7 +33,7 @@ class Reports:
         self._store = store
         self._board = board
 
-    def of(self, tenant: str, since_us: int, until_us: int) -> Report:
+    def of(self, tenant: str, since_us: int, until_us: int) -> LoopReport:
         """Report on a time, of a year at most. Raises `InvalidRequest` for one that is none, `StoreError`."""
         if not 0 < until_us - since_us <= LONGEST_US:
             raise InvalidRequest("A report is of a time of a year at most.", hint="Write e.g. 7d.", field="since")

@@ -78,8 +78,12 @@ def describe(app: FastAPI, tags: list[dict[str, str]]) -> dict[str, Any]:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    shapes: dict[str, Any] = {}
     for operations in document["paths"].values():
         for operation in operations.values():
-            schemas.update(operation.pop(_EXTRA, {}))
+            for name, schema in operation.pop(_EXTRA, {}).items():
+                if shapes.setdefault(name, schema) != schema:
+                    raise ValueError(f"two shapes of the API are called {name}: rename one")
             operation["responses"].pop("422", None)
+    schemas.update(shapes)
     return document

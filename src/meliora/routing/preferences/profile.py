@@ -33,7 +33,7 @@ class Learned(msgspec.Struct, frozen=True):
     """Ratings behind it."""
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class ModelStanding(msgspec.Struct, frozen=True, kw_only=True):
     """A model at a task, for one user."""
 
     model: str
@@ -57,7 +57,7 @@ class PreferredModel(msgspec.Struct, frozen=True, kw_only=True):
     samples: int
     rated: int
     """Ratings at this task over all models."""
-    others: tuple[Standing, ...]
+    others: tuple[ModelStanding, ...]
 
 
 class TaskUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,7 +203,7 @@ def preferred(seen: Sequence[Interaction], marks: Marks, task: str, rate: float)
     own = ratings_at(seen, task)
     chances = dict(zip((one.name for one in believed), chance_best(believed), strict=True))
     ranked = {
-        one.name: Standing(
+        one.name: ModelStanding(
             model=one.name,
             rating=_share(one.mean),
             score=moving_average(own[one.name], rate),

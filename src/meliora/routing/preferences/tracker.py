@@ -22,10 +22,10 @@ from meliora.routing.preferences.profile import (
     Learned,
     LearningStats,
     Marks,
+    ModelStanding,
     NextActivity,
     PreferredModel,
     Profile,
-    Standing,
     learning_stats,
     moving_average,
     next_activity,
@@ -54,7 +54,7 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
     explored: bool
     """Another one is believed better; this one is shown to learn."""
     reason: str
-    compared: tuple[Standing, ...]
+    compared: tuple[ModelStanding, ...]
 
 
 class PreferenceStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,7 +166,7 @@ class Preferences:
             explored=chosen is not likeliest,
             reason=_reason(chosen is not likeliest, rated, named),
             compared=tuple(
-                Standing(
+                ModelStanding(
                     model=one.name,
                     rating=min(1.0, max(0.0, one.mean)),
                     score=moving_average(own.get(one.name, []), self._rate),

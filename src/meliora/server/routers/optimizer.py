@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Query, Response
@@ -12,7 +12,7 @@ from meliora.loop.change import Change, Environment
 from meliora.loop.control import Acks
 from meliora.loop.desk import CycleShown, History, Status, Target, Triggered
 from meliora.loop.gates.board import GateRow
-from meliora.loop.report import Report
+from meliora.loop.report import LoopReport
 from meliora.loop.report_page import markdown
 from meliora.server.auth import AdminCaller, HereControl, ReadCaller
 from meliora.server.inputs import Body, Cursor, PageLimit, Since, Until
@@ -79,6 +79,13 @@ class Metrics(msgspec.Struct, frozen=True):
     gates: dict[str, str]
 
 
+def _either(shape: type[msgspec.Struct]) -> dict[str, Any]:
+    """Describe a route that answers in JSON, or in Markdown where that is asked for."""
+    described = says(shape)
+    described["responses"][200]["content"]["text/markdown"] = {"schema": {"type": "string"}}
+    return described
+
+
 @router.get("/status", **says(Status))
 def status(caller: ReadCaller, control: HereControl) -> Answer:
     """Say how the loop stands."""
@@ -114,7 +121,7 @@ def cycle(cycle_id: str, caller: ReadCaller, control: HereControl) -> Answer:
     return Answer(loop_of(control).desk.cycle(caller.tenant, cycle_id))
 
 
-@router.get("/report", **says(Report))
+@router.get("/report", **_either(LoopReport))
 def reported(
     caller: ReadCaller,
     control: HereControl,
