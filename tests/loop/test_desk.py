@@ -129,13 +129,14 @@ def test_a_rollback_by_version_finds_the_change_that_replaced_it(desk: Desk, sto
             surface=f"s{number}",
             environment="staging",
             origin=Origin("gate", "errors"),
-            state=State.DELIVERING,
+            state=State.PROVED,
             baseline=f"v{number}",
             candidate=f"v{number + 1}",
         )
-        store.changes.act("default", change.id, State.DELIVERING, EdgeWish(target=State.WATCHING, actor="t"))
-        wish = EdgeWish(target=State.KEPT, actor="t", wait=None)
-        kept.append(store.changes.act("default", change.id, State.WATCHING, wish))
+        for state in (State.DELIVERING, State.WATCHING, State.KEPT):
+            wish = EdgeWish(target=state, actor="t", wait=None)
+            change = store.changes.act("default", change.id, change.state, wish)
+        kept.append(change)
         clock.advance(1)
     with pytest.raises(Conflict, match="was delivered to thing after"):
         desk.rollback("default", ANN, environment="staging", to_version="v1", why="")

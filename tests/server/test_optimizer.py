@@ -42,10 +42,12 @@ def began(house: House, state: State = State.OBSERVED, **fields: Any) -> Change:
 
 def kept(house: House, baseline: str = "v1", **fields: Any) -> Change:
     """Put a change into the store that was delivered and kept."""
-    change = began(house, State.WATCHING, baseline=baseline, candidate="v2", **fields)
+    change = began(house, State.PROVED, baseline=baseline, candidate="v2", **fields)
     house.clock.advance(1)
-    wish = EdgeWish(target=State.KEPT, actor="test", wait=None)
-    return house.store.changes.act(change.tenant, change.id, State.WATCHING, wish)
+    for state in (State.DELIVERING, State.WATCHING, State.KEPT):
+        wish = EdgeWish(target=state, actor="test", wait=None)
+        change = house.store.changes.act(change.tenant, change.id, change.state, wish)
+    return change
 
 
 def failing(house: House, gate: str, value: float, tenant: str = "default") -> None:

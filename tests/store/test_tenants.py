@@ -92,6 +92,7 @@ FOR_THE_DEPLOYMENT = {
     "changes.due",  # workers look for all tenants
     "changes.now_us",
     "changes.earlier_trials",
+    "changes.last_of_target",  # the tenant is in the change
     "changes.claim",  # the tenant is in what is due
     "changes.renew",  # and in a fence
     "changes.put_off",
