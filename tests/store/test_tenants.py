@@ -36,6 +36,7 @@ from meliora.telemetry.rollups import Roller
 from tests.store.conftest import START_US
 from tests.store.test_findings import finding
 from tests.store.test_outcomes import settle, trace
+from tests.store.test_shadows import shadow, take
 
 REPOSITORIES = (
     "calls",
@@ -69,6 +70,8 @@ REPOSITORIES = (
     "arms",
     "comparisons",
     "alerts",
+    "shadows",
+    "shadow_arms",
 )
 FOR_THE_DEPLOYMENT = {
     "keys.open",  # how a tenant is found
@@ -105,6 +108,8 @@ FOR_THE_DEPLOYMENT = {
     "alerts.failed",
     "cycles.opened",  # caps are the deployment's
     "cycles.spent_micros",
+    "shadows.spent_micros",  # one budget for the deployment
+    "shadows.tenants",  # the worker scores for all tenants
     "cycles.closed",  # artifacts are made for all tenants
     "trials.halting",  # the kill switch is the deployment's
 }
@@ -160,6 +165,7 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     settle(store)
     arm = {"trial": "chg_1", "trial_phase": "trial", "trial_stage": 0, "arm": "candidate", "trial_unit": "u1"}
     feed.call(tenant="acme", **arm)
+    take(store, shadow(feed, feed.call(tenant="acme")))
     store.trials.begin("acme", TrialState("chg_1", "acme", "trial", "s", 0, 0.5, Overlay()))
     store.model_choices.put("acme", ChoiceState("c", "acme", "a", "b"), "chg_0")
     scored = feed.call(tenant="acme", routing=trace())
@@ -291,6 +297,10 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "outcomes.asked": [[call.id]],
         "rules.plain": ["a"],
         "arms.calls": ["chg_1", "trial", 0],
+        "shadows.list": ["chg_1"],
+        "shadows.waiting": [0, 10],
+        "shadows.spent": [0, 2**60],
+        "shadow_arms.read": ["chg_1", [(METRICS["error_rate"], False)], clock.now + 3_600_000_000],
         "arms.read": ["chg_1", "trial", [METRICS["error_rate"]], clock.now + 3_600_000_000],
     }
     writes = {
@@ -335,6 +345,7 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "learning_events.add",
         "learning_events.record",
         # see test_trials: none of these reaches another tenant's
+        "shadows.judge",  # see test_shadows
         "trials.begin",
         "trials.begin_in",
         "trials.ramp_in",
@@ -406,7 +417,7 @@ def empty(found: object) -> bool:
         return not found
     if isinstance(found, Sequence):
         return not any(getattr(one, "calls", True) for one in found)
-    for name in ("items", "calls", "latency_ms", "users"):
+    for name in ("items", "calls", "pairs", "latency_ms", "users"):
         if hasattr(found, name):
             found = getattr(found, name)
             found = getattr(found, "count", found) if name == "latency_ms" else found

@@ -13,11 +13,9 @@ from meliora.loop.artifacts.facts import MakesData, Reader
 from meliora.loop.change import Change
 from meliora.loop.cycle import Cycle
 from meliora.loop.kind import ChangeKind
+from meliora.runtime.shared import FEATURES
 from meliora.settings import Settings
 from meliora.store.store import Store
-
-FEATURES = ("loop", "routing")
-"""Features that Meliora's own calls for the loop are accounted under."""
 
 
 def artifacts_dir(settings: Settings) -> Path:
@@ -34,7 +32,9 @@ def archive_of(settings: Settings, store: Store, clock: Clock, kinds: Mapping[st
 
     def cost(cycle: Cycle) -> int | None:
         until = cycle.closed_us or clock.now_us()
-        return store.cycles.cost_micros(cycle.tenant, cycle.opened_us, until, FEATURES)
+        calls = store.cycles.cost_micros(cycle.tenant, cycle.opened_us, until, FEATURES)
+        shadows = store.shadows.spent(cycle.tenant, cycle.opened_us, until)
+        return None if calls is None or shadows.unpriced else calls + shadows.cost_micros
 
     def augmented(change: Change) -> bytes | None:
         kind = kinds.get(change.kind)

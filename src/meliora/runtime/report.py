@@ -15,7 +15,8 @@ from meliora.loop.artifacts.folder import replace
 from meliora.loop.gates.board import GateBoard
 from meliora.loop.report import LoopReport, Spent, Told, report
 from meliora.loop.report_page import markdown
-from meliora.runtime.artifacts import FEATURES, artifacts_dir
+from meliora.runtime.artifacts import artifacts_dir
+from meliora.runtime.shared import FEATURES
 from meliora.settings import Settings
 from meliora.store.store import Store
 
@@ -77,10 +78,11 @@ class Reports:
     def _spent(self, tenant: str, since_us: int, until_us: int, *, own: bool = False) -> Spent:
         rows = self._store.analytics.usage(tenant, "feature", since_us=since_us, until_us=until_us)
         mine = [row for row in rows if (row.group in FEATURES) or not own]
+        shadows = self._store.shadows.spent(tenant, since_us, until_us)
         return Spent(
-            calls=sum(row.calls for row in mine),
-            cost_micros=sum(row.cost_micros for row in mine),
-            unpriced=sum(row.unpriced for row in mine),
+            calls=sum(row.calls for row in mine) + shadows.calls,
+            cost_micros=sum(row.cost_micros for row in mine) + shadows.cost_micros,
+            unpriced=sum(row.unpriced for row in mine) + shadows.unpriced,
         )
 
 

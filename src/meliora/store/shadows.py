@@ -53,6 +53,14 @@ class ShadowCall(msgspec.Struct, frozen=True, kw_only=True):
     response_text: str | None
 
 
+class ShadowSpending(msgspec.Struct, frozen=True):
+    """What shadow calls cost: those that were made, what is known of it, and of how many nothing is."""
+
+    calls: int
+    cost_micros: int
+    unpriced: int
+
+
 class Shadows:
     """Read and score shadows."""
 
@@ -105,6 +113,16 @@ class Shadows:
         }
         with writing(self._engine) as connection:
             connection.execute(sa.update(shadow_calls).where(own).values(**values))
+
+    def spent(self, tenant: str, since_us: int, until_us: int) -> ShadowSpending:
+        """Give what a tenant's shadows cost that began in a time. One that was refused cost nothing, one that was cut off nobody knows what."""
+        unknown = sa.and_(_S.cost_micros.is_(None), sa.or_(_S.outcome.is_(None), _S.outcome != "error"))
+        query = sa.select(
+            sa.func.count(), sa.func.sum(_S.cost_micros), sa.func.sum(sa.case((unknown, 1), else_=0))
+        ).where(_S.tenant == tenant, sa.not_(_S.same), _S.started_us >= since_us, _S.started_us < until_us)
+        with reading(self._engine) as connection:
+            calls, cost, unpriced = connection.execute(query).one()
+        return ShadowSpending(int(calls), int(cost or 0), int(unpriced or 0))
 
     def spent_micros(self, day: str) -> int:
         """Give what the shadows of a day (UTC) cost, over all tenants, as far as it is ingested."""
