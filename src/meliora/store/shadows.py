@@ -115,7 +115,7 @@ class Shadows:
             connection.execute(sa.update(shadow_calls).where(own).values(**values))
 
     def spent(self, tenant: str, since_us: int, until_us: int) -> ShadowSpending:
-        """Give what a tenant's shadows cost that began in a time. One that was refused cost nothing, one that was cut off nobody knows what."""
+        """Give what a tenant's shadows cost that began in a time. What was refused cost nothing; what was cut off, nobody knows."""
         unknown = sa.and_(_S.cost_micros.is_(None), sa.or_(_S.outcome.is_(None), _S.outcome != "error"))
         query = sa.select(
             sa.func.count(), sa.func.sum(_S.cost_micros), sa.func.sum(sa.case((unknown, 1), else_=0))
