@@ -20,7 +20,7 @@ from meliora.store import Store
 from meliora.store.engine import connect
 from meliora.store.migrate import upgrade
 from meliora.telemetry.ingest import Batch, Ingester, Taken
-from meliora.telemetry.records import CallBegun, CallFinished
+from meliora.telemetry.records import FORMAT, CallBegun, CallFinished
 from meliora.telemetry.spool import SpoolReader, SpoolWriter
 
 NOW_US = 1_795_219_200_000_000
@@ -170,15 +170,15 @@ def test_a_malformed_record_is_put_aside_once_and_counted(tmp_path: Path) -> Non
 def test_a_record_of_a_newer_format_stops_its_segment_and_stays(tmp_path: Path) -> None:
     sink = Memory()
     newer = [
-        msgspec.json.encode(finished("b", v=2)),
-        b'{"t":"finished","id":"c","v":3,"cost_micros":"changed its type"}',
+        msgspec.json.encode(finished("b", v=FORMAT + 1)),
+        b'{"t":"finished","id":"c","v":%d,"cost_micros":"changed its type"}' % (FORMAT + 2),
     ]
     for payload in newer:
         spooled(tmp_path, [*encoded(finished("a")), payload, *encoded(finished("z"))]).close()
     work = ingester(tmp_path, sink)
     for _ in range(2):
         report = work.step()
-        assert sorted(report.newer.values()) == [2, 3]
+        assert sorted(report.newer.values()) == [FORMAT + 1, FORMAT + 2]
         assert sink.kept == ["a", "a"]
     assert len(SpoolReader(tmp_path).segments()) == 2
 
