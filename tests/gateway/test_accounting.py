@@ -59,7 +59,7 @@ def test_a_call_that_a_defect_ends_is_answered_and_recorded(tmp_path: Path, monk
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("meliora.gateway.serve.outgoing", broken)
+    monkeypatch.setattr("meliora.gateway.answering.outgoing", broken)
     with FakeProvider() as provider, RunningGateway(settings(tmp_path, provider)) as gateway:
         answered = post(gateway, PATH, chat())
         [record] = gateway.finished(1)
