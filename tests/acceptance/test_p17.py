@@ -42,5 +42,6 @@ def test_p17_feedback_is_kept_with_its_call(meliora: RunningMeliora) -> None:
     assert post(meliora.gateway, "/api/v1/learning/feedback", given).status == 200
     meliora.stop_control()
     meliora.start_control()
+    meliora.wait(lambda: get(meliora.gateway, "/api/v1/learning/feedback").status == 200, 10)
     (kept,) = get(meliora.gateway, "/api/v1/learning/feedback").json["items"]
     assert kept["call_id"] == call
