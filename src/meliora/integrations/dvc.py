@@ -55,5 +55,5 @@ class Dvc:
 def _ours() -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # noqa: BLE001: DVC raises its own and the system's
+    except Exception as error:  # DVC raises its own and the system's
         raise UpstreamError(f"DVC: {type(error).__name__}: {error}"[:500]) from error

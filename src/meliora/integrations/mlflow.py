@@ -75,5 +75,5 @@ def _metrics(figures: Sequence[dict[str, Any]]) -> Iterator[tuple[str, float]]:
 def _ours() -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # noqa: BLE001: MLflow raises its own, its HTTP client's and the system's
+    except Exception as error:  # MLflow raises its own, its HTTP client's and the system's
         raise UpstreamError(f"MLflow: {type(error).__name__}: {error}"[:500]) from error
