@@ -54,9 +54,9 @@ bench: $(DEV) ## Measure the gateway (ARGS="--peers" to measure others beside it
 
 lock: ## Lock the dependencies again (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: python3 -m pip install uv" >&2; exit 2; }
-	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml -o requirements/core.txt
-	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --extra postgres --extra otlp pyproject.toml -o requirements/container.txt
-	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --group dev --extra postgres --extra otlp --extra litellm --extra openfeature pyproject.toml -o requirements/dev.txt
+	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --extra knowledge pyproject.toml -o requirements/core.txt
+	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --extra postgres --extra otlp --extra knowledge pyproject.toml -o requirements/container.txt
+	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --group dev --extra knowledge --extra postgres --extra otlp --extra litellm --extra openfeature pyproject.toml -o requirements/dev.txt
 	uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header requirements/openai2.in -o requirements/openai2.txt
 
 wheel: $(CORE) ## Build a wheel into dist/

@@ -1,0 +1,100 @@
+"""What a search gives: results in order, each with the way it came there, and what the search itself did to the query."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from meliora.knowledge.config import Leg
+from meliora.knowledge.documents import Mark, Metadata
+
+StageName = Literal["analyse", "spelling", "expansion", "words", "grams", "dense", "fusion", "features", "reranking", "results"]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where one leg put a passage."""
+
+    leg: Leg
+    rank: int
+    """From 1."""
+    score: float
+    contribution: float
+    """To the fused score."""
+
+
+class Matched(msgspec.Struct, frozen=True):
+    """A term of the query that the passage has."""
+
+    term: str
+    origin: Literal["query", "spelling", "expansion"]
+    weight: float
+    """In the query as it was asked of the index."""
+    written: str
+    """The word of the query that it comes of."""
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """What each stage contributed to one result."""
+
+    places: tuple[Place, ...]
+    fused: float
+    fused_rank: int
+    matched: tuple[Matched, ...]
+    features: dict[str, float] = {}
+    """As the reranker saw it; empty without one."""
+    contributions: dict[str, float] = {}
+    """To the reranker's score by feature (TreeSHAP), `bias` included: they sum to it."""
+    reranked: float | None = None
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """A document that was found, by its best passage."""
+
+    document: str
+    passage: int
+    position: int
+    """From 1."""
+    score: float
+    """Comparable within one answer only."""
+    title: str
+    text: str
+    """Of the passage."""
+    start: int
+    end: int
+    source: str = ""
+    metadata: Metadata = {}
+    marks: tuple[Mark, ...] = ()
+    """What was noticed in it. Give such a text to a model as data, never as instructions."""
+    explanation: Explanation | None = None
+
+
+class Rewrite(msgspec.Struct, frozen=True):
+    """What was done to a word of the query."""
+
+    stage: Literal["spelling", "expansion"]
+    written: str
+    terms: dict[str, float]
+    """What it was asked as, with weights."""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search gives."""
+
+    results: tuple[Result, ...]
+    rewrites: tuple[Rewrite, ...] = ()
+    snapshot: int = 0
+    generation: str = ""
+    watermark: int = 0
+    """The last change of the collection that the index had."""
+    candidates: int = 0
+    """Documents that the fusion saw."""
+    stages_us: dict[str, int] = {}
+    """Microseconds by stage, of those that ran."""
+    skipped: dict[str, str] = {}
+    """Stages that should have run and could not, with the reason: the answer stands without them."""
+    unknown: tuple[str, ...] = ()
+    """Analysed words of the query that no passage has."""
+    terms: tuple[str, ...] = ()
+    """Analysed words of the query."""
+    notes: dict[str, Any] = {}

@@ -1,0 +1,71 @@
+"""Which documents a search may give: conditions on metadata, all of which must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from meliora.errors import InvalidRequest
+from meliora.knowledge.documents import Scalar
+
+Test = Literal["in", "gt", "gte", "lt", "lte"]
+OWN = ("id", "source", "category", "language", "user", "updated_us")
+"""Fields that every document has, besides its metadata."""
+MOST = 32
+"""Conditions of one filter, and values of one condition times 32."""
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """A test of one field. A field with several values passes if one of them does."""
+
+    field: str
+    test: Test
+    values: tuple[Scalar, ...]
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Conditions that must all hold."""
+
+    conditions: tuple[Condition, ...]
+
+
+def read_filter(said: Mapping[str, Any] | None) -> Filter | None:
+    """Read `{"field": value}`, `{"field": [one, of, these]}` and `{"field": {"gte": low, "lt": high}}`. Raises `InvalidRequest`."""
+    if not said:
+        return None
+    conditions: list[Condition] = []
+    for field, value in said.items():
+        if isinstance(value, Mapping):
+            conditions.extend(_range(field, test, bound) for test, bound in value.items())
+        else:
+            conditions.append(Condition(field, "in", _values(field, value)))
+    if len(conditions) > MOST:
+        raise InvalidRequest(f"A filter has {len(conditions)} conditions; {MOST} are allowed.", field="filter")
+    return Filter(tuple(conditions))
+
+
+def _values(field: str, value: Any) -> tuple[Scalar, ...]:
+    values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    if not values or len(values) > MOST * 32 or not all(isinstance(one, (str, int, float, bool)) for one in values):
+        raise InvalidRequest(
+            f"The filter on {field!r} is neither a value nor a list of 1 to {MOST * 32} values.",
+            hint='Write {"field": "value"}, {"field": ["a", "b"]} or {"field": {"gte": 1, "lt": 5}}.',
+            field=f"filter.{field}",
+        )
+    return values
+
+
+def _range(field: str, test: Any, bound: Any) -> Condition:
+    if test == "in":
+        return Condition(field, "in", _values(field, bound))
+    if test not in ("gt", "gte", "lt", "lte"):
+        raise InvalidRequest(
+            f"The filter on {field!r} has an unknown test {test!r}.",
+            hint="There are: in, gt, gte, lt, lte.",
+            field=f"filter.{field}",
+        )
+    if isinstance(bound, bool) or not isinstance(bound, (int, float, str)):
+        raise InvalidRequest(f"The bound {test} on {field!r} is no number or text.", field=f"filter.{field}")
+    return Condition(field, test, (bound,))
