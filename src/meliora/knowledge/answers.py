@@ -9,7 +9,9 @@ import msgspec
 from meliora.knowledge.config import Leg
 from meliora.knowledge.documents import Mark, Metadata
 
-StageName = Literal["analyse", "spelling", "expansion", "words", "grams", "dense", "fusion", "features", "reranking", "results"]
+StageName = Literal[
+    "analyse", "spelling", "expansion", "words", "grams", "dense", "fusion", "features", "reranking", "results"
+]
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -73,6 +73,10 @@ class View(Protocol):
         """Give in how many passages an analysed word stands."""
         ...
 
+    def written(self) -> Mapping[str, int]:
+        """Give every word as it is written (lower case, not analysed further) with the passages that have it: what spelling knows."""
+        ...
+
     def vocabulary(self) -> Mapping[str, int]:
         """Give every analysed word with its frequency. May be large: it is made once a view and kept."""
         ...

@@ -1,0 +1,1 @@
+"""From text to what an index holds: terms, character n-grams, passages."""
