@@ -69,3 +69,33 @@ def _range(field: str, test: Any, bound: Any) -> Condition:
     if isinstance(bound, bool) or not isinstance(bound, (int, float, str)):
         raise InvalidRequest(f"The bound {test} on {field!r} is no number or text.", field=f"filter.{field}")
     return Condition(field, test, (bound,))
+
+
+def values_of(field: str, own: Mapping[str, Scalar], metadata: Mapping[str, Any]) -> tuple[Scalar, ...]:
+    """Give the values that a document has in a field; its own fields come before metadata of the same name."""
+    value = own[field] if field in own else metadata.get(field)
+    return () if value is None else tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+def passes(where: Filter, own: Mapping[str, Scalar], metadata: Mapping[str, Any]) -> bool:
+    """Tell whether a document passes: all conditions, each by one of the values of its field."""
+    return all(_passes(one, values_of(one.field, own, metadata)) for one in where.conditions)
+
+
+def _passes(condition: Condition, values: tuple[Scalar, ...]) -> bool:
+    if condition.test == "in":
+        return any(_same(value, wanted) for value in values for wanted in condition.values)
+    bound = condition.values[0]
+    return any(_beside(value, condition.test, bound) for value in values)
+
+
+def _same(value: Scalar, wanted: Scalar) -> bool:
+    # True is no 1 here: who filters on a number does not mean a yes.
+    return isinstance(value, bool) == isinstance(wanted, bool) and value == wanted
+
+
+def _beside(value: Scalar, test: Test, bound: Scalar) -> bool:
+    if isinstance(value, bool) or isinstance(value, str) != isinstance(bound, str):
+        return False
+    low, high = (bound, value) if test in ("gt", "gte") else (value, bound)
+    return low < high or (test in ("gte", "lte") and low == high)  # pyright: ignore[reportOperatorIssue]
