@@ -1,0 +1,140 @@
+"""The indexes of this machine: opened once, kept after their documents, built again beside what serves. One directory a collection."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from meliora.errors import Conflict
+from meliora.knowledge.documents import Changed
+from meliora.knowledge.index.base import Index, View
+from meliora.knowledge.shelf import DocumentShelf, GenerationShelf
+
+BATCH = 1000
+"""Changes that one step takes up."""
+
+
+class Shelf(DocumentShelf, GenerationShelf, Protocol):
+    """Documents, and which generation of their index is to serve."""
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True):
+    """An index held against its documents, as far as it says that it has come."""
+
+    documents: int
+    """Live ones in the store."""
+    indexed: int
+    missing: tuple[str, ...]
+    """Ids of documents that the index should have and has not."""
+    stale: tuple[str, ...]
+    """Ids of documents that it has in another version."""
+    extra: tuple[str, ...]
+    """Ids that it should not have."""
+    behind: int
+    """Changes that it has not taken up yet: those are no fault."""
+
+    @property
+    def faults(self) -> int:
+        """Count what is wrong."""
+        return len(self.missing) + len(self.stale) + len(self.extra)
+
+
+class Indexes:
+    """Opens, follows, builds and audits. Safe to share between threads."""
+
+    def __init__(self, directory: Path, shelf: Shelf, open_index: Callable[[Path], Index]) -> None:
+        """`open_index` makes the index of a directory; it may be new."""
+        self._directory, self._shelf, self._open = directory, shelf, open_index
+        self._opened: dict[tuple[str, str], Index] = {}
+        self._lock = threading.Lock()
+
+    def of(self, tenant: str, collection: str) -> Index:
+        """Give the index of a collection on this machine."""
+        with self._lock:
+            index = self._opened.get((tenant, collection))
+            if index is None:
+                # A name from outside is no path.
+                name = sha256(f"{tenant}\0{collection}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+                index = self._opened[tenant, collection] = self._open(self._directory / name)
+            return index
+
+    def view(self, tenant: str, collection: str) -> View:
+        """Give what serves on this machine."""
+        return self.of(tenant, collection).view()
+
+    def follow(self, tenant: str, collection: str) -> bool:
+        """Take up what has changed, a step at a time; say whether there may be more. A new generation is built first.
+
+        Raises `Conflict` where another process is at it, `OSError` for a full disk: what serves goes on to serve.
+        """
+        index = self.of(tenant, collection)
+        wanted = self._shelf.generation(tenant, collection)
+        view = index.view()
+        if view.generation != wanted:
+            index.build(self.all(tenant, collection), wanted)
+            index.switch(wanted)
+            return True
+        changes = self._shelf.changes(tenant, collection, view.watermark, BATCH)
+        if not changes:
+            return False
+        index.apply(changes)
+        return len(changes) == BATCH
+
+    def build(self, tenant: str, collection: str, generation: str) -> None:
+        """Build a generation from the documents as they are now; it serves nothing yet. A whole one of that name is left as it is."""
+        index = self.of(tenant, collection)
+        index.build(self.all(tenant, collection), generation)
+
+    def all(self, tenant: str, collection: str) -> Iterator[Changed]:
+        """Give every live document, in the order of its last change."""
+        after, last = 0, self._shelf.latest(tenant, collection)
+        while after < last:
+            changes = self._shelf.changes(tenant, collection, after, BATCH)
+            if not changes:
+                return
+            yield from changes
+            after = changes[-1].seq
+
+    def audit(self, tenant: str, collection: str, view: View | None = None) -> Audit:
+        """Hold an index against the documents that it should have."""
+        view = view or self.view(tenant, collection)
+        held = dict(view.hashes())
+        missing: list[str] = []
+        stale: list[str] = []
+        live = behind = 0
+        for change in self.all(tenant, collection):
+            if change.seq > view.watermark:
+                behind += 1
+                held.pop(change.id, None)
+                live += change.kept is not None
+                continue
+            if change.kept is None:
+                continue
+            live += 1
+            found = held.pop(change.id, None)
+            if found is None:
+                missing.append(change.id)
+            elif found != change.kept.hash:
+                stale.append(change.id)
+        return Audit(
+            documents=live,
+            indexed=view.documents,
+            missing=tuple(missing),
+            stale=tuple(stale),
+            extra=tuple(held),
+            behind=behind,
+        )
+
+
+def next_generation(serving: str) -> str:
+    """Give the name of the generation after one. Raises `Conflict` for a name that is no number."""
+    if not serving.isdigit():
+        raise Conflict(
+            f"The generation {serving!r} has no number.", hint="`meliora knowledge rebuild` makes a new one."
+        )
+    return str(int(serving) + 1)
