@@ -1,9 +1,8 @@
-"""Which snapshot answers a search: what serves, or what the caller's arm of a trial has. Goes on with what it last knew when the store is away."""
+"""Which snapshot answers a search: what serves, or what an arm of a trial has. With the store away it is what was last known."""
 
 from __future__ import annotations
 
 import threading
-
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
