@@ -10,7 +10,6 @@ from typing import Protocol
 
 import msgspec
 
-from meliora.errors import Conflict
 from meliora.knowledge.documents import Changed
 from meliora.knowledge.index.base import Index, View
 from meliora.knowledge.shelf import DocumentShelf, GenerationShelf
@@ -131,10 +130,7 @@ class Indexes:
         )
 
 
-def next_generation(serving: str) -> str:
-    """Give the name of the generation after one. Raises `Conflict` for a name that is no number."""
-    if not serving.isdigit():
-        raise Conflict(
-            f"The generation {serving!r} has no number.", hint="`meliora knowledge rebuild` makes a new one."
-        )
-    return str(int(serving) + 1)
+def next_generation(serving: str, maker: str) -> str:
+    """Name the generation after one, by its number and who makes it: what another maker left half or whole is never taken for it."""
+    number = serving.partition("-")[0]
+    return f"{int(number) + 1 if number.isdigit() else 1}-{maker}"

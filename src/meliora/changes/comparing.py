@@ -1,0 +1,118 @@
+"""Proves a change of searches: both configurations answer the same queries, and the pairs are compared. Content stays outside the proof."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from meliora.knowledge.quality.evidence import JudgedQuery
+from meliora.loop.kind import Figure, Proof, Verdict
+from meliora.stats.paired import PairedResult, compare
+from meliora.stats.ranking import ndcg
+
+DEPTH = 10
+ALPHA = 0.01
+"""Of the gain: several kinds may be tried after one drop."""
+LEAST = 30
+"""Queries, below which nothing is concluded."""
+MOST = 2_000
+"""Queries of each sort that are answered; of more, the newest."""
+LOSS = 0.005
+"""What the queries that were well answered before may lose."""
+MARGIN = 0.02
+"""By this much at most they may be worse, as far as chance allows to tell (95%)."""
+RULE = (
+    f"NDCG@{DEPTH} of the queries that it is for is better (sign-flip permutation, one-sided, p < {ALPHA}, {LEAST} queries at"
+    f" least), and the other judged queries lose no more than {LOSS} and, at 95%, no more than {MARGIN}"
+)
+
+Answering = Callable[[str], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two configurations on one set of queries."""
+
+    result: PairedResult
+    before: float | None
+    after: float | None
+    p_not_worse: float | None
+    """Against "worse by the margin or more"."""
+
+
+def held_against(before: Answering, after: Answering, queries: Sequence[JudgedQuery], seed: int) -> Compared:
+    """Answer queries by both. A query without an answer that is known to be right tells nothing, and is left out."""
+    told = sorted(
+        (one for one in queries if any(grade > 0 for grade in one.grades.values())),
+        key=lambda one: (-one.at_us, one.id),
+    )[:MOST]
+    scores = [(_score(before, one), _score(after, one)) for one in told]
+    old, new = [pair[0] for pair in scores], [pair[1] for pair in scores]
+    result = compare(old, new, seed=seed)
+    not_worse = compare(old, new, margin=-MARGIN, seed=seed).p_better
+    mean = (sum(old) / len(old), sum(new) / len(new)) if scores else (None, None)
+    return Compared(result, *mean, not_worse)
+
+
+def proof(
+    wanted: Compared,
+    others: Compared,
+    *,
+    baseline: str | None,
+    method: str,
+    data: dict[str, Any],
+    seed: int,
+) -> Proof:
+    """Decide: `wanted` are the queries that the change is for, `others` those that must not suffer."""
+    verdict, sentence = decided(wanted, others)
+    return Proof(
+        verdict=verdict,
+        method=method,
+        rule=RULE,
+        sentence=sentence,
+        data=data,
+        figures=(*_figures("wanted", wanted), *_figures("others", others)),
+        baseline=baseline,
+        seed=seed,
+    )
+
+
+def decided(wanted: Compared, others: Compared) -> tuple[Verdict, str]:
+    """Give the verdict by the rule, with its sentence."""
+    gain, loss = wanted.result, others.result
+    if gain.pairs < LEAST or gain.difference is None or gain.p_better is None:
+        return "inconclusive", f"{gain.pairs} queries that it is for have a known answer; {LEAST} are needed"
+    told = f"NDCG@{DEPTH} {wanted.before:.3f} to {wanted.after:.3f} on {gain.pairs} queries (p {gain.p_better:.2g})"
+    if gain.p_better >= ALPHA:
+        return "failed", f"not shown to be better: {told}"
+    if loss.pairs < LEAST or loss.difference is None or others.p_not_worse is None:
+        return "inconclusive", f"{told}; but only {loss.pairs} other queries are judged, {LEAST} are needed"
+    rest = f"{loss.difference:+.4f} on {loss.pairs} others"
+    if loss.difference < -LOSS:
+        return "failed", f"{told}; but others lose: {rest}"
+    if others.p_not_worse >= 0.05:
+        return "inconclusive", f"{told}; whether others lose more than {MARGIN} is not known: {rest}"
+    return "passed", f"{told}; {rest}"
+
+
+def _score(answering: Answering, query: JudgedQuery) -> float:
+    grades = {document: max(0.0, grade) for document, grade in query.grades.items()}
+    return ndcg(list(answering(query.text))[:DEPTH], grades, DEPTH)
+
+
+def _figures(name: str, one: Compared) -> tuple[Figure, ...]:
+    result = one.result
+    return (
+        Figure(name=f"{name}_before", value=one.before, n=result.pairs, unit="ndcg@10"),
+        Figure(name=f"{name}_after", value=one.after, n=result.pairs, unit="ndcg@10"),
+        Figure(
+            name=f"{name}_gain",
+            value=result.difference,
+            low=result.low,
+            high=result.high,
+            n=result.pairs,
+            unit="ndcg@10",
+        ),
+        Figure(name=f"{name}_p", value=result.p_better, n=result.pairs),
+    )

@@ -1,0 +1,1 @@
+"""Other weights of words, character n-grams and vectors."""

@@ -1,0 +1,139 @@
+"""Repairs queries: by spelling, by expansion learned from what people used, or both; whichever answers best those that went unanswered.
+
+What is learned is learned from half of the queries since the trouble began. The other half proves it, and all older ones must not suffer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from meliora.changes.comparing import DEPTH, LEAST, held_against, proof
+from meliora.changes.searching import DAY_US, Made, Plane, SnapshotChange, Wanted, recommended
+from meliora.knowledge.config import Expansion, SearchConfig, Snapshot, Spelling
+from meliora.knowledge.quality.evidence import JudgedQuery, Pair, half
+from meliora.loop.change import Change
+from meliora.loop.kind import Later, Proof
+from meliora.loop.work import Work
+from meliora.stats.ranking import ndcg
+
+Method = Literal["spelling", "expansion"]
+METHODS: tuple[Method, ...] = ("spelling", "expansion")
+LEAST_GAIN = 0.005
+"""NDCG@10 on the queries that are learned from, below which no repair is worth a change."""
+
+Learn = Callable[[str, str, Sequence[Pair], Sequence[str]], bytes | None]
+"""Tenant, collection, what people used, and the words that it is about (empty: all unknown ones) to a table; None: nothing is learned."""
+
+
+class QueryRepair(SnapshotChange):
+    """Chooses and learns repairs."""
+
+    name = "query_repair"
+
+    def __init__(self, plane: Plane, learn: Learn) -> None:
+        super().__init__(plane)
+        self._learn = learn
+
+    def make(self, change: Change, work: Work, collection: str, serving: Snapshot) -> Made | Later | None:
+        """Give the repair that answers best what is learned from; None where none gains, or the finding sees no matter of words."""
+        said = recommended(work.finding, self.name)
+        if said is None:
+            return None
+        until = change.updated_us
+        since = since_us(work.finding, until)
+        used = self._plane.evidence.used(change.tenant, collection, since, until)
+        fitted = [one for one in used if half(one.text, change.id) == "fitted"]
+        if len(fitted) < LEAST // 2:
+            return None
+        tried = self._tried(change, work, collection, serving, said, since)
+        scored = [(self._mean(change, collection, config, fitted), methods, config) for methods, config in tried]
+        if not scored:
+            return None
+        now = self._mean(change, collection, serving.config, fitted)
+        gain, methods, config = max(((mean - now, methods, config) for mean, methods, config in scored), key=_first)
+        if gain < LEAST_GAIN:
+            return None
+        notes = {
+            "methods": list(methods),
+            "fitted_queries": len(fitted),
+            "gain_fitted": round(gain, 5),
+            "since_us": since,
+        }
+        return Made(config, f"{' and '.join(methods)} for the queries of {collection}", notes)
+
+    def compare(self, change: Change, work: Work, wanted: Wanted, configs: tuple[SearchConfig, SearchConfig]) -> Proof:
+        """Hold both against the queries since the trouble began that nothing was learned from, and against all older ones."""
+        evidence, until = self._plane.evidence, change.updated_us
+        since = int(wanted.notes.get("since_us") or since_us(work.finding, until))
+        tenant, collection = change.tenant, wanted.collection
+        used = evidence.used(tenant, collection, since, until)
+        held = [one for one in used if half(one.text, change.id) == "held"]
+        older = evidence.used(tenant, collection, max(0, since - round(self._plane.days * DAY_US)), since)
+        others = [*evidence.judged(tenant, collection), *older]
+        before, after = (evidence.answering(tenant, collection, config) for config in configs)
+        found = held_against(before, after, held, work.seed)
+        rest = held_against(before, after, others, work.seed)
+        data = {"collection": collection, "since_us": since, "held": len(held), "others": len(others)}
+        method = "the same queries with and without the repair"
+        return proof(found, rest, baseline=change.baseline, method=method, data=data, seed=work.seed)
+
+    def _tried(
+        self,
+        change: Change,
+        work: Work,
+        collection: str,
+        serving: Snapshot,
+        said: Mapping[str, Any],
+        since: int,
+    ) -> list[tuple[tuple[Method, ...], SearchConfig]]:
+        """Give the configurations to choose from: the finding's method first, so that it wins a tie; both together last."""
+        first = said.get("method")
+        order = [method for method in METHODS if method == first] + [method for method in METHODS if method != first]
+        parts: dict[Method, dict[str, Any]] = {}
+        for method in order:
+            if method == "spelling" and serving.config.spelling is None:
+                parts[method] = {"spelling": Spelling()}
+            if method == "expansion":
+                table = self._table(change, work, collection, tuple(said.get("tokens", ())), since)
+                if table is not None and (serving.config.expansion or Expansion(table="")).table != table:
+                    parts[method] = {"expansion": Expansion(table=table)}
+        tried: list[tuple[tuple[Method, ...], SearchConfig]] = [
+            ((method,), msgspec.structs.replace(serving.config, **part)) for method, part in parts.items()
+        ]
+        if len(parts) > 1:
+            both = {name: value for part in parts.values() for name, value in part.items()}
+            tried.append((tuple(parts), msgspec.structs.replace(serving.config, **both)))
+        return tried
+
+    def _table(self, change: Change, work: Work, collection: str, tokens: tuple[str, ...], since: int) -> str | None:
+        kept = work.checkpoint.get("table")
+        if kept is not None:
+            return str(kept)
+        pairs = self._plane.evidence.pairs(change.tenant, collection, since, change.updated_us)
+        fitted = [one for one in pairs if half(one.query, change.id) == "fitted"]
+        work.progress(0.2, f"an expansion is learned from {len(fitted)} answers that people used")
+        table = self._learn(change.tenant, collection, fitted, tokens)
+        if table is None:
+            return None
+        sha256 = self._plane.shelf.keep(change.tenant, "expansion", table)
+        work.progress(0.6, "an expansion was learned", {**work.checkpoint, "table": sha256})
+        return sha256
+
+    def _mean(self, change: Change, collection: str, config: SearchConfig, queries: Sequence[JudgedQuery]) -> float:
+        answering = self._plane.evidence.answering(change.tenant, collection, config)
+        return sum(ndcg(list(answering(one.text))[:DEPTH], one.grades, DEPTH) for one in queries) / len(queries)
+
+
+def since_us(finding: Mapping[str, Any] | None, until: int) -> int:
+    """Give since when queries count as those that the trouble is about: as the finding says, else of the last week."""
+    said = finding or {}
+    moment = (said.get("moment") or {}).get("since_us")
+    window = (said.get("now") or {}).get("since_us")
+    return int(moment or window or max(0, until - 7 * DAY_US))
+
+
+def _first(scored: tuple[float, Any, Any]) -> float:
+    return scored[0]

@@ -1,0 +1,104 @@
+"""Trains a reranker on half of the queries that have a known answer, and proves it on the other half.
+
+With it go made queries about the words that the finding names weak; none that is like a query of the half that proves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from meliora.changes.comparing import LEAST, held_against, proof
+from meliora.changes.searching import DAY_US, Made, Plane, SnapshotChange, Wanted, recommended
+from meliora.knowledge.config import Reranking, SearchConfig, Snapshot
+from meliora.knowledge.quality.evidence import JudgedQuery, half
+from meliora.loop.change import Change
+from meliora.loop.kind import Later, Proof
+from meliora.loop.work import Work
+
+LEAST_FITTED = 60
+"""Queries with a known answer, below which no model is trained."""
+
+
+class Trained(msgspec.Struct, frozen=True, kw_only=True):
+    """A model file, and by what it was made."""
+
+    model: bytes
+    notes: dict[str, Any]
+    """Counts, hashes and figures."""
+
+
+class Train(Protocol):
+    """Trains a reranker over what serves."""
+
+    def __call__(
+        self,
+        tenant: str,
+        collection: str,
+        config: SearchConfig,
+        fitted: Sequence[JudgedQuery],
+        held: Sequence[str],
+        tokens: Sequence[str],
+        seed: int,
+    ) -> Trained | None:
+        """Train on `fitted`; `held` are the queries that no made one may be like, `tokens` the words that made ones are about.
+
+        None where there is too little to learn from.
+        """
+        ...
+
+
+class Reranker(SnapshotChange):
+    """Trains, and switches to what was trained."""
+
+    name = "reranker"
+
+    def __init__(self, plane: Plane, train: Train) -> None:
+        super().__init__(plane)
+        self._train = train
+
+    def make(self, change: Change, work: Work, collection: str, serving: Snapshot) -> Made | Later | None:
+        """Give what serves with a newly trained model; None where there is too little, or the finding sees no matter of order."""
+        said = recommended(work.finding, self.name)
+        if said is None:
+            return None
+        kept = work.checkpoint.get("model")
+        notes: dict[str, Any] = dict(work.checkpoint.get("notes", {}))
+        if kept is None:
+            queries = self._queries(change, collection)
+            fitted = [one for one in queries if half(one.text, change.id) == "fitted"]
+            held = [one.text for one in queries if half(one.text, change.id) == "held"]
+            if len(fitted) < LEAST_FITTED or len(held) < LEAST:
+                return None
+            work.progress(0.1, f"a reranker is trained on {len(fitted)} queries")
+            tokens = tuple(said.get("tokens", ()))
+            trained = self._train(change.tenant, collection, serving.config, fitted, held, tokens, work.seed)
+            if trained is None:
+                return None
+            kept = self._plane.shelf.keep(change.tenant, "reranker", trained.model)
+            notes = {**trained.notes, "fitted_queries": len(fitted)}
+            work.progress(0.8, "a reranker was trained", {**work.checkpoint, "model": kept, "notes": notes})
+        config = msgspec.structs.replace(serving.config, reranking=Reranking(model=str(kept)))
+        return Made(config, f"a reranker trained on {notes.get('fitted_queries')} queries of {collection}", notes)
+
+    def compare(self, change: Change, work: Work, wanted: Wanted, configs: tuple[SearchConfig, SearchConfig]) -> Proof:
+        """Hold both against the queries that nothing was learned from: those it is for, and those that must not suffer."""
+        queries = [one for one in self._queries(change, wanted.collection) if half(one.text, change.id) == "held"]
+        before, after = (self._plane.evidence.answering(change.tenant, wanted.collection, config) for config in configs)
+        found = held_against(before, after, queries, work.seed)
+        judged = held_against(before, after, [one for one in queries if one.origin == "judged"], work.seed)
+        others = judged if judged.result.pairs >= LEAST else found
+        data = {"collection": wanted.collection, "queries": len(queries), "half": "held", **_plain(wanted.notes)}
+        method = "the same queries by both orders"
+        return proof(found, others, baseline=change.baseline, method=method, data=data, seed=work.seed)
+
+    def _queries(self, change: Change, collection: str) -> Sequence[JudgedQuery]:
+        evidence, until = self._plane.evidence, change.updated_us
+        used = evidence.used(change.tenant, collection, max(0, until - round(self._plane.days * DAY_US)), until)
+        return [*evidence.judged(change.tenant, collection), *used]
+
+
+def _plain(notes: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in notes.items() if isinstance(value, (int, float, str, bool))}

@@ -1,0 +1,230 @@
+"""What all changes of a collection's search configuration share: a candidate is a snapshot, proved on queries, switched by one pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from meliora.changes.manner import Check, Manner
+from meliora.errors import Conflict, NotFound
+from meliora.knowledge.config import SearchConfig, Snapshot
+from meliora.knowledge.quality.evidence import Evidence
+from meliora.knowledge.shelf import Fenced, SnapshotShelf
+from meliora.loop.change import Change
+from meliora.loop.kind import Guardrail, Later, Proof, Proposal, TrialPlan, WatchPlan
+from meliora.loop.work import Work
+
+SURFACE = "search"
+"""One change at a time is tried or watched on the searches of a tenant."""
+DAY_US = 86_400_000_000
+
+
+class Collections(Protocol):
+    """Which collections a tenant has."""
+
+    def __call__(self, tenant: str, /) -> Sequence[str]:
+        """Give their names."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """What a change of searches works with."""
+
+    shelf: SnapshotShelf
+    evidence: Evidence
+    collections: Collections
+    check: Check
+    manner: Manner = field(default_factory=Manner)
+    days: float = 30.0
+    """How much of what people used is read."""
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """The payload: which snapshot of which collection, in place of which."""
+
+    collection: str
+    snapshot: int
+    instead_of: int
+    forced: bool = False
+    """On a person's word: without a trial."""
+    notes: dict[str, Any] = {}
+    """Numbers and hashes of how it was made; no content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A candidate, and how it was made."""
+
+    config: SearchConfig
+    summary: str
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SnapshotChange:
+    """A change whose candidate is another snapshot. A kind says how it is made (`make`) and how it is proved (`compare`)."""
+
+    name = ""
+    surface = SURFACE
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+
+    def make(self, change: Change, work: Work, collection: str, serving: Snapshot) -> Made | Later | None:
+        """Give a candidate; None where this kind has nothing to offer."""
+        raise NotImplementedError
+
+    def compare(self, change: Change, work: Work, wanted: Wanted, configs: tuple[SearchConfig, SearchConfig]) -> Proof:
+        """Hold the candidate (second) against the baseline (first)."""
+        raise NotImplementedError
+
+    def propose(self, change: Change, work: Work) -> Proposal | Later | None:
+        """Keep a candidate under a number of its own; what an earlier attempt kept is taken again. Raises `NotFound`."""
+        collection = self._collection(change, work)
+        if collection is None:
+            return None
+        shelf, tenant = self._plane.shelf, change.tenant
+        serving = shelf.serving(tenant, collection)
+        named = change.payload.get("snapshot")
+        if named is not None:
+            candidate = shelf.get(tenant, collection, int(named))
+            made = Made(candidate.config, f"Search snapshot {candidate.number} of {collection}")
+        else:
+            kept = msgspec.convert(work.checkpoint["made"], Wanted) if "made" in work.checkpoint else None
+            if kept is not None and kept.instead_of == serving.number:
+                candidate = shelf.get(tenant, collection, kept.snapshot)
+                made = Made(candidate.config, str(work.checkpoint.get("summary", "")), kept.notes)
+            else:
+                found = self.make(change, work, collection, serving)
+                if found is None or isinstance(found, Later):
+                    return found
+                made = found
+                candidate = shelf.add(tenant, collection, made.config, change.id)
+        if candidate.number == serving.number or candidate.config == serving.config:
+            return None
+        forced = bool(change.payload.get("forced")) and change.origin.kind == "person"
+        wanted = Wanted(
+            collection=collection,
+            snapshot=candidate.number,
+            instead_of=serving.number,
+            forced=forced,
+            notes=dict(made.notes),
+        )
+        return Proposal(
+            target=f"search:{collection}",
+            summary=f"{made.summary}, in place of {version(serving.number)}.",
+            payload=msgspec.to_builtins(wanted),
+            candidate=version(candidate.number),
+            baseline=version(serving.number),
+        )
+
+    def prove(self, change: Change, work: Work) -> Proof | Later:
+        """Answer the same queries by both, as the kind has it."""
+        wanted = wanted_of(change)
+        shelf = self._plane.shelf
+        before, after = (
+            shelf.get(change.tenant, wanted.collection, number).config
+            for number in (wanted.instead_of, wanted.snapshot)
+        )
+        return self.compare(change, work, wanted, (before, after))
+
+    def trial(self, change: Change) -> TrialPlan | None:
+        """Answer the candidate's arm by its snapshot: to win by what people say of the answers. None for a forced one."""
+        wanted = wanted_of(change)
+        if wanted.forced:
+            return None
+        plan = self._plane.manner.trial
+        rails = _rails(self._plane, but="reward")
+        overlay = _overlay(wanted, wanted.snapshot)
+        return msgspec.structs.replace(plan, overlay=overlay, primary="reward", guardrails=rails, shadow=False)
+
+    def rehearse(self, change: Change, work: Work) -> dict[str, Any]:
+        """See that the baseline serves, and that all that either takes is there. Raises `Conflict`, `NotFound`."""
+        wanted = wanted_of(change)
+        if self.serving(change) != change.baseline:
+            raise self._elsewhere(change)
+        shelf = self._plane.shelf
+        for number in (wanted.instead_of, wanted.snapshot):
+            for artifact in shelf.get(change.tenant, wanted.collection, number).config.artifacts:
+                shelf.artifact(change.tenant, artifact)
+        return {"restores": change.baseline, "candidate": change.candidate}
+
+    def deliver(self, change: Change, work: Work) -> str | Later:
+        """Let the candidate serve. Raises `Conflict` where something else than the baseline does."""
+        wanted = wanted_of(change)
+        return self._switch(change, wanted.snapshot, wanted.instead_of, work)
+
+    def undo(self, change: Change, work: Work) -> str | Later | None:
+        """Let the baseline serve again. Raises `Conflict` where something else than the candidate does."""
+        wanted = wanted_of(change)
+        return self._switch(change, wanted.instead_of, wanted.snapshot, work)
+
+    def serving(self, change: Change) -> str | None:
+        """Read which snapshot serves."""
+        return version(self._plane.shelf.serving(change.tenant, wanted_of(change).collection).number)
+
+    def watch(self, change: Change) -> WatchPlan | None:
+        """Keep the holdback on the baseline's snapshot."""
+        wanted = wanted_of(change)
+        plan = self._plane.manner.watch
+        return msgspec.structs.replace(
+            plan, overlay=_overlay(wanted, wanted.instead_of), guardrails=_rails(self._plane, but="")
+        )
+
+    def _switch(self, change: Change, to: int, instead_of: int, work: Work) -> str:
+        collection = wanted_of(change).collection
+        if self.serving(change) != version(to):
+            fence: Fenced = self._plane.check(work.fence)
+            if not self._plane.shelf.exchange(change.tenant, collection, to, instead_of=instead_of, fenced=fence):
+                raise self._elsewhere(change)
+        return self.serving(change) or ""
+
+    def _collection(self, change: Change, work: Work) -> str | None:
+        """Give the collection that is meant: named, of the finding, or the only one there is."""
+        said = change.payload.get("collection") or (work.finding or {}).get("collection")
+        known = self._plane.collections(change.tenant)
+        if said:
+            if said not in known:
+                raise NotFound(f"There is no collection {said!r}.", hint=f"There are: {', '.join(known) or 'none'}.")
+            return str(said)
+        return known[0] if len(known) == 1 else None
+
+    def _elsewhere(self, change: Change) -> Conflict:
+        return Conflict(
+            f"{self.serving(change)} answers by now, which is neither the baseline ({change.baseline}) nor the"
+            f" candidate ({change.candidate}).",
+            hint="`meliora knowledge show` tells it. What somebody put in service is not touched.",
+        )
+
+
+def wanted_of(change: Change) -> Wanted:
+    """Read the payload of a proposed change."""
+    return msgspec.convert(change.payload, Wanted)
+
+
+def version(number: int) -> str:
+    """Give the name of a snapshot as changes have it."""
+    return f"search-{number}"
+
+
+def recommended(finding: Mapping[str, Any] | None, kind: str) -> Mapping[str, Any] | None:
+    """Give what a finding says of a kind; None where it recommends others, or nothing. Without a finding everything is open."""
+    if not finding or "recommended" not in finding:
+        return {}
+    return next((one for one in finding["recommended"] if one["kind"] == kind), None)
+
+
+Answering = Callable[[str], Sequence[str]]
+
+
+def _overlay(wanted: Wanted, number: int) -> dict[str, Any]:
+    return {"search": {"collection": wanted.collection, "snapshot": number}}
+
+
+def _rails(plane: Plane, but: str) -> tuple[Guardrail, ...]:
+    """Give what must not get worse: a search costs nothing by itself, so cost is no metric of it."""
+    known = plane.manner.margins.guardrails(but=but)
+    return tuple(one for one in known if one.metric != "cost_per_call")
