@@ -90,6 +90,13 @@ class ChoiceState(msgspec.Struct, frozen=True, omit_defaults=True):
     """Only for calls of this task; None: for all."""
 
 
+class SearchRef(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which snapshot of a collection's search answers."""
+
+    collection: str
+    snapshot: int
+
+
 class Overlay(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one arm of a trial does differently from what serves everybody else."""
 
@@ -104,6 +111,8 @@ class Overlay(msgspec.Struct, frozen=True, omit_defaults=True):
     """In addition. One that has the id of another stands in its place."""
     without_choices: tuple[str, ...] = ()
     """Ids."""
+    search: SearchRef | None = None
+    """On the surface `search`: the gateway reads none."""
 
 
 Phase = Literal["shadow", "trial", "watch"]

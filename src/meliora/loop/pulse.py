@@ -131,6 +131,8 @@ class Pulse:
     environment: Environment
     closed: Callable[[Cycle, Sequence[Change]], None] = lambda cycle, changes: None
     """Told of each cycle that ended, once it is written: artifacts are made then."""
+    prefer: Callable[[str, str], Sequence[str]] = lambda tenant, finding: ()
+    """Tenant and finding to the kinds that answer what was found, the likeliest first. Others come after, as the trigger has them."""
 
     def tick(self) -> tuple[Cycle, ...]:
         """Look at all tenants, and go on with what is open. Gives the cycles that it opened."""
@@ -213,11 +215,16 @@ class Pulse:
             outcome: CycleOutcome = "improved" if last.state is State.KEPT else "rolled_back"
             self._close(cycle, outcome, changes)
         elif len(changes) < len(cycle.kinds):
-            kind = self._known(cycle.kinds[len(changes)])
             finding = next((change.finding for change in reversed(changes) if change.finding is not None), None)
-            self._next(cycle, kind, finding, len(changes))
+            self._next(cycle, self._known(self._choose(cycle, changes, finding)), finding, len(changes))
         else:
             self._close(cycle, "unchanged", changes)
+
+    def _choose(self, cycle: Cycle, changes: Sequence[Change], finding: str | None) -> str:
+        tried = {change.kind for change in changes}
+        left = [kind for kind in cycle.kinds if kind not in tried] or [cycle.kinds[len(changes)]]
+        wanted = () if finding is None else self.prefer(cycle.tenant, finding)
+        return next((kind for kind in wanted if kind in left), left[0])
 
     def _next(self, cycle: Cycle, kind: ChangeKind, finding: str | None, nth: int) -> None:
         try:
