@@ -44,6 +44,8 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     snapshot: int | None = None
     """The snapshot that it is served by; None: what serves everybody."""
+    counts: bool = True
+    """False: it is only served so, as when everything is halted."""
 
 
 class ArmsOfSearch(Protocol):
@@ -99,6 +101,8 @@ class Serving:
             other = self._numbered(who.tenant, collection, arm.snapshot)
             # Where an arm cannot be had, the search counts in none: arms are compared only where both could be.
             snapshot, arm = (snapshot, None) if other is None else (other, arm)
+        if arm is not None and not arm.counts:
+            arm = None
         return Served(snapshot, self.parts(who.tenant, collection, snapshot, view), arm)
 
     def serving(self, tenant: str, collection: str) -> Snapshot:

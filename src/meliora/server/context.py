@@ -11,7 +11,7 @@ import msgspec
 from fastapi import Request
 
 from meliora.clock import Clock
-from meliora.errors import UpstreamUnreachable
+from meliora.errors import MissingExtra, UpstreamUnreachable
 from meliora.gateway.state import RuleState
 from meliora.routing.crosscheck import Ask
 from meliora.routing.pool import Catalogue
@@ -21,6 +21,7 @@ from meliora.telemetry.improvement import ImprovementManager
 from meliora.telemetry.records import Usage
 
 if TYPE_CHECKING:
+    from meliora.knowledge.front import Plane
     from meliora.loop.front import Loop
     from meliora.routing.preferences.tracker import Preferences
     from meliora.server.auth import Keyring
@@ -86,6 +87,8 @@ class ControlContext:
     ask: AskModels = nobody
     loop: Loop | None = None
     """The loop; None where this process has none."""
+    knowledge: Plane | None = None
+    """Documents and searches; None where this process has none."""
     spool: Callable[[], SpoolSeen | None] = lambda: None
     """Look at the spool; None where it is not on this machine."""
     settings_rules: Sequence[RuleState] = ()
@@ -125,6 +128,16 @@ class Control:
     def store(self) -> Store:
         """The store."""
         return self.context.store
+
+    @property
+    def knowledge(self) -> Plane:
+        """Documents and searches. Raises `MissingExtra` where this process has none."""
+        if self.context.knowledge is None:
+            raise MissingExtra(
+                "This deployment keeps no documents.",
+                hint="Set knowledge.enabled = true, and `pip install 'meliora[knowledge]'`.",
+            )
+        return self.context.knowledge
 
     def now_us(self) -> int:
         """Give the time."""

@@ -1,0 +1,136 @@
+"""The knowledge plane as one object for whoever talks to it. Built by `runtime`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import msgspec
+
+from meliora.errors import Conflict, InvalidRequest
+from meliora.knowledge.config import SearchConfig
+from meliora.knowledge.documents import Document
+from meliora.knowledge.indexes import Audit, Indexes
+from meliora.knowledge.library import Library, Taken
+from meliora.knowledge.service import Knowledge
+from meliora.knowledge.serving import Who
+from meliora.knowledge.shelf import Collection, DocumentShelf, GenerationShelf, SnapshotShelf
+
+DEFAULT = "default"
+"""The collection that is meant where none is named."""
+
+Said = Literal["click", "accept", "reject", "rating"]
+
+
+class Opinion(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody did with, or said of, a search's answer."""
+
+    search: str
+    said: Said
+    document: str | None = None
+    """None: of the answer as a whole."""
+    value: float | None = None
+    """0..1, of a rating."""
+    position: int | None = None
+    user: str | None = None
+
+
+class Opinions(Protocol):
+    """Keeps what people say of searches. The store implements it."""
+
+    def give(self, tenant: str, opinion: Opinion) -> None:
+        """Keep an opinion. Raises `NotFound` for a search that is not known."""
+        ...
+
+
+class Shelf(DocumentShelf, GenerationShelf, Protocol):
+    """Documents, and which generation of their index is to serve."""
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How a collection stands."""
+
+    collection: Collection
+    configuration: SearchConfig
+    generation: str
+    """Of the index on this machine."""
+    passages: int
+    indexed: int
+    """Documents in the index on this machine."""
+    behind: int
+    """Numbers of changes that it has not come to yet; 0: it is up to date."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """All of it."""
+
+    shelf: Shelf
+    snapshots: SnapshotShelf
+    library: Library
+    indexes: Indexes
+    searches: Knowledge
+    opinions: Opinions
+    sleep: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = time.monotonic
+
+    def put(self, tenant: str, collection: str, documents: Iterable[Document], wait: float = 0.0) -> tuple[Taken, bool]:
+        """Keep documents, and wait at most so many seconds until this machine's index has them; say whether it has."""
+        taken = self.library.put(tenant, collection, documents)
+        return taken, self.caught_up(tenant, collection, taken.latest, wait)
+
+    def caught_up(self, tenant: str, collection: str, seq: int, wait: float = 0.0) -> bool:
+        """Tell whether the index of this machine has come to a change, after waiting for it."""
+        until = self.monotonic() + wait
+        while True:
+            if self.indexes.view(tenant, collection).watermark >= seq:
+                return True
+            if self.monotonic() >= until:
+                return False
+            self.sleep(0.05)
+
+    def delete(self, tenant: str, collection: str, ids: Sequence[str]) -> int:
+        """Delete documents for good. Raises `NotFound` for an unknown collection."""
+        self.shelf.collection(tenant, collection)
+        return self.shelf.delete(tenant, collection, ids)
+
+    def status(self, tenant: str, collection: str) -> Status:
+        """Tell how a collection stands on this machine. Raises `NotFound`."""
+        kept = self.shelf.collection(tenant, collection)
+        view = self.indexes.view(tenant, collection)
+        return Status(
+            collection=kept,
+            configuration=self.snapshots.serving(tenant, collection).config,
+            generation=view.generation,
+            passages=view.passages,
+            indexed=view.documents,
+            behind=max(0, kept.latest - view.watermark),
+        )
+
+    def audit(self, tenant: str, collection: str) -> Audit:
+        """Hold the index of this machine against the documents. Raises `NotFound`."""
+        self.shelf.collection(tenant, collection)
+        return self.indexes.audit(tenant, collection)
+
+    def follow(self, tenant: str, collection: str) -> None:
+        """Take up all that has changed, here and now. Raises `Conflict` where another process is at it."""
+        while self.indexes.follow(tenant, collection):
+            pass
+
+    def opine(self, who: Who, opinion: Opinion) -> None:
+        """Keep what somebody says of a search. Raises `InvalidRequest`, `NotFound`."""
+        if (opinion.said == "rating") != (opinion.value is not None):
+            raise InvalidRequest("A rating has a value from 0 to 1, and nothing else has.", field="value")
+        if opinion.value is not None and not 0 <= opinion.value <= 1:
+            raise InvalidRequest(f"The value {opinion.value} is not from 0 to 1.", field="value")
+        if opinion.said == "click" and opinion.document is None:
+            raise InvalidRequest("A click is on a document.", field="document")
+        self.opinions.give(who.tenant, opinion)
+
+    def configure(self, tenant: str, collection: str, number: int, instead_of: int) -> None:
+        """Let a kept snapshot serve, on a person's word. Raises `Conflict` where something else serves by now."""
+        if not self.snapshots.exchange(tenant, collection, number, instead_of=instead_of):
+            now = self.snapshots.serving(tenant, collection).number
+            raise Conflict(f"Snapshot {now} of {collection} serves, not {instead_of}.")
