@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection as Collection_
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import msgspec
 
 from meliora.errors import Conflict, InvalidRequest
+from meliora.knowledge.answers import Answer
 from meliora.knowledge.config import SearchConfig
 from meliora.knowledge.documents import Document
-from meliora.knowledge.indexes import Audit, Indexes
+from meliora.knowledge.indexes import Audit, Indexes, next_generation
 from meliora.knowledge.library import Library, Taken
+from meliora.knowledge.search.searcher import Request, search
 from meliora.knowledge.service import Knowledge
 from meliora.knowledge.serving import Who
 from meliora.knowledge.shelf import Collection, DocumentShelf, GenerationShelf, SnapshotShelf
@@ -73,6 +76,7 @@ class Plane:
     indexes: Indexes
     searches: Knowledge
     opinions: Opinions
+    closing: Callable[[], None] = lambda: None
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
 
@@ -128,6 +132,37 @@ class Plane:
         if opinion.said == "click" and opinion.document is None:
             raise InvalidRequest("A click is on a document.", field="document")
         self.opinions.give(who.tenant, opinion)
+
+    def look(self, tenant: str, collection: str, request: Request) -> Answer:
+        """Search without a record, and in no arm of a trial."""
+        view = self.indexes.view(tenant, collection)
+        snapshot = self.searches.serving.serving(tenant, collection)
+        return search(request, view, snapshot, self.searches.serving.parts(tenant, collection, snapshot, view))
+
+    def rebuild(self, tenant: str, collection: str) -> str:
+        """Build the index again on this machine and let it serve, on a person's word; give its generation."""
+        serving = self.shelf.generation(tenant, collection)
+        made = next_generation(serving, "by-hand")
+        self.indexes.build(tenant, collection, made)
+        if not self.shelf.exchange_generation(tenant, collection, made, instead_of=serving):
+            raise Conflict(
+                f"Another generation than {serving} serves {collection} by now.", hint="Look, and try again."
+            )
+        self.follow(tenant, collection)
+        return made
+
+    def prune_source(self, tenant: str, collection: str, source: str, kept: Collection_[str]) -> int:
+        """Delete the documents of a source but for those that it still has; give how many that were."""
+        gone: list[str] = []
+        after = ""
+        while page := self.shelf.list(tenant, collection, state=None, after=after, limit=500):
+            gone += [one.document.id for one in page if one.document.source == source and one.document.id not in kept]
+            after = page[-1].document.id
+        return self.shelf.delete(tenant, collection, gone) if gone else 0
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        self.closing()
 
     def configure(self, tenant: str, collection: str, number: int, instead_of: int) -> None:
         """Let a kept snapshot serve, on a person's word. Raises `Conflict` where something else serves by now."""

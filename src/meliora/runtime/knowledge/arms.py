@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -28,6 +28,9 @@ class _Seen:
     split: Split | None
     halted: bool
     at: float
+    """When the store said so."""
+    tried: float
+    """When it was last asked."""
 
 
 class SearchArms:
@@ -77,15 +80,17 @@ class SearchArms:
     def _look(self, tenant: str) -> _Seen:
         now = self._clock.monotonic()
         seen = self._seen.get(tenant)
-        if seen is not None and 0 <= now - seen.at < FRESH_SECONDS:
+        if seen is not None and 0 <= now - seen.tried < FRESH_SECONDS:
             return seen
         try:
             trial = next((one for one in self._trials.live(tenant) if one.surface == SURFACE), None)
             halted = self._trials.halting().halted
         except StoreError as error:
             log.warning("the store is away: trials of searches stand as they were", why=str(error))
-            return seen or _Seen(None, None, False, now)
-        found = _Seen(trial, None if trial is None else Split(trial.salt, trial.unit, trial.share), halted, now)
+            found = _Seen(None, None, False, now, now) if seen is None else replace(seen, tried=now)
+        else:
+            split = None if trial is None else Split(trial.salt, trial.unit, trial.share)
+            found = _Seen(trial, split, halted, now, now)
         with self._lock:
             self._seen[tenant] = found
         return found

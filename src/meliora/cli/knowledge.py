@@ -1,0 +1,231 @@
+"""Documents and searches from the command line, on this machine's index, whether the server runs or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from meliora.cli.shared import Json, Tenant, paint, plain, say, settings, show, store, table, when
+from meliora.errors import Conflict, InvalidRequest
+
+if TYPE_CHECKING:
+    from meliora.knowledge.documents import Document
+    from meliora.knowledge.front import Plane
+    from meliora.knowledge.library import Taken
+
+app = typer.Typer(no_args_is_help=True, help="Documents: keep them, search them, see how they are found.")
+
+Collection = Annotated[str, typer.Option("--collection", "-c", help="Set of documents that is searched as one.")]
+_SHOWN = 20
+"""Refused documents that are named."""
+
+
+@contextmanager
+def opened_plane() -> Iterator[Plane]:
+    """Open the plane of these settings over the local store. Raises `MissingExtra`, `StoreError`."""
+    from meliora.clock import SystemClock
+    from meliora.runtime.knowledge.plane import plane_of
+
+    chosen = settings()
+    with store() as opened:
+        plane = plane_of(chosen, opened, SystemClock())
+        try:
+            yield plane
+        finally:
+            plane.close()
+
+
+@app.command()
+def index(
+    source: Annotated[
+        str, typer.Argument(help="File, folder, JSON lines, or a list of addresses (`urls.txt`).", metavar="PATH")
+    ],
+    collection: Collection = "default",
+    category: Annotated[str, typer.Option(help="Category of all of them: how soon they are stale.")] = "",
+    prune: Annotated[bool, typer.Option(help="Delete documents of this source that are there no more.")] = False,
+    tenant: Tenant = "default",
+    json: Json = False,
+) -> None:
+    """Keep documents and make them searchable. The same source again takes up what has changed."""
+    from meliora.knowledge.reading.sources import Refused, read_source
+
+    refused: list[Refused] = []
+    seen: set[str] = set()
+
+    def documents() -> Iterator[Document]:
+        import msgspec
+
+        for one in read_source(source):
+            if isinstance(one, Refused):
+                refused.append(one)
+                continue
+            seen.add(one.id)
+            yield msgspec.structs.replace(one, category=category) if category and not one.category else one
+
+    with opened_plane() as plane:
+        taken = plane.library.put(tenant, collection, documents())
+        gone = plane.prune_source(tenant, collection, source, seen) if prune and not refused else 0
+        ready = _followed(plane, tenant, collection, taken.latest)
+    said = {
+        "added": taken.added,
+        "updated": taken.updated,
+        "unchanged": taken.unchanged,
+        "deleted": gone,
+        "refused": [*({"id": one.source, "reason": one.reason, "hint": one.hint} for one in refused), *taken.refused],
+        "marked": taken.marked,
+        "searchable": ready,
+    }
+    if json:
+        show(said)
+        return
+    _tell(taken, gone, [(one.source, one.reason, one.hint) for one in refused], ready)
+
+
+def _followed(plane: Plane, tenant: str, collection: str, latest: int) -> bool:
+    """Bring the index up; where the server's worker is at it, wait for that."""
+    if not latest:
+        return True
+    try:
+        plane.follow(tenant, collection)
+    except Conflict:
+        return plane.caught_up(tenant, collection, latest, wait=120.0)
+    return True
+
+
+def _tell(taken: Taken, gone: int, refused: list[tuple[str, str, str]], ready: bool) -> None:
+    parts = [f"{taken.added} added", f"{taken.updated} updated", f"{taken.unchanged} unchanged"]
+    say(", ".join([*parts, f"{gone} deleted"] if gone else parts) + ("." if ready else "; the index is still behind."))
+    refused += [(one.id, one.reason, one.hint) for one in taken.refused]
+    for name, reason, hint in refused[:_SHOWN]:
+        say(f"  {paint('refused', 'error')} {plain(name)}: {plain(reason)}. {plain(hint)}".rstrip())
+    if len(refused) > _SHOWN:
+        say(f"  and {len(refused) - _SHOWN} more were refused.")
+    for mark, count in sorted(taken.marked.items()):
+        say(f"  {paint('marked', 'yellow')} {mark}: {count}")
+
+
+@app.command()
+def search(
+    query: Annotated[list[str], typer.Argument(help="What is looked for.")],
+    collection: Collection = "default",
+    limit: Annotated[int, typer.Option(help="Results.")] = 5,
+    where: Annotated[list[str], typer.Option("--where", help="FIELD=VALUE; may be given again.")] = [],  # noqa: B006
+    explain: Annotated[bool, typer.Option(help="Tell what each stage contributed.")] = False,
+    tenant: Tenant = "default",
+    json: Json = False,
+) -> None:
+    """Search. Not recorded as a search of your users'."""
+    from meliora.knowledge.filters import read_filter
+    from meliora.knowledge.search.searcher import Request
+
+    asked = Request(" ".join(query), limit, read_filter(dict(map(_condition, where))), explain=explain)
+    with opened_plane() as plane:
+        plane.shelf.collection(tenant, collection)
+        answer = plane.look(tenant, collection, asked)
+    if json:
+        show(answer)
+        return
+    for one in answer.rewrites:
+        say(paint(f"{one.stage}: {plain(one.written)} -> {', '.join(one.terms)}", "yellow"))
+    for stage, why in answer.skipped.items():
+        say(paint(f"without {stage}: {plain(why)}", "error"))
+    if not answer.results:
+        say("Nothing was found." + (f" No document has: {', '.join(answer.unknown)}." if answer.unknown else ""))
+    for result in answer.results:
+        marks = "".join(f" [{mark}]" for mark in result.marks)
+        say(f"{result.position}. {plain(result.title or result.document)}  {result.score:.4f}{marks}")
+        say(f"   {plain(_short(result.text))}")
+        if result.explanation is not None:
+            why = result.explanation
+            legs = ", ".join(f"{place.leg} {place.rank} (+{place.contribution:.4f})" for place in why.places)
+            words = ", ".join(
+                one.written if one.origin == "query" else f"{one.written}~{one.term}" for one in why.matched
+            )
+            say(f"   {legs}; matched: {plain(words) or 'no word'}")
+
+
+@app.command("list")
+def list_(tenant: Tenant = "default", json: Json = False) -> None:
+    """List the collections."""
+    with opened_plane() as plane:
+        kept = plane.shelf.collections(tenant)
+    if json:
+        for one in kept:
+            show(one)
+        return
+    lines = [
+        [one.name, str(one.documents), str(one.snapshot or 0), one.generation, when(one.created_us)] for one in kept
+    ]
+    table(lines, ("collection", "documents", "snapshot", "generation", "since"))
+
+
+@app.command("show")
+def show_(collection: Collection = "default", tenant: Tenant = "default", json: Json = False) -> None:
+    """Show how a collection stands: its configuration, and how far its index has come."""
+    with opened_plane() as plane:
+        status = plane.status(tenant, collection)
+    if json:
+        show(status)
+        return
+    fusion, config = status.configuration.fusion, status.configuration
+    say(
+        f"{collection}: {status.collection.documents} documents, {status.indexed} indexed as {status.passages} passages"
+    )
+    say(
+        f"  index      generation {status.generation}, {'up to date' if not status.behind else f'{status.behind} behind'}"
+    )
+    say(f"  snapshot   {status.collection.snapshot or 0}")
+    say(f"  fusion     words {fusion.words:g}, n-grams {fusion.grams:g}, vectors {fusion.dense:g} (k {fusion.k:g})")
+    say(f"  spelling   {'on' if config.spelling else 'off'}")
+    say(f"  expansion  {config.expansion.table[:12] if config.expansion else 'off'}")
+    say(f"  reranking  {config.reranking.model[:12] if config.reranking else 'off'}")
+
+
+@app.command()
+def audit(collection: Collection = "default", tenant: Tenant = "default", json: Json = False) -> None:
+    """Hold this machine's index against the documents that it should have."""
+    with opened_plane() as plane:
+        found = plane.audit(tenant, collection)
+    if json:
+        show(found)
+        return
+    counts = f"{len(found.missing)} missing, {len(found.stale)} stale, {len(found.extra)} extra"
+    say(f"{found.indexed} of {found.documents} documents are indexed: {counts}, {found.behind} to come.")
+    if found.faults:
+        say("`meliora knowledge rebuild` builds the index again.")
+
+
+@app.command()
+def rebuild(collection: Collection = "default", tenant: Tenant = "default") -> None:
+    """Build the index again from its documents, beside the one that serves, and switch when it is whole."""
+    with opened_plane() as plane:
+        generation = plane.rebuild(tenant, collection)
+    say(f"Generation {generation} of {collection} serves.")
+
+
+@app.command()
+def delete(
+    ids: Annotated[list[str], typer.Argument(help="Ids of documents.", metavar="ID...")],
+    collection: Collection = "default",
+    tenant: Tenant = "default",
+) -> None:
+    """Delete documents for good."""
+    with opened_plane() as plane:
+        gone = plane.delete(tenant, collection, ids)
+        plane.follow(tenant, collection)
+    say(f"{gone} deleted.")
+
+
+def _condition(said: str) -> tuple[str, str]:
+    field, mark, value = said.partition("=")
+    if not mark or not field:
+        raise InvalidRequest(f"{said!r} is no condition.", hint="Write FIELD=VALUE.", field="where")
+    return field, value
+
+
+def _short(text: str, most: int = 160) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else f"{flat[:most]}…"
