@@ -93,7 +93,7 @@ class Indexes:
         """Give every live document, in the order of its last change."""
         after, last = 0, self._shelf.latest(tenant, collection)
         while after < last:
-            changes = self._shelf.changes(tenant, collection, after, BATCH)
+            changes = self._shelf.changes(tenant, collection, after, BATCH, begun=last)
             if not changes:
                 return
             yield from changes

@@ -150,5 +150,49 @@ class GenerationShelf(Protocol):
         ...
 
 
+class Judgment(msgspec.Struct, frozen=True):
+    """How good a document is for a query, as somebody judged it."""
+
+    query_id: str
+    query: str
+    document: str
+    grade: float
+    """0: of no use; the more, the better."""
+
+
+class JudgmentSetInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a judgment set: it never changes."""
+
+    name: str
+    version: int
+    """From 1 in its collection and name."""
+    sha256: str
+    """Of its judgments in their one order."""
+    made_by: str
+    made_us: int
+    queries: int
+    judgments: int
+
+
+class JudgmentShelf(Protocol):
+    """Frozen judgment sets by collection and name."""
+
+    def put(self, tenant: str, collection: str, name: str, rows: Sequence[Judgment], made_by: str) -> JudgmentSetInfo:
+        """Keep a set under the next version; the same content is kept once. Raises `InvalidRequest` for one that contradicts itself."""
+        ...
+
+    def get(self, tenant: str, collection: str, name: str, version: int) -> tuple[JudgmentSetInfo, Sequence[Judgment]]:
+        """Give a version of a set. Raises `NotFound`."""
+        ...
+
+    def newest(self, tenant: str, collection: str, name: str) -> tuple[JudgmentSetInfo, Sequence[Judgment]]:
+        """Give the newest version of a set. Raises `NotFound`."""
+        ...
+
+    def list(self, tenant: str, collection: str, *, limit: int = 100) -> Sequence[JudgmentSetInfo]:
+        """Give the sets of a collection, the newest first."""
+        ...
+
+
 OpenIndex = Callable[[str, str], Any]
 """Gives the `Index` of a tenant's collection on this machine."""

@@ -163,7 +163,12 @@ def insert_rows(connection: sa.Connection, call_rows: list[Row], content_rows: l
         ("call_contents", CONTENT_COLUMNS, content_rows),
     ):
         if rows:
-            _WRITERS[connection.dialect.name](connection, table, columns, rows)
+            write_rows(connection, table, columns, rows)
+
+
+def write_rows(connection: sa.Connection, table: str, columns: tuple[str, ...], rows: list[Row]) -> None:
+    """Insert rows into a table, each in the order of the columns. Raises `StoreError` where one is refused."""
+    _WRITERS[connection.dialect.name](connection, table, columns, rows)
 
 
 def _insert_sqlite(connection: sa.Connection, table: str, columns: tuple[str, ...], rows: list[Row]) -> None:

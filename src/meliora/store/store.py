@@ -34,7 +34,10 @@ from meliora.store.gate_figures import GateFigures
 from meliora.store.gates import Gates
 from meliora.store.gateways import Gateways
 from meliora.store.housekeeping import StoreHousekeeping
+from meliora.store.judgments import Judgments
 from meliora.store.keys import Keys
+from meliora.store.knowledge_documents import KnowledgeDocuments
+from meliora.store.knowledge_snapshots import KnowledgeSnapshots
 from meliora.store.learning_events import LearningEvents
 from meliora.store.metrics import Metrics
 from meliora.store.model_choices import ModelChoices
@@ -128,6 +131,9 @@ class Store:
         self.arms = Arms(engine)
         self.shadows = Shadows(engine, clock_us)
         self.shadow_arms = ShadowArms(engine)
+        self.knowledge_documents = KnowledgeDocuments(engine, clock_us)
+        self.knowledge_snapshots = KnowledgeSnapshots(engine, clock_us)
+        self.judgments = Judgments(engine, clock_us)
         self.housekeeping = StoreHousekeeping(engine, self.secret, clock_us, randbytes)
 
     @classmethod

@@ -8,6 +8,9 @@ running      how a deployment runs: spool, gateways, what was done by hand, whom
 loop         what goes through the loop: cycles, changes with their edges, gates, findings, trials
 governance   what governs the loop: the audit, approvals, the kill switch, flags, what was learned
 alerts       what people are told, and the outbox that it goes out by
+knowledge    what can be searched: documents, how they are searched, what is judged of it, what their upkeep did
+searches     what was searched, what it was given, and what people did with it
+memory       what was said in conversations that are to be remembered
 columns      the metadata that all share, and the kinds of columns
 """
 
@@ -27,6 +30,17 @@ from meliora.store.tables.governance import (
     policy_bundles,
 )
 from meliora.store.tables.keys import budget_leases, budget_usage, key_hashes, keys
+from meliora.store.tables.knowledge import (
+    judgment_sets,
+    judgments,
+    knowledge_archived,
+    knowledge_artifacts,
+    knowledge_collections,
+    knowledge_deletions,
+    knowledge_documents,
+    knowledge_pairs,
+    knowledge_snapshots,
+)
 from meliora.store.tables.loop import (
     change_edges,
     change_holds,
@@ -49,6 +63,7 @@ from meliora.store.tables.measures import (
     usage_gateways,
     usage_users,
 )
+from meliora.store.tables.memory import memory_summaries, memory_turns
 from meliora.store.tables.routing import (
     model_choices,
     preference_interactions,
@@ -60,6 +75,7 @@ from meliora.store.tables.routing import (
     routing_snapshots,
 )
 from meliora.store.tables.running import activity_log, deployment, erasures, gateways, spool_segments
+from meliora.store.tables.searches import search_feedback, searches
 
 __all__ = [
     "activity_log",
@@ -86,11 +102,22 @@ __all__ = [
     "gate_readings",
     "gates",
     "gateways",
+    "judgment_sets",
+    "judgments",
     "key_hashes",
     "keys",
+    "knowledge_archived",
+    "knowledge_artifacts",
+    "knowledge_collections",
+    "knowledge_deletions",
+    "knowledge_documents",
+    "knowledge_pairs",
+    "knowledge_snapshots",
     "learning_events",
     "loop_control",
     "loop_processes",
+    "memory_summaries",
+    "memory_turns",
     "metadata",
     "model_choices",
     "model_performance",
@@ -106,6 +133,8 @@ __all__ = [
     "routing_rules",
     "routing_scores",
     "routing_snapshots",
+    "search_feedback",
+    "searches",
     "shadow_calls",
     "spool_segments",
     "trial_stages",
