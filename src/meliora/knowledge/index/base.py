@@ -19,6 +19,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Analysed words with weights, those added by repair and expansion among them."""
     grams: Mapping[str, float] = {}
     """Character n-grams with weights."""
+    text: str = ""
+    """Its words as written, repaired: what a provider's embedding is made of."""
 
 
 class Hit(msgspec.Struct, frozen=True):

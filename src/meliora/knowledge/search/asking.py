@@ -68,7 +68,11 @@ def question(query: Analysed, rewritten: Rewritten, view: View, cut: int = 0) ->
     """Put a question together."""
     unknown = tuple(term for term in dict.fromkeys(query.terms) if not view.frequency(term))
     counted = Counter(grams(dict.fromkeys(rewritten.words)))
-    asked = Asked(terms=rewritten.terms, grams={gram: float(times) for gram, times in counted.items()})
+    asked = Asked(
+        terms=rewritten.terms,
+        grams={gram: float(times) for gram, times in counted.items()},
+        text=" ".join(rewritten.words),
+    )
     return Question(query, asked, rewritten.origins, rewritten.rewrites, unknown, cut)
 
 

@@ -1,0 +1,132 @@
+"""The vector model: latent semantic analysis (Deerwester et al., 1990) of weighted terms. New passages and queries are folded in.
+
+A passage's term weighs (1 + log of its count) * (1 + log of passages by those that have it); rows have length 1.
+The decomposition is randomised, with a fixed seed (Halko, Martinsson, Tropp, SIAM Review 2011, algorithm 4.4).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from meliora.errors import MissingExtra
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MOST_TERMS = 50_000
+"""Terms of a model: those that most passages of the sample have."""
+OVERSAMPLED = 16
+POWERS = 2
+
+
+class _File(msgspec.Struct, frozen=True, array_like=True):
+    terms: list[str]
+    dimension: int
+    rarity: bytes
+    axes: bytes
+
+
+class Lsa:
+    """A fitted model. Safe to use from several threads."""
+
+    def __init__(self, terms: Sequence[str], rarity: NDArray[np.float32], axes: NDArray[np.float32]) -> None:
+        self._places = {term: place for place, term in enumerate(terms)}
+        self._rarity, self._axes = rarity, axes
+        self.dimension = int(axes.shape[1])
+
+    def encoded(self) -> bytes:
+        """Give it as a file."""
+        axes, rarity = self._axes.astype("<f4").tobytes(), self._rarity.astype("<f4").tobytes()
+        return msgspec.msgpack.encode(_File(list(self._places), self.dimension, rarity, axes))
+
+    def folded(self, passages: Iterable[Sequence[str]]) -> NDArray[np.float32]:
+        """Give the vectors of passages by their terms, of length 1; zeros where no term is known."""
+        import numpy as np
+
+        vectors = (_weighted(passages, self._places, self._rarity) @ self._axes).astype(np.float32)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.where(lengths > 0, vectors / np.maximum(lengths, 1e-12), 0).astype(np.float32)
+
+    def vector(self, terms: Mapping[str, float]) -> NDArray[np.float32] | None:
+        """Give the vector of a query, of length 1; None where no term is known."""
+        import numpy as np
+
+        known = [
+            (self._places[term], weight) for term, weight in terms.items() if term in self._places and 0 < weight < 1e9
+        ]
+        if not known:
+            return None
+        places = [place for place, _ in known]
+        weights = np.array([1 + math.log(one) if one >= 1 else one for _, one in known], dtype=np.float32)
+        vector = (weights * self._rarity[places]) @ self._axes[places]
+        length = float(np.linalg.norm(vector))
+        return (vector / length).astype(np.float32) if length > 1e-12 else None
+
+
+def decoded(body: bytes) -> Lsa:
+    """Read a model's file."""
+    import numpy as np
+
+    kept = msgspec.msgpack.decode(body, type=_File)
+    axes = np.frombuffer(kept.axes, "<f4").reshape(-1, kept.dimension)
+    return Lsa(kept.terms, np.frombuffer(kept.rarity, "<f4"), axes)
+
+
+def fit(passages: Sequence[Sequence[str]], dimension: int, seed: int) -> Lsa | None:
+    """Fit a model to a sample of passages by their terms; None where they have too few terms to tell anything."""
+    import numpy as np
+
+    frequency = Counter(term for one in passages for term in set(one))
+    terms = [term for term, _ in sorted(frequency.items(), key=lambda one: (-one[1], one[0]))[:MOST_TERMS]]
+    dimension = min(dimension, len(terms) - 1, len(passages) - 1)
+    if dimension < 2:
+        return None
+    places = {term: place for place, term in enumerate(terms)}
+    rarity = np.array([math.log(len(passages) / frequency[term]) + 1 for term in terms], dtype=np.float32)
+    matrix = _weighted(passages, places, rarity)
+    lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
+    matrix = _sparse().diags(1 / np.maximum(lengths, 1e-12)).astype(np.float32) @ matrix
+    return Lsa(terms, rarity, _axes(matrix.tocsr(), dimension, np.random.default_rng(seed)))
+
+
+def _axes(matrix: Any, dimension: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Give the first right singular vectors, a column each."""
+    import numpy as np
+
+    width = min(dimension + OVERSAMPLED, *matrix.shape)
+    across = matrix.T.tocsr()
+    basis = np.linalg.qr(matrix @ rng.standard_normal((matrix.shape[1], width)).astype(np.float32))[0]
+    for _ in range(POWERS):
+        basis = np.linalg.qr(matrix @ np.linalg.qr(across @ basis)[0])[0]
+    small = (across @ basis).T
+    return np.linalg.svd(small, full_matrices=False)[2][:dimension].T.astype(np.float32).copy()
+
+
+def _weighted(passages: Iterable[Sequence[str]], places: Mapping[str, int], rarity: NDArray[np.float32]) -> Any:
+    import numpy as np
+
+    ends, columns, counts = [0], [], []
+    for terms in passages:
+        for term, times in Counter(terms).items():
+            place = places.get(term)
+            if place is not None:
+                columns.append(place)
+                counts.append(times)
+        ends.append(len(columns))
+    column = np.array(columns, dtype=np.int32)
+    weights = (1 + np.log(np.array(counts, dtype=np.float32))) * rarity[column]
+    return _sparse().csr_matrix((weights, column, np.array(ends)), shape=(len(ends) - 1, len(places)), dtype=np.float32)
+
+
+def _sparse() -> Any:
+    try:
+        from scipy import sparse
+    except ImportError as error:
+        raise MissingExtra("Vectors need scipy.", hint="pip install 'meliora[knowledge]'") from error
+    return sparse

@@ -1,0 +1,273 @@
+"""A new state of a generation: made aside, with all that the state before has, and renamed whole at the end.
+
+Whatever fails before that, a full disk or a kill, leaves a folder and tails of files that no manifest names.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from meliora.errors import Conflict
+from meliora.knowledge.documents import Changed
+from meliora.knowledge.index.embedded import counts, lsa, vectors
+from meliora.knowledge.index.embedded.columns import MOST_PARTS, Columns, ColumnsWriter
+from meliora.knowledge.index.embedded.entries import Chunk, again, entries, grams_of, token, tokens
+from meliora.knowledge.index.embedded.layout import (
+    MAKING,
+    MANIFEST,
+    SCHEMA,
+    Fixed,
+    Folder,
+    Manifest,
+    Model,
+    Step,
+    state_name,
+    sync,
+    write,
+)
+from meliora.knowledge.index.embedded.rows import Rows, RowsWriter
+from meliora.knowledge.index.embedded.words import FOLDER, Words, WordsWriter
+from meliora.knowledge.text.analysis import VERSION
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How an index is made."""
+
+    dimension: int = 128
+    """Of the vectors, at most; a quarter of the passages in a small collection."""
+    fit_from: int = 50
+    """Passages from which on there are vectors."""
+    fit_again: int = 4
+    """Times that a collection has grown since the fit, before the model is fitted again."""
+    sample: int = 20_000
+    """Passages that a model is fitted to, at most."""
+    seed: int = 7
+    build_heap: int = 128_000_000
+    apply_heap: int = 30_000_000
+    """Bytes that tantivy gathers before it writes a segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What it is made with."""
+
+    folder: Folder
+    chunk: Chunk
+    settings: Settings
+    embed: vectors.Embed | None
+    now_us: Callable[[], int]
+    step: Step
+
+
+class Making:
+    """Takes changes to the state `before`, or to none, and makes the next."""
+
+    def __init__(self, means: Means, generation: str, before: Manifest | None, *, heap: int) -> None:
+        self._means, self._before = means, before
+        self._base = before or Manifest(schema=SCHEMA, analysis=VERSION, generation=generation, state=0, made_us=0)
+        self._folder = means.folder.path / generation
+        _check_vectors(self._base, means.embed)
+        self._aside = self._folder / MAKING
+        means.step("begin")
+        self._aside.mkdir(parents=True)
+        old = self._folder / state_name(self._base.state)
+        self._old = Words(old / FOLDER, self._base.passages) if before else None
+        self._words = WordsWriter(self._aside / FOLDER, old / FOLDER if before else None, heap)
+        self._rows = RowsWriter(self._folder, self._base.sizes, self._base.rows)
+        self._held = Rows(self._folder, self._base.sizes, self._base.rows)
+        self._dead: set[int] = set()
+        self._added: dict[str, range] = {}
+        self._columns, self._tally = ColumnsWriter(), counts.Tally()
+        self._fields = dict(self._base.fields)
+        self._passages, self._documents, self._total = self._base.passages, self._base.documents, self._base.words
+        self._watermark = self._base.watermark
+        self._checks: dict[str, int] = {}
+
+    def take(self, changes: Iterable[Changed]) -> None:
+        """Take changes up, a later one of a document in the place of an earlier one."""
+        for change in changes:
+            self._watermark = max(self._watermark, change.seq)
+            self._remove(change.id)
+            if change.kept is not None:
+                self._add(change)
+
+    def finish(self) -> str:
+        """Have it whole on the disk, and give its name. It serves once `CURRENT` names it."""
+        step = self._means.step
+        step("words")
+        self._words.finish()
+        step("rows")
+        sizes = self._rows.finish()
+        manifest = msgspec.structs.replace(
+            self._base,
+            state=self._base.state + 1,
+            made_us=self._means.now_us(),
+            watermark=self._watermark,
+            rows=self._rows.rows,
+            passages=self._passages,
+            documents=self._documents,
+            words=self._total,
+            sizes=sizes,
+            fields={name: count for name, count in self._fields.items() if count},
+        )
+        manifest = self._with_parts(manifest)
+        step("vectors")
+        manifest = self._with_vectors(manifest)
+        kept = {*manifest.columns, *manifest.counts, *([manifest.vectors.model] if manifest.vectors else [])}
+        checks = {name: crc for name, crc in {**self._base.checks, **self._checks}.items() if name in kept}
+        checks[DEAD] = self._checks[DEAD]
+        manifest = msgspec.structs.replace(manifest, checks=checks)
+        step("manifest")
+        write(self._aside / MANIFEST, msgspec.json.encode(manifest))
+        sync(self._aside / FOLDER)
+        sync(self._aside)
+        step("rename")
+        name = state_name(manifest.state)
+        self._aside.rename(self._folder / name)
+        sync(self._folder)
+        sync(self._folder.parent)
+        step("renamed")
+        return f"{manifest.generation}/{name}"
+
+    def close(self, *, failed: bool) -> None:
+        """Let go of what it holds; what was made in vain is removed."""
+        self._rows.close()
+        if failed:
+            self._words.give_up()
+            shutil.rmtree(self._aside, ignore_errors=True)
+
+    def _add(self, change: Changed) -> None:
+        assert change.kept is not None
+        first = self._rows.rows
+        for entry in entries(change.kept, self._means.chunk):
+            row = self._rows.add(entry.name, entry.record)
+            terms = entry.record.all_terms
+            grams = " ".join(map(grams_of, entry.written))
+            self._words.add(row, f"{entry.record.title_terms} {entry.record.terms}", grams, tokens(entry.record))
+            self._columns.add(row, entry.record)
+            self._tally.add(terms, entry.written)
+            self._count(entry.record.metadata, terms, 1)
+        self._added[change.id] = range(first, self._rows.rows)
+        self._documents += 1
+
+    def _remove(self, document: str) -> None:
+        new = self._added.pop(document, range(0))
+        said = token("id", document)
+        rows = [*new, *(self._old.rows_with(said) if self._old is not None and said else ())]
+        gone = [row for row in rows if row not in self._dead]
+        if not gone:
+            return
+        self._words.remove(gone)
+        kept = self._held
+        if new:
+            self._rows.flush()
+            kept = Rows(self._folder, self._rows.sizes, self._rows.rows)
+        for row in gone:
+            entry = again(kept.record(row))
+            terms = entry.record.all_terms
+            self._tally.remove(terms, entry.written)
+            self._count(entry.record.metadata, terms, -1)
+        self._dead.update(gone)
+        self._documents -= 1
+
+    def _count(self, metadata: Iterable[str], terms: list[str], by: int) -> None:
+        self._passages += by
+        self._total += by * len(terms)
+        for field in metadata:
+            self._fields[field] = self._fields.get(field, 0) + by
+
+    def _with_parts(self, manifest: Manifest) -> Manifest:
+        """Write what never changes: dead rows, columns, counts."""
+        base, at = self._base, manifest.state
+        self._means.step("parts")
+        self._checks[DEAD] = write(self._aside / DEAD, _packed(self._alive(manifest)))
+        columns, tables = (*base.columns, f"columns-{at}"), (*base.counts, f"counts-{at}")
+        all_columns = Columns(self._folder, base) if len(columns) > MOST_PARTS else None
+        all_counts = counts.CountsOf(self._folder, base) if len(tables) > counts.MOST_CHANGES else None
+        self._checks[columns[-1]] = write(self._folder / columns[-1], self._columns.encoded(all_columns))
+        self._checks[tables[-1]] = write(self._folder / tables[-1], self._tally.encoded(all_counts))
+        return msgspec.structs.replace(
+            manifest,
+            columns=columns[-1:] if all_columns else columns,
+            counts=tables[-1:] if all_counts else tables,
+        )
+
+    def _alive(self, manifest: Manifest) -> NDArray[np.bool_]:
+        import numpy as np
+
+        alive = np.ones(manifest.rows, dtype=bool)
+        if self._before is not None:
+            alive[: self._base.rows] = alive_rows(self._folder, self._base)
+        alive[list(self._dead)] = False
+        return alive
+
+    def _with_vectors(self, manifest: Manifest) -> Manifest:
+        model, settings = manifest.vectors, self._means.settings
+        rows = Rows(self._folder, manifest.sizes, manifest.rows)
+        if self._means.embed is not None:
+            file = model.file if model else "vectors-given"
+            length = vectors.given(
+                self._folder / file, rows, self._base.rows, self._means.embed, model.dimension if model else None
+            )
+            made = Model(file=file, model="", dimension=length, fitted=0) if length else None
+            return msgspec.structs.replace(manifest, vectors=made)
+        if model is not None and manifest.passages < settings.fit_again * model.fitted:
+            fitted = lsa.decoded(Fixed(self._folder / model.model, manifest.checks[model.model]).read())
+            vectors.fold(self._folder / model.file, rows, self._base.rows, fitted)
+            return manifest
+        return self._fitted(manifest, rows)
+
+    def _fitted(self, manifest: Manifest, rows: Rows) -> Manifest:
+        """Fit a model, where there are passages enough, and fold everything into it."""
+        import numpy as np
+
+        settings = self._means.settings
+        if manifest.passages < settings.fit_from:
+            return msgspec.structs.replace(manifest, vectors=None)
+        living = np.flatnonzero(self._alive(manifest))
+        rng = np.random.default_rng(settings.seed)
+        if len(living) > settings.sample:
+            living = np.sort(rng.choice(living, settings.sample, replace=False))
+        sample = [rows.record(row).all_terms for row in living.tolist()]
+        fitted = lsa.fit(sample, min(settings.dimension, manifest.passages // 4), settings.seed)
+        if fitted is None:
+            return msgspec.structs.replace(manifest, vectors=None)
+        file, model = f"vectors-{manifest.state}", f"model-{manifest.state}"
+        self._checks[model] = write(self._folder / model, fitted.encoded())
+        vectors.fold(self._folder / file, rows, 0, fitted)
+        made = Model(file=file, model=model, dimension=fitted.dimension, fitted=manifest.passages)
+        return msgspec.structs.replace(manifest, vectors=made)
+
+
+def alive_rows(folder: Path, manifest: Manifest) -> NDArray[np.bool_]:
+    """Tell of each row of a state whether it lives."""
+    import numpy as np
+
+    body = Fixed(folder / state_name(manifest.state) / DEAD, manifest.checks[DEAD]).read()
+    bits = np.unpackbits(np.frombuffer(body, np.uint8), count=manifest.rows)
+    return bits.astype(bool)
+
+
+def _packed(alive: NDArray[np.bool_]) -> bytes:
+    import numpy as np
+
+    return np.packbits(alive).tobytes()
+
+
+def _check_vectors(base: Manifest, embed: vectors.Embed | None) -> None:
+    if base.vectors is not None and (base.vectors.model == "") != (embed is not None):
+        held = "a provider's embeddings" if base.vectors.model == "" else "vectors of its own"
+        raise Conflict(f"The index has {held}; it is configured otherwise now.", hint="Build a new generation.")

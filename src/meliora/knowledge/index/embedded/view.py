@@ -1,0 +1,219 @@
+"""A state of an index as it is searched: mapped into memory, never changing, safe to use from several threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from meliora.errors import Conflict, InvalidRequest
+from meliora.knowledge.config import Leg
+from meliora.knowledge.filters import OWN, Filter
+from meliora.knowledge.index.base import Asked, Hit, Stored
+from meliora.knowledge.index.embedded import lsa
+from meliora.knowledge.index.embedded.columns import Columns
+from meliora.knowledge.index.embedded.counts import CountsOf
+from meliora.knowledge.index.embedded.entries import safe, token
+from meliora.knowledge.index.embedded.layout import Fixed, Manifest, state_name
+from meliora.knowledge.index.embedded.making import alive_rows
+from meliora.knowledge.index.embedded.rows import Finder, Rows
+from meliora.knowledge.index.embedded.vectors import Embed, Nearest, normalised
+from meliora.knowledge.index.embedded.words import FOLDER, Words
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FEW = 4096
+"""Rows up to which the engine is told which ones may be given."""
+
+
+class EmbeddedView:
+    """What serves at one moment."""
+
+    def __init__(
+        self, folder: Path, manifest: Manifest, embed: Embed | None = None, before: EmbeddedView | None = None
+    ) -> None:
+        """Open a state; of `before`, the state before in the same generation, is used what is the same."""
+        self.generation, self.watermark = manifest.generation, manifest.watermark
+        self.passages, self.documents = manifest.passages, manifest.documents
+        self.average_length = manifest.words / manifest.passages if manifest.passages else 0.0
+        self._manifest, self._embed = manifest, embed
+        self._rows = Rows(folder, manifest.sizes, manifest.rows)
+        self._alive: NDArray[np.bool_] = alive_rows(folder, manifest)
+        self._words = Words(folder / state_name(manifest.state) / FOLDER, manifest.passages)
+        self._columns = Columns(folder, manifest)
+        self._counts = CountsOf(folder, manifest, before._counts if before else None)
+        self._finder = Finder(self._rows, before._finder if before else None)
+        model = manifest.vectors
+        self._nearest = Nearest(folder, model, manifest.rows) if model else None
+        self._model_file = Fixed(folder / model.model, manifest.checks[model.model]) if model and model.model else None
+        if before is not None and model is not None and before._manifest.vectors == model and "_lsa" in vars(before):
+            self._lsa = before._lsa
+
+    @cached_property
+    def _lsa(self) -> lsa.Lsa | None:
+        return lsa.decoded(self._model_file.read()) if self._model_file else None
+
+    def retrieve(self, leg: Leg, asked: Asked, limit: int, where: Filter | None = None) -> Sequence[Hit]:
+        """Give the best passages, best first; equal ones by id. Of a query of more than 64 terms, the weightiest and rarest count.
+
+        Raises `InvalidRequest` for a filter on a field that no document has.
+        """
+        if where is not None:
+            self._check(where)
+        if limit < 1 or not self.passages:
+            return ()
+        if leg == "dense":
+            rows, scores = self._dense(asked, limit, where)
+        elif where is None:
+            rows, scores = self._lexical(leg, asked, limit)
+        else:
+            rows, scores = self._filtered(leg, asked, limit, where)
+        hits = [Hit(self._rows.name(row), score) for row, score in zip(rows, scores, strict=True)]
+        hits.sort(key=lambda one: (-one.score, one.passage))
+        return hits
+
+    def stored(self, passages: Sequence[str]) -> Sequence[Stored | None]:
+        """Give what is kept of passages, in the order asked for; None for one that is not here."""
+        rows = self._finder.find(passages, self._alive)
+        return [None if row is None else self._rows.record(row).stored() for row in rows]
+
+    def frequency(self, term: str) -> int:
+        """Give in how many passages an analysed word stands."""
+        return self._counts.frequency(safe(term))
+
+    def written(self) -> Mapping[str, int]:
+        """Give every word as it is written with the passages that have it."""
+        return self._counts.written()
+
+    def vocabulary(self) -> Mapping[str, int]:
+        """Give every analysed word with its frequency."""
+        return self._counts.vocabulary()
+
+    def vector(self, terms: Mapping[str, float]) -> Sequence[float] | None:
+        """Give the vector of analysed words, of length 1; None where none of them is known, or there are no vectors."""
+        vector = self._vector(terms)
+        return None if vector is None else vector.tolist()
+
+    def similarity(self, terms: Mapping[str, float], passages: Sequence[str]) -> Sequence[float]:
+        """Give the cosine of the query's and each passage's vector; 0 where there is none."""
+        vector = self._vector(terms)
+        if vector is None or self._nearest is None:
+            return [0.0] * len(passages)
+        rows = self._finder.find(passages, self._alive)
+        cosines = self._nearest.cosines(vector, [row or 0 for row in rows])
+        return [0.0 if row is None else cosine for row, cosine in zip(rows, cosines, strict=True)]
+
+    def hashes(self) -> Iterator[tuple[str, str]]:
+        """Give the id and hash of every document that it holds."""
+        last = None
+        for row in self._alive.nonzero()[0].tolist():
+            record = self._rows.record(row)
+            if record.document != last:
+                last = record.document
+                yield record.document, record.hash
+
+    def _lexical(self, leg: Leg, asked: Asked, limit: int, must: Any = None) -> tuple[list[int], list[float]]:
+        if leg == "words":
+            return self._words.search("w", asked.terms, limit, must)
+        return self._words.search("g", asked.grams, limit, must)
+
+    def _filtered(self, leg: Leg, asked: Asked, limit: int, where: Filter) -> tuple[list[int], list[float]]:
+        """Search among the passages that pass: the engine knows of equality, and takes a list of rows where they are few."""
+        if all(one.test == "in" for one in where.conditions):
+            groups = [[said for value in one.values if (said := token(one.field, value))] for one in where.conditions]
+            return self._lexical(leg, asked, limit, self._words.having(groups)) if all(groups) else ([], [])
+        allowed = self._columns.passing(where) & self._alive
+        count = int(allowed.sum())
+        if count <= FEW:
+            few = allowed.nonzero()[0].tolist()
+            return self._lexical(leg, asked, limit, self._words.among(few)) if few else ([], [])
+        return self._deeper(leg, asked, limit, allowed)
+
+    def _deeper(self, leg: Leg, asked: Asked, limit: int, allowed: NDArray[np.bool_]) -> tuple[list[int], list[float]]:
+        """Ask for more and more, until enough of what is found may be given, or nothing more is found."""
+        depth = 4 * limit
+        while True:
+            rows, scores = self._lexical(leg, asked, depth)
+            good = [at for at, row in enumerate(rows) if allowed[row]][:limit]
+            if len(good) == limit or len(rows) < depth:
+                return [rows[at] for at in good], [scores[at] for at in good]
+            depth *= 8
+
+    def _dense(self, asked: Asked, limit: int, where: Filter | None) -> tuple[list[int], list[float]]:
+        vector = self._vector(asked.terms, asked.text)
+        if vector is None or self._nearest is None:
+            return [], []
+        allowed = self._alive if where is None else self._columns.passing(where) & self._alive
+        return self._nearest.nearest(vector, limit, allowed)
+
+    def _vector(self, terms: Mapping[str, float], text: str = "") -> NDArray[np.float32] | None:
+        model = self._manifest.vectors
+        if model is None or not terms:
+            return None
+        if model.model:
+            return self._lsa.vector({safe(term): weight for term, weight in terms.items()}) if self._lsa else None
+        if self._embed is None:
+            raise Conflict(
+                "The index has a provider's embeddings, and none is configured.", hint="Build a new generation."
+            )
+        return normalised(self._embed([text or " ".join(terms)]), 1, model.dimension)[0]
+
+    def _check(self, where: Filter) -> None:
+        known = {*OWN, *self._manifest.fields}
+        for condition in where.conditions:
+            if condition.field not in known:
+                raise InvalidRequest(
+                    f"No document has the field {condition.field[:100]!r}.",
+                    hint=f"There are: {', '.join(nearest_first(condition.field, known))}.",
+                    field=f"filter.{condition.field[:100]}",
+                )
+
+
+class EmptyView:
+    """What serves where nothing was indexed yet."""
+
+    generation = ""
+    watermark = passages = documents = 0
+    average_length = 0.0
+
+    def retrieve(self, leg: Leg, asked: Asked, limit: int, where: Filter | None = None) -> Sequence[Hit]:
+        """Give nothing."""
+        return ()
+
+    def stored(self, passages: Sequence[str]) -> Sequence[Stored | None]:
+        """Give None of each."""
+        return [None] * len(passages)
+
+    def frequency(self, term: str) -> int:
+        """Give 0."""
+        return 0
+
+    def written(self) -> Mapping[str, int]:
+        """Give nothing."""
+        return {}
+
+    def vocabulary(self) -> Mapping[str, int]:
+        """Give nothing."""
+        return {}
+
+    def vector(self, terms: Mapping[str, float]) -> Sequence[float] | None:
+        """Give None."""
+        return None
+
+    def similarity(self, terms: Mapping[str, float], passages: Sequence[str]) -> Sequence[float]:
+        """Give zeros."""
+        return [0.0] * len(passages)
+
+    def hashes(self) -> Iterator[tuple[str, str]]:
+        """Give nothing."""
+        return iter(())
+
+
+def nearest_first(field: str, known: set[str]) -> list[str]:
+    """Give at most 20 known fields, those that are spelled alike first."""
+    alike = {name: SequenceMatcher(None, field[:100], name).ratio() for name in known}
+    return sorted(known, key=lambda name: (-alike[name], name))[:20]
