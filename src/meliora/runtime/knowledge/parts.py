@@ -1,0 +1,64 @@
+"""Loads what a snapshot takes besides itself: speller, expansion, reranker. What fails is told, not raised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+
+from meliora.errors import MelioraError
+from meliora.knowledge.config import SearchConfig
+from meliora.knowledge.index.base import View
+from meliora.knowledge.search.parts import Parts, Ranker, Repairer
+
+if TYPE_CHECKING:
+    from meliora.knowledge.shelf import SnapshotShelf
+
+_T = TypeVar("_T")
+log = structlog.get_logger(__name__)
+
+
+class Loading:
+    """Implements `knowledge.serving.LoadParts` over kept artifacts."""
+
+    def __init__(self, shelf: SnapshotShelf) -> None:
+        self._shelf = shelf
+
+    def __call__(self, tenant: str, config: SearchConfig, view: View, /) -> Parts:
+        """Give the parts."""
+        missing: dict[str, str] = {}
+        repairer = _tried(
+            "expansion" if config.expansion else "spelling", missing, lambda: self._repairer(tenant, config, view)
+        )
+        ranker = _tried("reranking", missing, lambda: self._ranker(tenant, config))
+        named = () if repairer is None else (("expansion" if config.expansion else "spelling", repairer),)
+        return Parts(repairers=named, ranker=ranker, missing=missing)
+
+    def _repairer(self, tenant: str, config: SearchConfig, view: View) -> Repairer | None:
+        if config.spelling is None and config.expansion is None:
+            return None
+        from meliora.knowledge.repair.expansion import Table
+        from meliora.knowledge.repair.spelling import Speller
+        from meliora.knowledge.repair.stage import repairing
+
+        speller = None if config.spelling is None else Speller(view.written(), config.spelling)
+        asked = config.expansion
+        table = None if asked is None else Table.decode(self._shelf.artifact(tenant, asked.table))
+        return repairing(speller, table, 1.0 if asked is None else asked.weight)
+
+    def _ranker(self, tenant: str, config: SearchConfig) -> Ranker | None:
+        if config.reranking is None:
+            return None
+        from meliora.knowledge.ranking.model import Reranker
+
+        return Reranker.decode(self._shelf.artifact(tenant, config.reranking.model))
+
+
+def _tried(stage: str, missing: dict[str, str], load: Callable[[], _T]) -> _T | None:
+    try:
+        return load()
+    except (MelioraError, OSError, ValueError, ImportError) as error:
+        missing[stage] = str(error)
+        log.error("a part of a search could not be loaded", stage=stage, why=str(error))
+        return None
