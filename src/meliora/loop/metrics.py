@@ -19,7 +19,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     form: Form
     unit: str
     column: str
-    """`error`, `cost_micros`, `latency_us`, `reward` or `dissatisfied`: what one call contributes."""
+    """`error`, `cost_micros`, `latency_us`, `reward`, `feedback` or, of a search alone, `satisfied`: what one contributes."""
     quantile: float | None = None
     """Of a quantile: 0.95 for p95."""
     maturity_seconds: float = 60.0
@@ -37,6 +37,14 @@ METRICS: dict[str, Metric] = {
         Metric(
             name="satisfaction", direction="up", form="mean", unit="0..1", column="feedback", maturity_seconds=300.0
         ),
+        Metric(
+            name="satisfied",
+            direction="up",
+            form="mean",
+            unit="share",
+            column="satisfied",
+            maturity_seconds=300.0,
+        ),
     )
 }
-"""What live calls tell of an arm. Gates know more (`gates.metrics`): searches, pushed metrics, Prometheus."""
+"""What live calls and searches tell of an arm. Gates know more (`gates.metrics`): searches, pushed metrics, Prometheus."""

@@ -6,7 +6,7 @@ Each metric is a ratio of sums, y over n; the sums of y, n, y*y, n*n and y*n ove
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from meliora.gateway.state import ArmName, Phase
 from meliora.loop.metrics import Metric
 from meliora.stats.histogram import LogHistogram
 from meliora.store.engine import reading
+from meliora.store.rows import AnyRow
 from meliora.store.tables import calls, feedback, routing_outcomes
 
 _C = calls.c
@@ -68,7 +69,7 @@ class Arms:
         averaged = [metric for metric in metrics if metric.form != "quantile"]
         with reading(self._engine) as connection:
             counted = connection.execute(
-                _summed(tenant, change, phase, averaged, _latest(metrics, now_us), now_us)
+                _summed(tenant, change, phase, averaged, latest_of(metrics, now_us), now_us)
             ).all()
             histograms: dict[tuple[int, str], dict[str, LogHistogram]] = {}
             for metric in metrics:
@@ -76,24 +77,7 @@ class Arms:
                     for stage, arm, value, times in connection.execute(_counted(tenant, change, phase, metric, now_us)):
                         named = histograms.setdefault((stage, arm), {})
                         named.setdefault(metric.name, LogHistogram()).add(float(value), times)
-        found = []
-        for row in counted:
-            sums = {
-                metric.name: Sums(
-                    units=int(row[at]),
-                    y=float(row[at + 1]),
-                    n=float(row[at + 2]),
-                    yy=float(row[at + 3]),
-                    nn=float(row[at + 4]),
-                    yn=float(row[at + 5]),
-                )
-                for at, metric in zip(range(4, len(row), 6), averaged, strict=True)
-            }
-            own = histograms.get((row[0], row[1]), {})
-            found.append(
-                ArmStage(stage=row[0], arm=row[1], units=int(row[2]), calls=int(row[3]), sums=sums, histograms=own)
-            )
-        return tuple(found)
+        return arm_stages(counted, averaged, histograms)
 
     def calls(self, tenant: str, change: str, phase: Phase, since_us: int) -> int:
         """Count the calls of both arms that ended since."""
@@ -103,7 +87,46 @@ class Arms:
             return connection.execute(query).scalar_one()
 
 
-def _latest(metrics: Sequence[Metric], now_us: int) -> int:
+def arm_stages(
+    rows: Sequence[AnyRow],
+    averaged: Sequence[Metric],
+    histograms: Mapping[tuple[int, str], dict[str, LogHistogram]],
+) -> tuple[ArmStage, ...]:
+    """Read the rows that `over_units` gives."""
+    found = []
+    for row in rows:
+        sums = {
+            metric.name: Sums(
+                units=int(row[at]),
+                y=float(row[at + 1]),
+                n=float(row[at + 2]),
+                yy=float(row[at + 3]),
+                nn=float(row[at + 4]),
+                yn=float(row[at + 5]),
+            )
+            for at, metric in zip(range(4, len(row), 6), averaged, strict=True)
+        }
+        own = histograms.get((row[0], row[1]), {})
+        found.append(
+            ArmStage(stage=row[0], arm=row[1], units=int(row[2]), calls=int(row[3]), sums=sums, histograms=own)
+        )
+    return tuple(found)
+
+
+def over_units(by_unit: sa.Subquery, metrics: int) -> sa.Select[*tuple[Any, ...]]:
+    """Sum up over units, by stage and arm, what is summed by unit as `y0`, `n0`, `y1`, ..."""
+    u = by_unit.c
+    over: list[sa.ColumnElement[Any]] = []
+    for at in range(metrics):
+        y, n = u[f"y{at}"], u[f"n{at}"]
+        over.append(sa.func.sum(sa.case((n > 0, 1), else_=0)))
+        over.extend(map(sa.func.sum, (y, n, y * y, n * n, y * n)))
+    sums = sa.select(u.trial_stage, u.arm, sa.func.count(), sa.func.sum(u.calls), *over)
+    return sums.group_by(u.trial_stage, u.arm).order_by(u.trial_stage, u.arm)
+
+
+def latest_of(metrics: Sequence[Metric], now_us: int) -> int:
+    """Give when the last call ended that is mature for any of these."""
     return now_us - round(min(metric.maturity_seconds for metric in metrics) * _SECOND)
 
 
@@ -138,14 +161,7 @@ def _summed(
         .group_by(_C.trial_stage, _C.arm, _C.trial_unit)
         .subquery()
     )
-    u = by_unit.c
-    over: list[sa.ColumnElement[Any]] = []
-    for at in range(len(metrics)):
-        y, n = u[f"y{at}"], u[f"n{at}"]
-        over.append(sa.func.sum(sa.case((n > 0, 1), else_=0)))
-        over.extend(map(sa.func.sum, (y, n, y * y, n * n, y * n)))
-    sums = sa.select(u.trial_stage, u.arm, sa.func.count(), sa.func.sum(u.calls), *over)
-    return sums.group_by(u.trial_stage, u.arm).order_by(u.trial_stage, u.arm)
+    return over_units(by_unit, len(metrics))
 
 
 def _counted(tenant: str, change: str, phase: Phase, metric: Metric, now_us: int) -> sa.Select[*tuple[Any, ...]]:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from meliora.store.tables import erasures
 from meliora.telemetry.ids import subject_of
-from meliora.telemetry.records import CallBegun, CallFinished
+from meliora.telemetry.records import CallBegun, CallFinished, SearchDone
 
 ERASED = "erased"
 
@@ -52,6 +52,23 @@ class Erased:
             prompt_hash=None,
             content="off",
             routing=None,
+            trial_unit=None if record.trial_unit is None else f"e{record.id}",
+        )
+
+    def searched(self, record: SearchDone) -> SearchDone:
+        """Strip a record where its person was erased: who, and what was asked."""
+        if not self.covers(record.tenant, record.user, record.started_us):
+            return record
+        return msgspec.structs.replace(
+            record,
+            user=None,
+            session=None,
+            query_hash=None,
+            content="off",
+            query=None,
+            terms=None,
+            written=None,
+            unknown=None,
             trial_unit=None if record.trial_unit is None else f"e{record.id}",
         )
 

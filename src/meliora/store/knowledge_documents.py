@@ -157,7 +157,8 @@ class KnowledgeDocuments:
                 connection.execute(sa.delete(table).where(t.tenant == tenant, t.collection == collection))
             last = row.latest + 1
             new: dict[str, Any] = {"latest": last, "pruned": last, "snapshot": None}
-            generation = f"{int(row.generation) + 1}" if row.generation.isdecimal() else f"{row.generation}+"
+            number = row.generation.partition("-")[0]
+            generation = f"{int(number) + 1 if number.isdecimal() else 1}-drop{last}"
             set_in(connection, tenant, collection, **new, generation=generation, dropped_us=self._clock_us())
         return count
 

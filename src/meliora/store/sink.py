@@ -18,6 +18,7 @@ from meliora.store.erasures import Erased, erased_subjects
 from meliora.store.model_performances import add_outcomes
 from meliora.store.outcomes import keep_outcomes
 from meliora.store.rows import insert_into
+from meliora.store.search_rows import keep_searches
 from meliora.store.shadows import keep_shadows, lose_shadows
 from meliora.store.slots import note_slots, slot_of
 from meliora.store.sums import Sums
@@ -68,7 +69,7 @@ class SpoolSink:
 
     def _take(self, connection: sa.Connection, batch: Batch) -> Taken:
         self._move(connection, batch)
-        if not batch.begun and not batch.finished and not batch.shadows:
+        if not (batch.begun or batch.finished or batch.shadows or batch.searches):
             return Taken(0, 0, 0)
         count = len(batch.begun) + len(batch.finished)
         first = next_sequence(connection, count)
@@ -90,6 +91,7 @@ class SpoolSink:
             keep_outcomes(connection, fresh)
             _link_feedback(connection)
         keep_shadows(connection, batch.shadows, erased)
+        keep_searches(connection, batch.searches, erased)
         return Taken(len(opened), len(fresh), len(batch.begun) + len(batch.finished) - len(opened) - len(fresh))
 
     def _move(self, connection: sa.Connection, batch: Batch) -> None:

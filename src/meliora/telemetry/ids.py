@@ -1,4 +1,4 @@
-"""Identifiers of calls: time-ordered, unguessable, and provably made by this deployment."""
+"""Identifiers of calls and searches: time-ordered, unguessable, and provably made by this deployment."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from hashlib import blake2b
 from hmac import compare_digest
 
 PREFIX = "call_"
+SEARCH_PREFIX = "srch_"
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 _VALUES = {pair: value for value, pair in enumerate(_PAIRS)}
@@ -20,15 +21,25 @@ class CallIds:
     sort earlier, never equal ones.
     """
 
-    def __init__(self, secret: bytes, clock_us: Callable[[], int], randbytes: Callable[[int], bytes]) -> None:
-        self._keyed = blake2b(digest_size=4, key=secret[:64])
+    def __init__(
+        self,
+        secret: bytes,
+        clock_us: Callable[[], int],
+        randbytes: Callable[[int], bytes],
+        *,
+        prefix: str = PREFIX,
+    ) -> None:
+        """With another prefix the ids are of another kind, and one of the one kind is never recognised as one of the other."""
+        self._prefix = prefix
+        self._person = b"" if prefix == PREFIX else prefix.encode()
+        self.rekey(secret)
         self._clock_us = clock_us
         self._randbytes = randbytes
         self._last = (-1, b"", "")
 
     def rekey(self, secret: bytes) -> None:
         """Go on with another secret; ids made with the one before are no longer recognised."""
-        self._keyed = blake2b(digest_size=4, key=secret[:64])
+        self._keyed = blake2b(digest_size=4, key=secret[:64], person=self._person)
 
     def new(self, now_us: int | None = None) -> str:
         """Give a new id of 35 characters, for a moment that is known, or for this one."""
@@ -36,7 +47,7 @@ class CallIds:
         last, packed, prefix = self._last
         if time_ms != last:
             packed = time_ms.to_bytes(6, "big")
-            prefix = PREFIX + _encode(time_ms, _TIME_CHARS)
+            prefix = self._prefix + _encode(time_ms, _TIME_CHARS)
             self._last = (time_ms, packed, prefix)
         random = self._randbytes(8)
         tag = self._keyed.copy()
@@ -45,7 +56,7 @@ class CallIds:
 
     def issued(self, call_id: str) -> bool:
         """Say whether this deployment made the id: a forged one passes with a probability of 2**-32."""
-        parts = _parts(call_id)
+        parts = _parts(call_id, self._prefix)
         if parts is None:
             return False
         time_ms, rest = parts
@@ -54,9 +65,9 @@ class CallIds:
         return compare_digest(tag.digest(), (rest & 0xFFFFFFFF).to_bytes(4, "big"))
 
 
-def made_us(call_id: str) -> int | None:
+def made_us(call_id: str, prefix: str = PREFIX) -> int | None:
     """Give the time in an id, in microseconds (whole milliseconds); None for what is not shaped like one."""
-    parts = _parts(call_id)
+    parts = _parts(call_id, prefix)
     return parts[0] * 1000 if parts else None
 
 
@@ -66,11 +77,11 @@ def subject_of(secret: str, tenant: str, user: str) -> str:
     return blake2b(body, key=bytes.fromhex(secret)[:64], digest_size=16).hexdigest()
 
 
-def _parts(call_id: str) -> tuple[int, int] | None:
-    if len(call_id) != len(PREFIX) + _TIME_CHARS + _REST_CHARS or not call_id.startswith(PREFIX):
+def _parts(call_id: str, kind: str) -> tuple[int, int] | None:
+    if len(call_id) != len(kind) + _TIME_CHARS + _REST_CHARS or not call_id.startswith(kind):
         return None
-    split = len(PREFIX) + _TIME_CHARS
-    time_ms, rest = _decode(call_id[len(PREFIX) : split]), _decode(call_id[split:])
+    split = len(kind) + _TIME_CHARS
+    time_ms, rest = _decode(call_id[len(kind) : split]), _decode(call_id[split:])
     if time_ms is None or rest is None or time_ms >> 48 or rest >> 96:
         return None
     return time_ms, rest

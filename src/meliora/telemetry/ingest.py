@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from meliora.errors import Conflict, SchemaMismatch, StoreError, StoreUnavailable
-from meliora.telemetry.records import FORMAT, CallBegun, CallFinished, Record, Shadow, ShadowBegun
+from meliora.telemetry.records import FORMAT, CallBegun, CallFinished, Record, SearchDone, Shadow, ShadowBegun
 from meliora.telemetry.spool import SpoolReader
 
 log = structlog.get_logger(__name__)
@@ -36,6 +36,7 @@ class Batch:
     begun: list[CallBegun]
     finished: list[CallFinished]
     shadows: list[ShadowBegun | Shadow] = field(default_factory=list)
+    searches: list[SearchDone] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +197,9 @@ class Ingester:
         begun = [record for _, _, record in records if type(record) is CallBegun]
         finished = [record for _, _, record in records if type(record) is CallFinished]
         shadows = [record for _, _, record in records if isinstance(record, (ShadowBegun, Shadow))]
+        searches = [record for _, _, record in records if type(record) is SearchDone]
         try:
-            taken = self._sink.take(Batch(segment, start, end, begun, finished, shadows))
+            taken = self._sink.take(Batch(segment, start, end, begun, finished, shadows, searches))
         except (StoreUnavailable, SchemaMismatch):
             raise
         except Conflict:

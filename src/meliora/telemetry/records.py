@@ -1,4 +1,4 @@
-"""The records of a call as they stand in the spool: plain data, no behaviour.
+"""The records of calls and searches as they stand in the spool: plain data, no behaviour.
 
 A record is one msgspec struct, written as JSON. Times are integer microseconds since the epoch (UTC), money is integer
 micro-dollars, `None` means "not known" and is never the same as zero.
@@ -10,8 +10,8 @@ from typing import Literal
 
 import msgspec
 
-FORMAT = 2
-"""Version of the record format; 2 brought shadows. An ingester refuses a record of a newer format and leaves it in the spool."""
+FORMAT = 3
+"""Version of the record format; 2 brought shadows, 3 searches. An ingester refuses a record of a newer format and leaves it in the spool."""
 
 Dialect = Literal["chat", "responses", "messages", "embeddings"]
 """The wire format a client speaks: OpenAI chat completions, OpenAI responses, Anthropic messages, OpenAI embeddings."""
@@ -240,4 +240,48 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=
     """Always written, as in `ShadowBegun`."""
 
 
-Record = CallBegun | CallFinished | ShadowBegun | Shadow
+class SearchDone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="search", tag_field="t"):
+    """All that is known of a search once its answer is ready. Written before the answer is given."""
+
+    id: str
+    tenant: str
+    key_id: str
+    gateway: str
+    """The process that answered."""
+    collection: str
+    started_us: int
+    ended_us: int
+    outcome: Literal["ok", "error"]
+    error_code: str | None = None
+    user: str | None = None
+    session: str | None = None
+    feature: str | None = None
+    snapshot: int = 0
+    generation: str = ""
+    query_hash: str | None = None
+    """Keyed hash of the query: equal queries of one deployment have equal hashes."""
+    content: Literal["off", "redacted", "full"] = "off"
+    query: str | None = None
+    """Masked unless `content` is `full`; None where content is off, as are the words below."""
+    terms: tuple[str, ...] | None = None
+    """Analysed words of the query."""
+    written: tuple[str, ...] | None = None
+    """Its words as they were written."""
+    unknown: tuple[str, ...] | None = None
+    """Analysed words that no passage has."""
+    shown: tuple[str, ...] = ()
+    """Ids of the documents that were given, in order."""
+    stages_us: dict[str, int] = {}
+    skipped: dict[str, str] = {}
+    """Stages that should have run and could not, with the reason."""
+    trial: str | None = None
+    """The change on trial, or under watch, that the search counts for; None: for none."""
+    trial_phase: Literal["shadow", "trial", "watch"] | None = None
+    trial_stage: int | None = None
+    arm: Literal["candidate", "baseline"] | None = None
+    trial_unit: str | None = None
+    v: int
+    """Always written: an ingester that knows no searches leaves the record where it is."""
+
+
+Record = CallBegun | CallFinished | ShadowBegun | Shadow | SearchDone

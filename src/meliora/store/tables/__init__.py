@@ -63,7 +63,7 @@ from meliora.store.tables.measures import (
     usage_gateways,
     usage_users,
 )
-from meliora.store.tables.memory import memory_summaries, memory_turns
+from meliora.store.tables.memory import memory_conversations, memory_summaries, memory_turns, memory_users
 from meliora.store.tables.routing import (
     model_choices,
     preference_interactions,
@@ -116,8 +116,10 @@ __all__ = [
     "learning_events",
     "loop_control",
     "loop_processes",
+    "memory_conversations",
     "memory_summaries",
     "memory_turns",
+    "memory_users",
     "metadata",
     "model_choices",
     "model_performance",

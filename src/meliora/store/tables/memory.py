@@ -4,34 +4,48 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from meliora.store.tables.columns import Json, metadata, text, time
+from meliora.store.tables.columns import Json, count, metadata, text, time
+
+memory_users = sa.Table(
+    "memory_users",
+    metadata,
+    text("tenant", key=True),
+    text("subject", key=True),  # keyed hash of tenant and user: it stays when the person is erased
+    count("seq"),  # of the last turn; whoever writes locks the row, so they are committed in their order
+    count("erasures"),
+)
+
+memory_conversations = sa.Table(
+    "memory_conversations",
+    metadata,
+    text("tenant", key=True),
+    text("id", key=True),
+    text("user_id", null=True),
+    count("turns"),
+    time("first_us"),
+    time("last_us"),
+    time("kept_us"),  # when its last turn came
+    sa.Index("ix_memory_conversations_user", "tenant", "user_id", "id"),
+    sa.Index("ix_memory_conversations_kept", "kept_us"),
+)
 
 memory_turns = sa.Table(
     "memory_turns",
     metadata,
     text("tenant", key=True),
     text("conversation", key=True),
-    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),  # from 0 in its conversation
-    sa.Column("seq", sa.BigInteger, nullable=False),  # order of commit among all of the tenant's
-    text("message_id"),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),  # from 1, without gaps
+    sa.Column("seq", sa.BigInteger, nullable=False),  # order of commit among its user's
+    text("message_id", null=True),
     text("user_id", null=True),
     text("session_id", null=True),
     text("speaker"),
     time("at_us"),
     text("text"),
     sa.Column("metadata", Json, nullable=True),
+    sa.Column("marks", Json, nullable=True),
     sa.UniqueConstraint("tenant", "conversation", "message_id"),
-    sa.Index("ix_memory_turns_seq", "tenant", "seq"),
-    sa.Index("ix_memory_turns_at", "at_us"),
-)
-_owned = sa.text("user_id IS NOT NULL")
-sa.Index(
-    "ix_memory_turns_user",
-    memory_turns.c.tenant,
-    memory_turns.c.user_id,
-    memory_turns.c.conversation,
-    sqlite_where=_owned,
-    postgresql_where=_owned,
+    sa.Index("ix_memory_turns_user", "tenant", "user_id", "seq"),
 )
 
 memory_summaries = sa.Table(

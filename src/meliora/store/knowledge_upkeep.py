@@ -1,0 +1,214 @@
+"""What upkeep leaves behind: near-duplicates that wait for a person, and which change archived which document, to be restored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from meliora.errors import InvalidRequest, NotFound
+from meliora.knowledge.shelf import Fenced, unfenced
+from meliora.store.engine import reading, writing
+from meliora.store.knowledge_collections import hold_in
+from meliora.store.knowledge_documents import set_state_in
+from meliora.store.knowledge_rows import chunks
+from meliora.store.rows import AnyRow, insert_into, page_size
+from meliora.store.tables import knowledge_archived, knowledge_documents, knowledge_pairs
+
+PairState = Literal["open", "merged", "kept"]
+_P = knowledge_pairs.c
+_N = knowledge_archived.c
+_D = knowledge_documents.c
+
+
+class LikePair(msgspec.Struct, frozen=True, kw_only=True):
+    """Two documents that say nearly the same."""
+
+    a: str
+    """The lesser of the two ids."""
+    b: str
+    containment: float
+    ratio: float
+    why: str
+    """Why it is left to a person."""
+
+
+class KeptPair(msgspec.Struct, frozen=True, kw_only=True):
+    """A pair as it is kept."""
+
+    pair: LikePair
+    state: PairState
+    at_us: int
+    decided_by: str | None
+    decided_us: int | None
+
+
+class ArchiveNote(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a document is to be archived."""
+
+    document: str
+    why: str
+    kept_instead: str | None = None
+    """The document that says the same, and stays."""
+
+
+class Archived(msgspec.Struct, frozen=True, kw_only=True):
+    """What a change archived."""
+
+    change: str
+    note: ArchiveNote
+    at_us: int
+    restored_us: int | None
+    """None: it was not restored by this change's undoing."""
+
+
+class KnowledgeUpkeep:
+    """Keep what upkeep did and asks."""
+
+    def __init__(self, engine: sa.Engine, clock_us: Callable[[], int]) -> None:
+        self._engine = engine
+        self._clock_us = clock_us
+
+    # Pairs for a person
+
+    def ask(self, tenant: str, collection: str, pairs: Sequence[LikePair]) -> int:
+        """Let pairs wait for a person, and give how many are new: one that was decided is not asked about again.
+
+        Raises `InvalidRequest` for a pair that is none, `NotFound` for an unknown collection.
+        """
+        now = self._clock_us()
+        rows = [{**msgspec.structs.asdict(_ordered(one)), "state": "open", "at_us": now} for one in pairs]
+        count = 0
+        with writing(self._engine) as connection:
+            hold_in(connection, tenant, collection)
+            for row in rows:
+                insert = insert_into(connection, knowledge_pairs).values(tenant=tenant, collection=collection, **row)
+                count += connection.execute(insert.on_conflict_do_nothing().returning(_P.a)).first() is not None
+        return count
+
+    def pairs(
+        self, tenant: str, collection: str, *, state: PairState | None = "open", limit: int = 100
+    ) -> tuple[KeptPair, ...]:
+        """Give pairs, those that wait longest first; at most 500."""
+        query = sa.select(knowledge_pairs).where(_P.tenant == tenant, _P.collection == collection)
+        if state is not None:
+            query = query.where(_P.state == state)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(_P.at_us, _P.a, _P.b).limit(page_size(limit)))
+            return tuple(_pair(row) for row in rows)
+
+    def decide(self, tenant: str, collection: str, a: str, b: str, state: PairState, by: str) -> KeptPair:
+        """Note what a person decided of a pair; the last word stands. Raises `NotFound`."""
+        first, second = sorted((a, b))
+        own = sa.and_(_P.tenant == tenant, _P.collection == collection, _P.a == first, _P.b == second)
+        decided = {"decided_by": None, "decided_us": None}
+        if state != "open":
+            decided = {"decided_by": by, "decided_us": self._clock_us()}
+        with writing(self._engine) as connection:
+            update = sa.update(knowledge_pairs).where(own).values(state=state, **decided)
+            if not connection.execute(update).rowcount:
+                raise NotFound(f"No pair {first!r} and {second!r} waits in {collection!r}.")
+            return _pair(connection.execute(sa.select(knowledge_pairs).where(own)).one())
+
+    # What was archived
+
+    def archive(
+        self, tenant: str, collection: str, change: str, notes: Sequence[ArchiveNote], fenced: Fenced = unfenced
+    ) -> int:
+        """Archive documents with the reason of each, all or none; give how many were live. Once, however often it is called.
+
+        What is not live (any more) is passed over and not noted. Raises `NotFound` for an unknown collection.
+        """
+        noted = {one.document: one for one in notes}
+        with writing(self._engine) as connection:
+            fenced(connection)
+            hold_in(connection, tenant, collection)
+            live: list[str] = []
+            for some in chunks(noted):
+                own = (_D.tenant == tenant, _D.collection == collection, _D.id.in_(some), _D.state == "live")
+                live += connection.execute(sa.select(_D.id).where(*own)).scalars()
+            moved = set_state_in(connection, tenant, collection, live, "archived")
+            now = self._clock_us()
+            for id in moved:
+                keys = {"tenant": tenant, "collection": collection, "change": change, "document": id}
+                said = {"why": noted[id].why, "kept_instead": noted[id].kept_instead, "at_us": now, "restored_us": None}
+                insert = insert_into(connection, knowledge_archived).values(**keys, **said)
+                connection.execute(insert.on_conflict_do_update(index_elements=list(keys), set_=said))
+        return len(moved)
+
+    def restore(
+        self,
+        tenant: str,
+        collection: str,
+        change: str,
+        documents: Sequence[str] | None = None,
+        fenced: Fenced = unfenced,
+    ) -> int:
+        """Let what a change archived be searched again, all of it or some; give how many.
+
+        Left as it is: what was deleted or put anew since, and what another change archived later. Raises `NotFound` where the change
+        archived nothing here.
+        """
+        with writing(self._engine) as connection:
+            fenced(connection)
+            hold_in(connection, tenant, collection)
+            own = sa.and_(_N.tenant == tenant, _N.collection == collection)
+            query = sa.select(_N.document, _N.at_us).where(own, _N.change == change, _N.restored_us.is_(None))
+            mine = {row.document: row.at_us for row in connection.execute(query)}
+            if not mine and not connection.execute(sa.select(_N.why).where(own, _N.change == change).limit(1)).first():
+                raise NotFound(f"Change {change} archived nothing in {collection!r}.")
+            wanted = [id for id in (mine if documents is None else dict.fromkeys(documents)) if id in mine]
+            for some in chunks(wanted):
+                later = sa.select(_N.document, sa.func.max(_N.at_us)).where(own, _N.document.in_(some))
+                for id, at in connection.execute(later.group_by(_N.document)).all():
+                    if at > mine[id]:
+                        del mine[id]
+            back: list[str] = []
+            for some in chunks(id for id in wanted if id in mine):
+                there = (_D.tenant == tenant, _D.collection == collection, _D.id.in_(some), _D.state == "archived")
+                back += connection.execute(sa.select(_D.id).where(*there)).scalars()
+            set_state_in(connection, tenant, collection, back, "live")
+            for some in chunks(back):
+                done = sa.update(knowledge_archived).where(own, _N.change == change, _N.document.in_(some))
+                connection.execute(done.values(restored_us=self._clock_us()))
+        return len(back)
+
+    def archived(
+        self, tenant: str, collection: str, *, change: str | None = None, document: str | None = None, limit: int = 100
+    ) -> tuple[Archived, ...]:
+        """Give what was archived, the latest first; at most 500."""
+        query = sa.select(knowledge_archived).where(_N.tenant == tenant, _N.collection == collection)
+        if change is not None:
+            query = query.where(_N.change == change)
+        if document is not None:
+            query = query.where(_N.document == document)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(_N.at_us.desc(), _N.document).limit(page_size(limit)))
+            return tuple(
+                Archived(
+                    change=row.change,
+                    note=ArchiveNote(document=row.document, why=row.why, kept_instead=row.kept_instead),
+                    at_us=row.at_us,
+                    restored_us=row.restored_us,
+                )
+                for row in rows
+            )
+
+
+def _ordered(pair: LikePair) -> LikePair:
+    if pair.a == pair.b or not (0 <= pair.containment <= 1 and 0 <= pair.ratio <= 1):
+        raise InvalidRequest(f"{pair.a!r} and {pair.b!r} are no pair.", field="pairs")
+    a, b = sorted((pair.a, pair.b))
+    return msgspec.structs.replace(pair, a=a, b=b)
+
+
+def _pair(row: AnyRow) -> KeptPair:
+    return KeptPair(
+        pair=LikePair(a=row.a, b=row.b, containment=row.containment, ratio=row.ratio, why=row.why),
+        state=row.state,
+        at_us=row.at_us,
+        decided_by=row.decided_by,
+        decided_us=row.decided_us,
+    )
