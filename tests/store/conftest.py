@@ -19,7 +19,7 @@ from meliora.store.engine import connect
 from meliora.store.migrate import upgrade
 from meliora.store.tables import metadata
 from meliora.telemetry.ingest import Batch, Taken
-from meliora.telemetry.records import CallBegun, CallFinished, Usage
+from meliora.telemetry.records import FORMAT, CallBegun, CallFinished, SearchDone, Usage
 
 DEFAULT_DSN = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
 START_US = 1_795_219_200_000_000
@@ -157,12 +157,47 @@ class Feed:
         }
         return CallBegun(**values | over)
 
-    def take(self, *records: CallFinished | CallBegun) -> Taken:
+    def search(self, **over: Any) -> SearchDone:
+        """Make one search of a user that gave three documents in 20 ms, and ingest it."""
+        record = self.searched(**over)
+        self.take(record)
+        return record
+
+    def searched(self, **over: Any) -> SearchDone:
+        """Make a search's record."""
+        started = over.pop("started_us", self._clock())
+        values: dict[str, Any] = {
+            "id": self.store.search_ids.new(),
+            "tenant": "default",
+            "key_id": "key_1",
+            "gateway": "c1",
+            "collection": "c",
+            "started_us": started,
+            "ended_us": started + 20_000,
+            "outcome": "ok",
+            "user": "ann",
+            "session": "s1",
+            "snapshot": 2,
+            "generation": "1",
+            "query_hash": "h",
+            "content": "redacted",
+            "query": "where is it",
+            "terms": ("where", "it"),
+            "written": ("where", "is", "it"),
+            "unknown": ("it",),
+            "shown": ("a", "b", "c"),
+            "stages_us": {"words": 900},
+            "v": FORMAT,
+        }
+        return SearchDone(**values | over)
+
+    def take(self, *records: CallFinished | CallBegun | SearchDone) -> Taken:
         """Ingest records as one batch."""
         start, self._at = self._at, self._at + 1
         finished = [one for one in records if isinstance(one, CallFinished)]
         begun = [one for one in records if isinstance(one, CallBegun)]
-        return self.store.sink.take(Batch("feed.spool", start, self._at, begun, finished))
+        searches = [one for one in records if isinstance(one, SearchDone)]
+        return self.store.sink.take(Batch("feed.spool", start, self._at, begun, finished, [], searches))
 
     def call(self, **over: Any) -> CallFinished:
         """Make one finished call and ingest it."""

@@ -16,6 +16,10 @@
     approvals, control       what waits for a person; start, stop, the kill switch and who has heard of it
     flags, learning_events   feature flags; what was learned
 
+    knowledge_documents, knowledge_snapshots   documents by collection; how each is searched
+    judgments, knowledge_upkeep                frozen judgments; near-duplicates and what was archived
+    searches, search_arms, memory              what was searched and what came of it; conversations
+
     sink, windows, housekeeping   what `telemetry` asks for: ingest, roll-ups, retention and erasure
     bulk, sums, slots, erasures   parts of ingest: rows, daily sums, where look-ups find them, who is to be left out
     heuristics                    what the improvement manager asks for: rules as heuristics

@@ -10,8 +10,11 @@ import sqlalchemy as sa
 
 from meliora.store.engine import reading, writing
 from meliora.store.erasures import ERASED
+from meliora.store.knowledge_documents import erase_documents, prune_deletions
+from meliora.store.memory import drop_conversations, erase_turns
 from meliora.store.outcomes import forget_outcomes
 from meliora.store.preferences import forget_user
+from meliora.store.search_rows import drop_search_contents, drop_searches, erase_searches
 from meliora.store.shadows import drop_shadow_contents, drop_shadows, erase_shadows
 from meliora.store.sink import next_sequence
 from meliora.store.slots import slots_of
@@ -43,10 +46,15 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     history: int
     preferences: int
     """Interactions that an application told of."""
+    searches: int = 0
+    documents: int = 0
+    """That belonged to the person: they are deleted."""
+    conversations: int = 0
+    turns: int = 0
 
     def counts(self) -> dict[str, int]:
         """Give what was found, by kind."""
-        return {name: getattr(self, name) for name in ("calls", "contents", "feedback", "history", "preferences")}
+        return {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("subject", "at_us")}
 
 
 class StoreHousekeeping:
@@ -98,6 +106,28 @@ class StoreHousekeeping:
                 break
         return dropped
 
+    def drop_search_contents(self, before_us: int, limit: int) -> int:
+        """Delete what was asked in searches that began earlier; the searches then say that it is erased."""
+        with writing(self._engine) as connection:
+            next_sequence(connection, 0)
+            return drop_search_contents(connection, before_us, limit)
+
+    def drop_searches(self, before_us: int, limit: int) -> int:
+        """Delete searches that began earlier, with what was said of them."""
+        with writing(self._engine) as connection:
+            next_sequence(connection, 0)
+            return drop_searches(connection, before_us, limit)
+
+    def drop_conversations(self, before_us: int, limit: int) -> int:
+        """Delete conversations whose last turn came earlier."""
+        with writing(self._engine) as connection:
+            return drop_conversations(connection, self._secret, before_us, limit)
+
+    def forget_deletions(self, before_us: int, limit: int) -> int:
+        """Forget deletions of documents that were earlier: an index that slept since must be built again."""
+        with writing(self._engine) as connection:
+            return prune_deletions(connection, before_us, limit)
+
     def forget_segments(self, before_us: int) -> int:
         """Forget segments done before `before_us`."""
         with writing(self._engine) as connection:
@@ -105,9 +135,9 @@ class StoreHousekeeping:
 
     def erase(self, tenant: str, user: str) -> Erasure:
         """Take a person out: content, session, tags and hash of their calls, their feedback's words, their daily sums, what routing
-        read in their prompts, what was learned of their likings.
+        read in their prompts, what was learned of their likings, what they searched for; and delete their documents and conversations.
 
-        Calls themselves, their cost and their counts stay, without a name. Holds ingest while it runs.
+        Calls and searches themselves, their cost and their counts stay, without a name. Holds ingest while it runs.
         """
         subject = subject_of(self._secret, tenant, user)
         with writing(self._engine) as connection:
@@ -139,6 +169,9 @@ class StoreHousekeeping:
             days = usage_users.c
             connection.execute(sa.delete(usage_users).where(days.tenant == tenant, days.user_id == user))
             told = forget_user(connection, tenant, user, subject, at)
+            searched = erase_searches(connection, tenant, user, f"e{self._randbytes(8).hex()}")
+            documents = erase_documents(connection, tenant, user, at)
+            talked = erase_turns(connection, tenant, user, subject)
             found = Erasure(
                 subject=subject,
                 at_us=at,
@@ -147,6 +180,10 @@ class StoreHousekeeping:
                 feedback=words[0],
                 history=words[1],
                 preferences=told,
+                searches=searched,
+                documents=documents,
+                conversations=talked.conversations,
+                turns=talked.turns,
             )
             counts = found.counts()
             row = {"tenant": tenant, "subject": subject, "at": at, "counts": counts}

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from meliora.errors import Conflict, NotFound
 from meliora.knowledge.memory.records import Appended, Conversation, Erased, Said, Standing, Turn
+from meliora.knowledge.memory.summary import Summary
 from meliora.store.engine import reading, writing
 from meliora.store.knowledge_rows import chunks, clean
 from meliora.store.rows import AnyRow, insert_into, page_size
@@ -26,17 +26,6 @@ _U = memory_users.c
 _S = memory_summaries.c
 MOST = 10_000
 """Turns that one answer holds."""
-
-
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What turns of a conversation come to."""
-
-    first: int
-    last: int
-    """Numbers of the turns, both included."""
-    method: str
-    text: str
-    made_us: int
 
 
 class Memory:
@@ -143,10 +132,12 @@ class Memory:
         with reading(self._engine) as connection:
             return connection.execute(sa.select(_SUM).where(_C.tenant == tenant)).scalar_one()
 
-    def keep_summary(self, tenant: str, conversation: str, first: int, last: int, method: str, text: str) -> None:
+    def keep_summary(self, tenant: str, conversation: str, summary: Summary) -> None:
         """Keep what turns come to, in the place of an earlier one of the same turns and method. Raises `NotFound`."""
-        keys = {"tenant": tenant, "conversation": conversation, "first": first, "last": last, "method": method}
-        said = {"text": clean(text), "made_us": self._clock_us()}
+        keys = {"tenant": tenant, "conversation": conversation}
+        keys |= {"first": summary.first, "last": summary.last, "method": summary.method}
+        said = {"text": clean(summary.text), "marks": list(summary.marks) or None, "failed": clean(summary.failed)}
+        said["made_us"] = self._clock_us()
         with writing(self._engine) as connection:
             if connection.execute(sa.select(_C.id).where(_one(tenant, conversation)).with_for_update()).first() is None:
                 raise _missing(conversation)
@@ -154,11 +145,22 @@ class Memory:
             connection.execute(insert.on_conflict_do_update(index_elements=list(keys), set_=said))
 
     def summaries(self, tenant: str, conversation: str) -> Sequence[Summary]:
-        """Give the summaries of a conversation, by their turns."""
+        """Give the summaries that are kept of a conversation, by their turns."""
         query = sa.select(*[_S[name] for name in Summary.__struct_fields__])
         query = query.where(_S.tenant == tenant, _S.conversation == conversation).order_by(_S.first, _S.last, _S.method)
         with reading(self._engine) as connection:
-            return tuple(Summary(**row._mapping) for row in connection.execute(query))
+            rows = connection.execute(query).all()
+        return tuple(
+            Summary(
+                text=row.text,
+                first=row.first,
+                last=row.last,
+                method=row.method,
+                marks=tuple(row.marks or ()),
+                failed=row.failed,
+            )
+            for row in rows
+        )
 
     def _hold(self, connection: sa.Connection, tenant: str, user: str) -> int:
         """Take the lock of a user's turns until the transaction ends, and give the number of the last one."""
@@ -279,9 +281,7 @@ def _turn(row: AnyRow) -> Turn:
 
 
 def _read(row: AnyRow) -> Conversation:
-    return Conversation(
-        id=row.id, user=row.user_id or "", turns=row.turns, first_us=row.first_us, last_us=row.last_us
-    )
+    return Conversation(id=row.id, user=row.user_id or "", turns=row.turns, first_us=row.first_us, last_us=row.last_us)
 
 
 def _missing(id: str) -> NotFound:

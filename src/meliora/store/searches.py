@@ -6,7 +6,7 @@ Of what is said of one document of one search, each kind counts once, and betwee
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import sqlalchemy as sa
@@ -148,7 +148,9 @@ class Searches:
         query = sa.select(S.tenant, S.shown).where(S.id == search)
         row = connection.execute(query).one_or_none()
         if row is None:
-            next_sequence(connection, 0)  # an ingest that begins later must see what is written now, to hold it to what was shown
+            next_sequence(
+                connection, 0
+            )  # an ingest that begins later must see what is written now, to hold it to what was shown
             row = connection.execute(query).one_or_none()
         if row is None:
             made = made_us(search, SEARCH_PREFIX)
@@ -161,7 +163,7 @@ class Searches:
         return row
 
 
-def _put(connection: sa.Connection, tenant: str, search: str, document: str, kind: str, said: dict) -> None:
+def _put(connection: sa.Connection, tenant: str, search: str, document: str, kind: str, said: dict[str, Any]) -> None:
     keys = {"tenant": tenant, "search_id": search, "document": document, "kind": kind}
     insert = insert_into(connection, search_feedback).values(**keys, **said)
     connection.execute(insert.on_conflict_do_update(index_elements=list(keys), set_=said))
@@ -192,17 +194,13 @@ _COPIED = (
 
 
 def _search(row: AnyRow, feedback: Sequence[SearchFeedback]) -> Search:
-    words = {name: getattr(row, name) for name in ("terms", "written", "unknown")}
-    return Search(
-        **{name: getattr(row, name) for name in _COPIED},
-        **{name: None if value is None else tuple(value) for name, value in words.items()},
-        user=row.user_id,
-        session=row.session_id,
-        shown=tuple(row.shown),
-        stages_us=row.stages_us or {},
-        skipped=row.skipped or {},
-        feedback=tuple(feedback),
-    )
+    values: dict[str, Any] = {name: getattr(row, name) for name in _COPIED}
+    for name in ("terms", "written", "unknown"):
+        words = getattr(row, name)
+        values[name] = None if words is None else tuple(words)
+    values |= {"user": row.user_id, "session": row.session_id, "shown": tuple(row.shown)}
+    values |= {"stages_us": row.stages_us or {}, "skipped": row.skipped or {}, "feedback": tuple(feedback)}
+    return Search(**values)
 
 
 def _missing(search: str) -> NotFound:

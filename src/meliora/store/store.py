@@ -38,7 +38,9 @@ from meliora.store.judgments import Judgments
 from meliora.store.keys import Keys
 from meliora.store.knowledge_documents import KnowledgeDocuments
 from meliora.store.knowledge_snapshots import KnowledgeSnapshots
+from meliora.store.knowledge_upkeep import KnowledgeUpkeep
 from meliora.store.learning_events import LearningEvents
+from meliora.store.memory import Memory
 from meliora.store.metrics import Metrics
 from meliora.store.model_choices import ModelChoices
 from meliora.store.model_performances import ModelPerformances
@@ -48,6 +50,8 @@ from meliora.store.preference_tables import PreferenceTables
 from meliora.store.preferences import Preferences
 from meliora.store.routing_snapshots import RoutingSnapshots
 from meliora.store.rules import Rules
+from meliora.store.search_arms import SearchArms
+from meliora.store.searches import Searches
 from meliora.store.shadow_arms import ShadowArms
 from meliora.store.shadows import Shadows
 from meliora.store.sink import SpoolSink
@@ -56,7 +60,7 @@ from meliora.store.states import States
 from meliora.store.trials import Trials
 from meliora.store.triggers import TriggerTable
 from meliora.store.windows import RollupWindows
-from meliora.telemetry.ids import CallIds
+from meliora.telemetry.ids import SEARCH_PREFIX, CallIds
 from meliora.telemetry.pending import Pending
 from meliora.telemetry.spool import SpoolReader
 
@@ -90,6 +94,7 @@ class Store:
         self.deployment = Deployment(engine, randbytes)
         self.secret = self.deployment.secret()
         self.call_ids = CallIds(bytes.fromhex(self.secret), clock_us, randbytes)
+        self.search_ids = CallIds(bytes.fromhex(self.secret), clock_us, randbytes, prefix=SEARCH_PREFIX)
         self.sink = SpoolSink(engine, self.secret, clock_us)
         unseen = None if spool is None else Pending(SpoolReader(spool), self.sink.offsets)
         self.calls = Calls(engine)
@@ -133,7 +138,11 @@ class Store:
         self.shadow_arms = ShadowArms(engine)
         self.knowledge_documents = KnowledgeDocuments(engine, clock_us)
         self.knowledge_snapshots = KnowledgeSnapshots(engine, clock_us)
+        self.knowledge_upkeep = KnowledgeUpkeep(engine, clock_us)
         self.judgments = Judgments(engine, clock_us)
+        self.searches = Searches(engine, clock_us, self.search_ids.issued)
+        self.search_arms = SearchArms(engine)
+        self.memory = Memory(engine, self.secret, clock_us)
         self.housekeeping = StoreHousekeeping(engine, self.secret, clock_us, randbytes)
 
     @classmethod

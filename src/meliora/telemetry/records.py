@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 FORMAT = 3
-"""Version of the record format; 2 brought shadows, 3 searches. An ingester refuses a record of a newer format and leaves it in the spool."""
+"""Version of the record format; 2 brought shadows, 3 searches. An ingester refuses a newer one and leaves it in the spool."""
 
 Dialect = Literal["chat", "responses", "messages", "embeddings"]
 """The wire format a client speaks: OpenAI chat completions, OpenAI responses, Anthropic messages, OpenAI embeddings."""

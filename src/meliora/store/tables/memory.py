@@ -57,5 +57,7 @@ memory_summaries = sa.Table(
     sa.Column("last", sa.BigInteger, primary_key=True, autoincrement=False),
     text("method", key=True),
     text("text"),
+    sa.Column("marks", Json, nullable=True),
+    text("failed"),  # why no model wrote it, where one should have
     time("made_us"),
 )

@@ -248,6 +248,19 @@ def _searches() -> None:
 def _memory() -> None:
     """Conversations."""
     op.create_table(
+        "memory_conversations",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=True),
+        sa.Column("turns", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("first_us", sa.BigInteger(), nullable=False),
+        sa.Column("last_us", sa.BigInteger(), nullable=False),
+        sa.Column("kept_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_memory_conversations")),
+    )
+    op.create_index("ix_memory_conversations_kept", "memory_conversations", ["kept_us"])
+    op.create_index("ix_memory_conversations_user", "memory_conversations", ["tenant", "user_id", "id"])
+    op.create_table(
         "memory_summaries",
         sa.Column("tenant", sa.Text(), nullable=False),
         sa.Column("conversation", sa.Text(), nullable=False),
@@ -255,6 +268,8 @@ def _memory() -> None:
         sa.Column("last", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("method", sa.Text(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("marks", _JSON, nullable=True),
+        sa.Column("failed", sa.Text(), nullable=False),
         sa.Column("made_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "conversation", "first", "last", "method", name=op.f("pk_memory_summaries")),
     )
@@ -264,24 +279,25 @@ def _memory() -> None:
         sa.Column("conversation", sa.Text(), nullable=False),
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
-        sa.Column("message_id", sa.Text(), nullable=False),
+        sa.Column("message_id", sa.Text(), nullable=True),
         sa.Column("user_id", sa.Text(), nullable=True),
         sa.Column("session_id", sa.Text(), nullable=True),
         sa.Column("speaker", sa.Text(), nullable=False),
         sa.Column("at_us", sa.BigInteger(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("metadata", _JSON, nullable=True),
+        sa.Column("marks", _JSON, nullable=True),
         sa.PrimaryKeyConstraint("tenant", "conversation", "number", name=op.f("pk_memory_turns")),
         sa.UniqueConstraint(
             "tenant", "conversation", "message_id", name=op.f("uq_memory_turns_tenant_conversation_message_id")
         ),
     )
-    op.create_index("ix_memory_turns_at", "memory_turns", ["at_us"])
-    op.create_index("ix_memory_turns_seq", "memory_turns", ["tenant", "seq"])
-    op.create_index(
-        "ix_memory_turns_user",
-        "memory_turns",
-        ["tenant", "user_id", "conversation"],
-        sqlite_where=sa.text("user_id IS NOT NULL"),
-        postgresql_where=sa.text("user_id IS NOT NULL"),
+    op.create_index("ix_memory_turns_user", "memory_turns", ["tenant", "user_id", "seq"])
+    op.create_table(
+        "memory_users",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("erasures", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "subject", name=op.f("pk_memory_users")),
     )

@@ -1,0 +1,102 @@
+"""Near-duplicates are asked about once, and what a change archived comes back, entry by entry, unless somebody else took it since."""
+
+from __future__ import annotations
+
+import pytest
+
+from meliora.errors import Conflict, InvalidRequest, NotFound
+from meliora.store.knowledge_upkeep import ArchiveNote, LikePair
+from tests.store.test_knowledge_documents import document, told
+
+
+def pair(a: str, b: str) -> LikePair:
+    return LikePair(a=a, b=b, containment=0.7, ratio=0.9, why="the numbers differ")
+
+
+def notes(*ids: str) -> list[ArchiveNote]:
+    return [ArchiveNote(document=id, why=f"{id} is stale", kept_instead="d") for id in ids]
+
+
+@pytest.fixture
+def shelf(store):
+    store.knowledge_documents.put("t", "c", [document(id) for id in "abcd"])
+    return store.knowledge_documents
+
+
+@pytest.fixture
+def upkeep(store, shelf):
+    return store.knowledge_upkeep
+
+
+def test_a_pair_is_asked_about_once_whichever_way_round(upkeep) -> None:
+    assert upkeep.ask("t", "c", [pair("b", "a"), pair("a", "b"), pair("c", "d")]) == 2
+    assert [(one.pair.a, one.pair.b, one.state) for one in upkeep.pairs("t", "c")] == [
+        ("a", "b", "open"),
+        ("c", "d", "open"),
+    ]
+    decided = upkeep.decide("t", "c", "b", "a", "kept", "dana")
+    assert (decided.state, decided.decided_by) == ("kept", "dana")
+    assert upkeep.ask("t", "c", [pair("a", "b")]) == 0
+    assert [one.pair.a for one in upkeep.pairs("t", "c")] == ["c"]
+    assert len(upkeep.pairs("t", "c", state=None)) == 2
+    assert upkeep.decide("t", "c", "a", "b", "open", "dana").decided_by is None
+
+
+def test_what_is_no_pair_is_refused(upkeep) -> None:
+    with pytest.raises(InvalidRequest):
+        upkeep.ask("t", "c", [pair("a", "a")])
+    with pytest.raises(NotFound):
+        upkeep.ask("t", "unknown", [pair("a", "b")])
+    with pytest.raises(NotFound):
+        upkeep.decide("t", "c", "a", "b", "merged", "dana")
+
+
+def test_what_was_archived_says_why_and_comes_back(upkeep, shelf) -> None:
+    assert upkeep.archive("t", "c", "chg_1", notes("a", "b", "gone")) == 2
+    assert upkeep.archive("t", "c", "chg_1", notes("a", "b", "gone")) == 0
+    assert [one.document.id for one in shelf.list("t", "c", state="archived")] == ["a", "b"]
+    found = upkeep.archived("t", "c", change="chg_1")
+    assert [(one.note.document, one.note.why, one.note.kept_instead) for one in found] == [
+        ("a", "a is stale", "d"),
+        ("b", "b is stale", "d"),
+    ]
+    assert upkeep.restore("t", "c", "chg_1", ["a", "c"]) == 1
+    assert upkeep.restore("t", "c", "chg_1") == 1
+    assert upkeep.restore("t", "c", "chg_1") == 0
+    assert told(shelf, 4) == [(7, "a", True), (8, "b", True)]
+    assert all(one.restored_us for one in upkeep.archived("t", "c"))
+
+
+def test_what_was_put_anew_deleted_or_archived_again_by_another_is_left_as_it_is(upkeep, shelf) -> None:
+    upkeep.archive("t", "c", "chg_1", notes("a", "b", "c", "d"))
+    shelf.put("t", "c", [document("a", "new")])
+    shelf.delete("t", "c", ["b"])
+    shelf.set_state("t", "c", ["c"], "live")
+    upkeep.archive("t", "c", "chg_2", notes("c"))
+    assert upkeep.restore("t", "c", "chg_1") == 1
+    assert {one.document.id: one.state for one in shelf.list("t", "c", state=None)} == {
+        "a": "live",
+        "c": "archived",
+        "d": "live",
+    }
+    assert [one.change for one in upkeep.archived("t", "c", document="c")] == ["chg_2", "chg_1"]
+
+
+def test_a_fence_that_refuses_leaves_everything_as_it_was(upkeep, shelf) -> None:
+    def overtaken(connection) -> None:
+        raise Conflict("overtaken")
+
+    with pytest.raises(Conflict, match="overtaken"):
+        upkeep.archive("t", "c", "chg_1", notes("a"), overtaken)
+    upkeep.archive("t", "c", "chg_1", notes("a"))
+    with pytest.raises(Conflict, match="overtaken"):
+        upkeep.restore("t", "c", "chg_1", fenced=overtaken)
+    assert shelf.get("t", "c", "a").state == "archived"
+
+
+def test_a_change_that_archived_nothing_has_nothing_to_restore(upkeep) -> None:
+    with pytest.raises(NotFound):
+        upkeep.restore("t", "c", "chg_1")
+    upkeep.archive("t", "c", "chg_1", notes("a"))
+    with pytest.raises(NotFound):
+        upkeep.restore("other", "c", "chg_1")
