@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import pytest
 
@@ -12,6 +13,11 @@ from meliora.diagnosis.cube import Cube
 from meliora.diagnosis.records import Limits, Window
 from meliora.errors import NotFound
 from meliora.gateway.state import ChoiceState, Overlay, TrialState
+from meliora.knowledge.config import SearchConfig
+from meliora.knowledge.front import Opinion
+from meliora.knowledge.memory.records import Said
+from meliora.knowledge.memory.summary import Summary
+from meliora.knowledge.shelf import Judgment
 from meliora.loop.alerts import Alert
 from meliora.loop.approvals import ApprovalWish
 from meliora.loop.change import Origin
@@ -29,12 +35,14 @@ from meliora.store import Store
 from meliora.store.engine import writing
 from meliora.store.feedbacks import FeedbackGiven
 from meliora.store.keys import KeyWish
+from meliora.store.knowledge_upkeep import ArchiveNote, LikePair
 from meliora.store.learning_events import Learned
 from meliora.store.rules import RuleWish
 from meliora.telemetry.records import Attempt
 from meliora.telemetry.rollups import Roller
 from tests.store.conftest import START_US
 from tests.store.test_findings import finding
+from tests.store.test_knowledge_documents import document
 from tests.store.test_outcomes import settle, trace
 from tests.store.test_shadows import shadow, take
 
@@ -72,6 +80,13 @@ REPOSITORIES = (
     "alerts",
     "shadows",
     "shadow_arms",
+    "knowledge_documents",
+    "knowledge_snapshots",
+    "knowledge_upkeep",
+    "judgments",
+    "searches",
+    "search_arms",
+    "memory",
 )
 FOR_THE_DEPLOYMENT = {
     "keys.open",  # how a tenant is found
@@ -123,6 +138,7 @@ INTERNAL = {
     "windows",
     "housekeeping",
     "call_ids",
+    "search_ids",
     "engine",
     "secret",
 }
@@ -207,8 +223,33 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     feed.call(tenant="acme", model="small", endpoint="p/small", attempts=(attempt,), feature="loop")
     lasting = Alert(name="gate_failing", severity="warning", summary="it fails", lasting=True)
     store.alerts.hold("acme", [lasting])
+    searched = keep_knowledge(store, feed)
     span = (0, clock.now + 1)
     reads = {
+        "knowledge_documents.collections": [],
+        "knowledge_documents.collection": ["c"],
+        "knowledge_documents.get": ["c", "a"],
+        "knowledge_documents.list": ["c"],
+        "knowledge_documents.changes": ["c", 0, 10],
+        "knowledge_documents.latest": ["c"],
+        "knowledge_snapshots.get": ["c", 1],
+        "knowledge_snapshots.list": ["c"],
+        "knowledge_snapshots.artifact": [sha256(b"table").hexdigest()],
+        "knowledge_upkeep.pairs": ["c"],
+        "knowledge_upkeep.archived": ["c"],
+        "judgments.get": ["c", "held", 1],
+        "judgments.newest": ["c", "held"],
+        "judgments.list": ["c"],
+        "searches.get": [searched],
+        "searches.window": ["c", 0, 2**60],
+        "search_arms.calls": ["chg_1", "trial", 0],
+        "search_arms.read": ["chg_1", "trial", [METRICS["error_rate"]], clock.now + 3_600_000_000],
+        "memory.conversation": ["talk"],
+        "memory.conversations": ["ann"],
+        "memory.read": ["talk"],
+        "memory.follow": ["ann", 0, 10],
+        "memory.count": [],
+        "memory.summaries": ["talk"],
         "gates.rows": [],
         "gates.readings": [],
         "gate_figures.calls": [Slice(), stretch],
@@ -304,6 +345,20 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "arms.read": ["chg_1", "trial", [METRICS["error_rate"]], clock.now + 3_600_000_000],
     }
     writes = {
+        "knowledge_documents.delete": ["c", ["a"]],
+        "knowledge_documents.set_state": ["c", ["a"], "archived"],
+        "knowledge_documents.used": ["c", ["a"], 1],
+        "knowledge_documents.drop": ["c"],
+        "knowledge_documents.exchange_generation": ["c", "2"],
+        "knowledge_snapshots.add": ["c", SearchConfig(), "thief"],
+        "knowledge_snapshots.exchange": ["c", 0],
+        "knowledge_upkeep.ask": ["c", [LikePair(a="a", b="b", containment=1, ratio=1, why="")]],
+        "knowledge_upkeep.decide": ["c", "a", "b", "merged", "thief"],
+        "knowledge_upkeep.archive": ["c", "chg_2", [ArchiveNote(document="a", why="")]],
+        "knowledge_upkeep.restore": ["c", "chg_1"],
+        "judgments.put": ["c", "held", [Judgment("q", "q", "a", 1.0)], "thief"],
+        "searches.give": [Opinion(search=searched, said="click", document="a")],
+        "memory.keep_summary": ["talk", Summary(text="", first=1, last=1, method="extract")],
         "triggers.delete": ["t"],
         "feedbacks.give": [FeedbackGiven(feedback_type="thumbs_down", call_id=call.id)],
         "rules.change": [rule.id, RuleWish(pattern="b", preferred_layer="deep")],
@@ -326,6 +381,16 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "cycles.settle": [cycle.id, {"stolen": True}],
     }
     own = {
+        # see below and the tests of each: none of these reaches another tenant's
+        "knowledge_documents.put",
+        "knowledge_documents.generation",
+        "knowledge_snapshots.serving",
+        "knowledge_snapshots.keep",
+        "searches.reformulated",
+        "memory.append",
+        "memory.erase",
+        "memory.fetch",
+        "memory.standing",
         "gates.record",
         "gates.freeze",
         "triggers.put",
@@ -382,7 +447,16 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
             continue
     for name, arguments in writes.items():
         with pytest.raises(NotFound):
-            named[name]("other", *arguments)
+            named[name]("other", *arguments, **({"instead_of": "1"} if "exchange" in name else {}))
+    assert store.knowledge_documents.generation("other", "c") == "1"
+    assert store.knowledge_snapshots.serving("other", "c").number == 0
+    assert store.searches.reformulated("other", [searched]) == 0
+    assert store.memory.fetch("other", [("talk", 1)]) == (None,)
+    assert store.memory.standing("other", "ann").seq == 0
+    assert store.memory.erase("other", "ann").turns == 0
+    store.memory.append("other", "talk", [Said(speaker="x", text="x", user="ann")], 1)
+    store.knowledge_documents.put("other", "c", [document("a", "stolen")])
+    store.knowledge_snapshots.keep("other", "expansion", b"table")
     with pytest.raises(NotFound), writing(store.engine) as connection:
         store.changes.last_of_target("other", ended.id)(connection)
     store.changes.wake("other", ended.id)
@@ -400,6 +474,23 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     with pytest.raises(NotFound):
         store.routing_snapshots.exchange("other", 1, instead_of=None, **serves)
     assert {name: plain(named[name]("acme", *arguments)) for name, arguments in reads.items()} == shown
+
+
+def keep_knowledge(store: Store, feed) -> str:
+    """Keep something of all that the knowledge plane has, and give the id of a search."""
+    store.knowledge_documents.put("acme", "c", [document("a"), document("b"), document("z")])
+    store.knowledge_snapshots.add("acme", "c", SearchConfig(), "cli")
+    store.knowledge_snapshots.exchange("acme", "c", 1, instead_of=0)
+    store.knowledge_documents.exchange_generation("acme", "c", "2", instead_of="1")
+    store.knowledge_snapshots.keep("acme", "expansion", b"table")
+    store.knowledge_upkeep.ask("acme", "c", [LikePair(a="a", b="b", containment=0.6, ratio=0.8, why="")])
+    store.knowledge_upkeep.archive("acme", "c", "chg_1", [ArchiveNote(document="z", why="old")])
+    store.judgments.put("acme", "c", "held", [Judgment("q", "query", "a", 1.0)], "cli")
+    store.memory.append("acme", "talk", [Said(speaker="Ann", text="hello", user="ann")], 1)
+    store.memory.keep_summary("acme", "talk", Summary(text="hello", first=1, last=1, method="extract"))
+    return feed.search(
+        tenant="acme", trial="chg_1", trial_phase="trial", trial_stage=0, arm="candidate", trial_unit="u1"
+    ).id
 
 
 def plain(found: object) -> object:
