@@ -1,61 +1,80 @@
-"""From text to terms: words in lower case, without stop words, reduced to their stems. The same for documents and queries."""
+"""From text to terms: words in one form, without stop words, reduced to their stems. The same for documents and queries."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from itertools import chain
+from operator import itemgetter
 
 import msgspec
 
 from meliora.errors import MissingExtra
+from meliora.knowledge.text.folding import INDIC, JOINERS, LONGEST, MARKS, UNSPACED, fold, plain
+from meliora.knowledge.text.identifiers import pieces
+from meliora.knowledge.text.languages import UNKNOWN, language_of
+from meliora.knowledge.text.stopwords import STEMMERS, stop_words
 
-VERSION = "1"
+VERSION = "2"
 """Of the analysis: an index or model made by another one is not used."""
-_WORD = re.compile(r"[^\W_]+")
-_STOP = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "by",
-        "for",
-        "from",
-        "has",
-        "in",
-        "is",
-        "it",
-        "of",
-        "on",
-        "or",
-        "that",
-        "the",
-        "this",
-        "to",
-        "was",
-        "were",
-        "which",
-        "with",
-    ]
-)
+
+_LETTER = f"(?:[^\\W_{UNSPACED}]|[{JOINERS}{MARKS}{INDIC}])"
+_ASCII_LETTER = "[^\\W_]"
+
+
+def _shape(letter: str) -> str:
+    """Give the pattern of a written word: parts of letters and digits, joined by what joins identifiers, versions, paths, addresses.
+
+    Every step either takes a character or ends, so that time is linear; of a longer word the rest is passed over.
+    """
+    part = f"{letter}{{1,{LONGEST}}}"
+    joined = r"(?:\.|[_\-/@:\\'’‐‑]{1,2})"
+    return f"(?<!{letter}){part}(?:{joined}{part}){{0,12}}(?:(?<=[cC])\\+\\+|(?<=[cCfF])\\#)?"
+
+
+_ASCII = re.compile(_shape(_ASCII_LETTER), re.ASCII)
+_WRITTEN = re.compile(f"(?P<unspaced>[{UNSPACED}][{UNSPACED}{JOINERS}]*)|{_shape(_LETTER)}")
+
+Piece = tuple[str, str, int, int]
+"""A term, the word it comes of, and where in the text that starts and ends."""
 
 
 class Analysed(msgspec.Struct, frozen=True):
-    """A text as terms, in their order; `written` has the word, in lower case, that each comes of."""
+    """A text as terms, in their order; `written` has the word, in lower case and without accents, that each comes of.
+
+    An identifier, a path, a version gives itself whole and then its parts. Scripts without spaces give pairs of letters.
+    """
 
     terms: tuple[str, ...]
     written: tuple[str, ...]
 
 
-def analyse(text: str, language: str = "") -> Analysed:
-    """Give the terms of a text. `language` has two letters; empty: English. Raises `MissingExtra`."""
-    stem = _stemmer()
-    kept = [word for word in _WORD.findall(text.lower()) if word not in _STOP]
-    return Analysed(tuple(map(stem, kept)), tuple(kept))
+def analyse(text: str, language: str = "", *, otherwise: str = "en") -> Analysed:
+    """Give the terms of a text, in time linear in its length. Raises `MissingExtra`.
+
+    `language` has two letters; empty: told from the text, and `otherwise` where that is too short to tell. Of an unknown language
+    words are taken as they are.
+    """
+    terms_of = _analyser(language or language_of(text, otherwise))[1]
+    if text.isascii():
+        found = list(map(terms_of, _ASCII.findall(text)))
+    else:
+        found = [_unspaced_terms(one[0]) if one["unspaced"] else terms_of(one[0]) for one in _WRITTEN.finditer(text)]
+    terms = chain.from_iterable(map(itemgetter(0), found))
+    return Analysed(tuple(terms), tuple(chain.from_iterable(map(itemgetter(1), found))))
+
+
+def spans(text: str, language: str = "", *, otherwise: str = "en") -> tuple[Piece, ...]:
+    """Give the same terms, each with its word and where that stands: `text[start:end]`. Raises `MissingExtra`."""
+    pieces_of = _analyser(language or language_of(text, otherwise))[0]
+    pattern = _ASCII if text.isascii() else _WRITTEN
+    found: list[Piece] = []
+    for one in pattern.finditer(text):
+        unspaced = pattern is _WRITTEN and one["unspaced"]
+        own = _unspaced(one[0]) if unspaced else pieces_of(one[0])
+        found.extend((term, written, one.start() + start, one.start() + end) for term, written, start, end in own)
+    return tuple(found)
 
 
 def grams(words: Iterable[str], n: int = 4) -> list[str]:
@@ -67,10 +86,58 @@ def grams(words: Iterable[str], n: int = 4) -> list[str]:
     return found
 
 
-@lru_cache(1)
-def _stemmer():
+def _unspaced(run: str) -> list[Piece]:
+    letters = [(form, place) for place, letter in enumerate(run) for form in plain(letter)]
+    if len(letters) == 1:
+        form, place = letters[0]
+        return [(form, form, place, place + 1)]
+    return [
+        (one + two, one + two, start, end + 1) for (one, start), (two, end) in zip(letters, letters[1:], strict=False)
+    ]
+
+
+def _unspaced_terms(run: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    terms = tuple(map(itemgetter(0), _unspaced(run)))
+    return terms, terms
+
+
+@lru_cache(32)
+def _analyser(language: str) -> tuple[Callable, Callable]:
+    """Give what tells the pieces of a written word, and what tells its terms and words, which remembers those it met."""
+    stem, stopped = _stemmer(language), stop_words().get(language, frozenset())
+
+    def pieces_of(word: str) -> tuple[Piece, ...]:
+        found: list[Piece] = []
+        for part, start, end in pieces(word, stopped):
+            bare = fold(part)
+            if bare and bare not in stopped:
+                found.append((stem(part), bare, start, end))
+        return tuple(found)
+
+    @lru_cache(100_000)
+    def terms_of(word: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        found = pieces_of(word)
+        return tuple(term for term, *_ in found), tuple(written for _, written, *_ in found)
+
+    return pieces_of, terms_of
+
+
+@lru_cache(64)
+def _stemmer(language: str) -> Callable[[str], str]:
+    """Give what reduces a word to its stem without accents, the same for a word written with and without them."""
     try:
         from Stemmer import Stemmer
     except ImportError as error:
         raise MissingExtra("Search needs PyStemmer.", hint="pip install 'meliora[knowledge]'") from error
-    return Stemmer("english").stemWord
+    if language not in STEMMERS or language == UNKNOWN:
+        return fold
+    stem = Stemmer(STEMMERS[language], 0).stemWord
+
+    def reduced(word: str) -> str:
+        bare = fold(word)
+        if not bare.isalpha():
+            return bare
+        # With its accents a word loses the right ending; a second time, what was written without them follows.
+        return stem(bare) if language == "en" else fold(stem(fold(stem(word))))
+
+    return reduced
