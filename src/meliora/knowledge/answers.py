@@ -99,4 +99,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Analysed words of the query that no passage has."""
     terms: tuple[str, ...] = ()
     """Analysed words of the query."""
+    written: tuple[str, ...] = ()
+    """The words that these come of, in lower case."""
     notes: dict[str, Any] = {}

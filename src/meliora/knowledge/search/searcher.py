@@ -96,6 +96,7 @@ def search(request: Request, view: View, snapshot: Snapshot, parts: Parts) -> An
         skipped=course.skipped,
         unknown=asked.unknown,
         terms=query.terms,
+        written=query.written,
         notes={"words_left_out": cut} if cut else {},
     )
 

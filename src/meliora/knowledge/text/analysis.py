@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, pairwise
 from operator import itemgetter
 
 import msgspec
@@ -92,7 +92,7 @@ def _unspaced(run: str) -> list[Piece]:
         form, place = letters[0]
         return [(form, form, place, place + 1)]
     return [
-        (one + two, one + two, start, end + 1) for (one, start), (two, end) in zip(letters, letters[1:], strict=False)
+        (one + two, one + two, start, end + 1) for (one, start), (two, end) in pairwise(letters)
     ]
 
 

@@ -40,7 +40,7 @@ def fold(word: str) -> str:
 
 @lru_cache(4096)
 def _shown(letter: str) -> bool:
-    return letter.isalnum() or unicodedata.category(letter)[0] == "M" and not "\ufe00" <= letter <= "\ufe0f"
+    return letter.isalnum() or (unicodedata.category(letter)[0] == "M" and not "\ufe00" <= letter <= "\ufe0f")
 
 
 @lru_cache(4096)
