@@ -14,22 +14,23 @@ import numpy as np
 from benchmarks.intervals import mean, quantile
 from benchmarks.report import ControlFailed, Figure, Report
 from benchmarks.report import figure as described
-from benchmarks.search.memory_view import Judged, MemoryView, asked, load
-from meliora.knowledge.answers import Place
-from meliora.knowledge.config import LEGS, Fusion
-from meliora.knowledge.index.base import Asked, View
-from meliora.knowledge.ranking.batch import Candidate, Statistics
+from benchmarks.search.memory_view import Judged, MemoryView, load
+from meliora.knowledge.config import SearchConfig
+from meliora.knowledge.index.base import View
+from meliora.knowledge.ranking.batch import Rarity
+from meliora.knowledge.ranking.examples import DEPTH, pool
 from meliora.knowledge.ranking.features import features
 from meliora.knowledge.ranking.model import Reranker
+from meliora.knowledge.ranking.ranker import ModelRanker
 from meliora.knowledge.ranking.train import Example, Folded, cross_validate, figure, train
+from meliora.knowledge.search.parts import Pool
 from meliora.stats.paired import PairedResult, compare
 from meliora.stats.ranking import ndcg
 
 COLLECTIONS = ("cranfield", "cisi")
-CANDIDATES = 50
 SEEDS, SEEDS_QUICK = 5, 2
 """Dealings of the queries to folds: `seed`, `seed` + 100, and so on, never 11."""
-Asks = dict[str, tuple[Asked, list[Candidate]]]
+Pools = dict[str, Pool]
 
 
 def measure(report: Report, data: Path, seed: int, quick: bool) -> None:
@@ -40,42 +41,28 @@ def measure(report: Report, data: Path, seed: int, quick: bool) -> None:
             report.miss(name, f"none of {', '.join(COLLECTIONS)} under --data")
         return
     views = {name: MemoryView(judged.documents) for name, judged in sets.items()}
-    asks = {name: _asks(views[name], judged) for name, judged in sets.items()}
-    examples = {name: _examples(name, views[name], asks[name], sets[name]) for name in sets}
+    pools = {name: _pools(views[name], judged) for name, judged in sets.items()}
+    examples = {name: _examples(name, pools[name], sets[name]) for name in sets}
     _over_fusion(report, [one for own in examples.values() for one in own], seed, SEEDS_QUICK if quick else SEEDS)
-    _across(report, views, asks, examples, seed)
+    _across(report, pools, examples, seed)
     everything = [one for own in examples.values() for one in own]
-    _speed(report, views, asks, train(everything, seed=seed))
+    _speed(report, pools, train(everything, seed=seed))
 
 
-def fused(view: View, ask: Asked, fusion: Fusion) -> list[Candidate]:
-    """Give the first candidates of the weighted reciprocal rank fusion."""
-    places: dict[str, list[Place]] = {}
-    for leg in LEGS:
-        weight: float = getattr(fusion, leg)
-        for rank, hit in enumerate(view.retrieve(leg, ask, fusion.depth), start=1):
-            places.setdefault(hit.passage, []).append(Place(leg, rank, hit.score, weight / (fusion.k + rank)))
-    scores = {name: sum(place.contribution for place in own) for name, own in places.items()}
-    best = sorted(scores, key=lambda name: (-scores[name], name))[:CANDIDATES]
-    kept = zip(best, view.stored(best), strict=True)
-    return [Candidate(one, tuple(places[name]), scores[name]) for name, one in kept if one is not None]
+def _pools(view: View, judged: Judged) -> Pools:
+    return {query: pool(text, view, SearchConfig()) for query, text in judged.queries.items()}
 
 
-def _asks(view: View, judged: Judged) -> Asks:
-    found = {query: asked(text) for query, text in judged.queries.items()}
-    return {query: (ask, fused(view, ask, Fusion())) for query, ask in found.items()}
-
-
-def _examples(name: str, view: View, asks: Asks, judged: Judged) -> list[Example]:
-    statistics = Statistics(view)
+def _examples(name: str, pools: Pools, judged: Judged) -> list[Example]:
+    rarity = Rarity()
     return [
         Example(
             query=f"{name}/{query}",
-            table=features(ask, candidates, statistics),
-            documents=tuple(one.stored.document for one in candidates),
+            table=features(one, rarity),
+            documents=tuple(stored.document for stored in one.stored),
             grades=judged.grades[query],
         )
-        for query, (ask, candidates) in asks.items()
+        for query, one in pools.items()
     ]
 
 
@@ -95,13 +82,7 @@ def _over_fusion(report: Report, examples: Sequence[Example], seed: int, seeds: 
     _control(_mean(folds[seed].after), examples)
 
 
-def _across(
-    report: Report,
-    views: Mapping[str, View],
-    asks: Mapping[str, Asks],
-    examples: Mapping[str, list[Example]],
-    seed: int,
-) -> None:
+def _across(report: Report, pools: Mapping[str, Pools], examples: Mapping[str, list[Example]], seed: int) -> None:
     """Train on one collection, test on the other."""
     for test in examples:
         learned = [one for name, own in examples.items() if name != test for one in own]
@@ -110,7 +91,7 @@ def _across(
             continue
         model = train(learned, seed=seed)
         scores = [figure(one, model) for one in examples[test]]
-        words = (views[test].retrieve("words", ask, 100) for ask, _ in asks[test].values())
+        words = (one.view.retrieve("words", one.asked, 100) for one in pools[test].values())
         bm25 = [
             ndcg([hit.passage.rpartition("#")[0] for hit in hits], one.grades, 10)
             for hits, one in zip(words, examples[test], strict=True)
@@ -127,20 +108,20 @@ def _across(
         )
 
 
-def _speed(report: Report, views: Mapping[str, View], asks: Mapping[str, Asks], model: Reranker) -> None:
-    """Time features and model of every query with all its candidates, once each; terms were looked up before, as in a view that serves."""
+def _speed(report: Report, pools: Mapping[str, Pools], model: Reranker) -> None:
+    """Time features and model of every query with all its candidates; the second time, as a process that has served before."""
     taken: list[float] = []
-    for name, view in views.items():
-        statistics = Statistics(view)
-        for ask, candidates in asks[name].values():
-            features(ask, candidates, statistics)
-        for ask, candidates in asks[name].values():
+    for own in pools.values():
+        ranker = ModelRanker(model)
+        for one in own.values():
+            ranker(one)
+        for one in own.values():
             start = time.perf_counter()
-            model.score(features(ask, candidates, statistics))
+            ranker(one)
             taken.append((time.perf_counter() - start) * 1000)
     taken.sort()
     beside = {"p99": quantile(taken, 0.99)}
-    note = f"wall time of {CANDIDATES} candidates, median over queries; low and high hold 95% of them"
+    note = f"wall time of {DEPTH} candidates, median over queries; low and high hold 95% of them"
     low, high = quantile(taken, 0.025), quantile(taken, 0.975)
     report.add(Figure("rerank50_ms", quantile(taken, 0.5), "ms", low, high, len(taken), beside, note))
 

@@ -47,12 +47,6 @@ def load(folder: Path) -> Judged:
     return Judged(documents, queries, dict(grades))
 
 
-def asked(query: str) -> Asked:
-    """Analyse a query as it is."""
-    said = analyse(query)
-    return Asked(terms=_weights(said.terms), grams=_weights(grams(said.written)))
-
-
 class MemoryView:
     """A `View` of documents that do not change."""
 
@@ -189,7 +183,3 @@ class _Space:
     def cosines(self, terms: Mapping[str, float]) -> np.ndarray:
         vector = self.vector(terms)
         return np.zeros(len(self.rows)) if vector is None else self.rows @ vector
-
-
-def _weights(terms: Sequence[str]) -> dict[str, float]:
-    return {term: float(times) for term, times in Counter(terms).items()}

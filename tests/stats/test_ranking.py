@@ -21,12 +21,14 @@ from meliora.stats.ranking import (
 
 CUTS = (1, 3, 10, 30)
 _IDS = [f"d{number}" for number in range(25)]
-_grades = st.dictionaries(st.sampled_from(_IDS), st.integers(-2, 4), min_size=1)
+_grades = st.dictionaries(st.sampled_from(_IDS), st.integers(-1, 4), min_size=1)
+# Of a query whose grades are all below 0, trec_eval reads past its own memory.
+_known = _grades.filter(lambda grades: max(grades.values()) >= 0)
 _ranked = st.lists(st.sampled_from(_IDS), unique=True, min_size=1)
 
 
-@settings(max_examples=300, deadline=None)
-@given(_grades, _ranked)
+@settings(max_examples=200, deadline=None)
+@given(_known, _ranked)
 def test_each_figure_is_trec_evals(grades, ranked):
     """Ties in grades, unjudged documents, negative grades, nothing relevant, lists shorter than k."""
     cuts = ",".join(map(str, CUTS))
@@ -56,6 +58,9 @@ def test_each_figure_lies_between_0_and_1_and_the_best_order_has_an_ndcg_of_1(gr
 
 def test_nothing_found_is_0_and_not_an_error():
     assert [one([], {"a": 1}, 10) for one in (ndcg, recall, precision, reciprocal_rank, average_precision)] == [0] * 5
+    assert [one(["a"], {"a": -1}, 10) for one in (ndcg, recall, precision, reciprocal_rank, average_precision)] == [
+        0
+    ] * 5
     assert not answerable({"a": 0, "b": -1}) and not answerable({})
 
 

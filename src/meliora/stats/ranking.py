@@ -1,7 +1,7 @@
 """How good a ranking is, from graded judgments: NDCG, recall, precision, reciprocal rank, average precision, and means of them.
 
 The definitions are those of trec_eval (Järvelin and Kekäläinen, TOIS 20(4), 2002, for NDCG, with the grade itself as gain): an
-unjudged document and a negative grade count as 0, a grade of 1 or more is relevant. Pure: seeded.
+unjudged document and a negative grade count as 0, one above 0 is relevant. Pure: seeded.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from meliora.stats.paired import PairedResult, compare
 from meliora.stats.special import student_quantile
 
-Grades = Mapping[str, int]
+Grades = Mapping[str, float]
 """Grade by document, of one query."""
 
 
@@ -100,13 +100,13 @@ def difference(before: Mapping[str, float], after: Mapping[str, float], *, seed:
     return compare([before[query] for query in both], [after[query] for query in both], seed=seed)
 
 
-def _gains(ranked: Sequence[str], grades: Grades, k: int | None) -> list[int]:
+def _gains(ranked: Sequence[str], grades: Grades, k: int | None) -> list[float]:
     if k is not None and k < 1:
         raise ValueError(f"k is {k}: a ranking has at least one place")
     if len(set(ranked)) != len(ranked):
         raise ValueError("a document is ranked twice: its gain would count twice")
-    return [max(grades.get(document, 0), 0) for document in (ranked if k is None else ranked[:k])]
+    return [max(grades.get(document, 0.0), 0.0) for document in (ranked if k is None else ranked[:k])]
 
 
-def _discounted(gains: Sequence[int]) -> float:
+def _discounted(gains: Sequence[float]) -> float:
     return math.fsum(gain / math.log2(place + 1) for place, gain in enumerate(gains, start=1))

@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
-from meliora.knowledge.index.local import LocalView
 
 from meliora.knowledge.answers import Place
-from meliora.knowledge.config import LEGS
+from meliora.knowledge.config import LEGS, Fusion
 from meliora.knowledge.index.base import Asked, Stored
-from meliora.knowledge.ranking.batch import Candidate, Statistics
+from meliora.knowledge.index.local import LocalView
+from meliora.knowledge.ranking.batch import Rarity
 from meliora.knowledge.ranking.features import features
 from meliora.knowledge.ranking.train import Example
+from meliora.knowledge.search.fusion import Candidate, fuse
+from meliora.knowledge.search.parts import Pool
+from meliora.knowledge.text.analysis import Analysed
 
 
 class Vectored(LocalView):
@@ -34,16 +37,16 @@ def _letters(terms: Mapping[str, float]) -> np.ndarray:
     return found / norm if norm else found
 
 
-def fused(view: LocalView, asked: Asked, limit: int = 50) -> list[Candidate]:
-    """Give candidates as a search does."""
-    places: dict[str, list[Place]] = {}
-    for leg in LEGS:
-        for rank, hit in enumerate(view.retrieve(leg, asked, 100), start=1):
-            places.setdefault(hit.passage, []).append(Place(leg, rank, hit.score, 1 / (60 + rank)))
-    total = {name: sum(place.contribution for place in own) for name, own in places.items()}
-    best = sorted(total, key=lambda name: (-total[name], name))[:limit]
-    kept = zip(best, view.stored(best), strict=True)
-    return [Candidate(one, tuple(places[name]), total[name]) for name, one in kept if one is not None]
+def pool_of(view: LocalView, terms: Mapping[str, float], only: Sequence[str] | None = None) -> Pool:
+    """Give candidates as a search does; `only` gives these, in this order, found by words."""
+    asked = Asked(terms=terms)
+    if only is None:
+        first = fuse({leg: view.retrieve(leg, asked, 100) for leg in LEGS}, Fusion())[:50]
+    else:
+        places = ((Place("words", at, 1.0, 1 / (60 + at)), name) for at, name in enumerate(only, start=1))
+        first = [Candidate(f"{name}#0", place.contribution, (place,)) for place, name in places]
+    kept = [one for one in view.stored([one.passage for one in first]) if one is not None]
+    return Pool(view, Analysed(tuple(terms), tuple(terms)), asked, first, kept)
 
 
 def stored(id: str, text: str, title: str = "") -> Stored:
@@ -76,18 +79,17 @@ def collection() -> tuple[Vectored, list[Example]]:
         for topic in subject
     ]
     view = Vectored([stored(f"d{at:03}", text) for at, text in enumerate(texts)])
-    statistics = Statistics(view)
+    rarity = Rarity()
     examples = []
     for number in range(60):
         topic = int(rng.integers(20))
         words = [*rng.choice(topics[topic], 2, replace=False), *rng.choice(common, 2, replace=False)]
-        asked = Asked(terms=dict.fromkeys(map(str, words), 1.0))
-        candidates = fused(view, asked)
+        pool = pool_of(view, dict.fromkeys(map(str, words), 1.0))
         examples.append(
             Example(
                 query=f"q{number}",
-                table=features(asked, candidates, statistics),
-                documents=tuple(one.stored.document for one in candidates),
+                table=features(pool, rarity),
+                documents=tuple(one.document for one in pool.stored),
                 grades={f"d{at:03}": 2 for at in np.flatnonzero(subject == topic)},
             )
         )

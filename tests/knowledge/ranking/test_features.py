@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from meliora.knowledge.index.local import LocalView
 
-from meliora.knowledge.answers import Place
 from meliora.knowledge.index.base import Asked
+from meliora.knowledge.index.local import LocalView
 from meliora.knowledge.ranking import features as module
-from meliora.knowledge.ranking.batch import Candidate, Statistics
+from meliora.knowledge.ranking.batch import Rarity
 from meliora.knowledge.ranking.features import FEATURES, NAMES, features, schema, within
-from tests.knowledge.ranking.conftest import fused, stored
+from tests.knowledge.ranking.conftest import pool_of, stored
 
 TEXTS = {
     "near": stored("near", "x red fox y y y y y y", "red"),
@@ -18,16 +17,18 @@ TEXTS = {
     "none": stored("none", "x y y y y y y y y"),
     "fox": stored("fox", "fox x x z"),
 }
-ASKED = Asked(terms={"red": 1.0, "fox": 1.0})
+ASKED = {"red": 1.0, "fox": 1.0}
 
 
-def table(names=tuple(TEXTS), asked=ASKED):
-    view = LocalView(list(TEXTS.values()))
-    candidates = [
-        Candidate(TEXTS[name], (Place("words", at + 1, 1.0, 0.01),), 1 / (60 + at)) for at, name in enumerate(names)
-    ]
-    rows = features(asked, candidates, Statistics(view))
+def table(names=tuple(TEXTS), terms=ASKED):
+    rows = features(pool_of(LocalView(list(TEXTS.values())), terms, names), Rarity())
     return {name: dict(zip(NAMES, row, strict=True)) for name, row in zip(names, rows.tolist(), strict=True)}
+
+
+def column(texts, terms, name):
+    """Give a feature of passages in the order of the fusion."""
+    view = LocalView([stored(id, text) for id, text in texts.items()])
+    return features(pool_of(view, terms, tuple(texts)), Rarity())[:, NAMES.index(name)].tolist()
 
 
 def test_every_feature_is_named_once_and_has_a_meaning():
@@ -69,34 +70,31 @@ def test_where_the_first_match_stands_is_told():
 
 
 def test_a_term_of_less_weight_counts_less():
-    heavy = table(asked=Asked(terms={"red": 1.0, "fox": 1.0}))["half"]["coverage"]
-    light = table(asked=Asked(terms={"red": 0.1, "fox": 1.0}))["half"]["coverage"]
+    heavy = table(terms={"red": 1.0, "fox": 1.0})["half"]["coverage"]
+    light = table(terms={"red": 0.1, "fox": 1.0})["half"]["coverage"]
     assert light < heavy
 
 
 def test_bm25_is_the_indexs_own():
     """The feature orders as the local index does, which has its own BM25."""
     view = LocalView(list(TEXTS.values()))
-    hits = [hit.passage.partition("#")[0] for hit in view.retrieve("words", ASKED, 10)]
+    hits = [hit.passage.partition("#")[0] for hit in view.retrieve("words", Asked(terms=ASKED), 10)]
     found = table()
     assert sorted(hits, key=lambda name: -found[name]["bm25"]) == hits
 
 
 def test_a_candidate_does_not_vouch_for_itself():
-    """Alone with strangers, the first of the fusion is like nobody."""
-    view = LocalView([stored("a", "red"), stored("b", "x y"), stored("c", "z")])
-    candidates = [Candidate(one, (), 1 - at / 10) for at, one in enumerate(view.stored(["a#0", "b#0", "c#0"])) if one]
-    rows = features(ASKED, candidates, Statistics(view))
-    assert rows[:, NAMES.index("like_top3")].tolist() == [0, 0, 0]
-    assert rows[:, NAMES.index("dense_like_top3")].tolist() == [0, 0, 0]
+    """Among strangers, the first of the fusion is like nobody."""
+    strangers = {"a": "red", "b": "x y", "c": "z"}
+    for name in ("like_top3", "like_top10", "dense_like_top3"):
+        assert column(strangers, ASKED, name) == [0, 0, 0]
 
 
 def test_a_document_like_the_first_ones_is_told_from_one_that_is_not():
-    view = LocalView([stored("a", "red fox den"), stored("b", "red fox den cub"), stored("c", "red tax law")])
-    candidates = [Candidate(one, (), 1 - at / 10) for at, one in enumerate(view.stored(["a#0", "b#0", "c#0"])) if one]
-    rows = features(Asked(terms={"red": 1.0}), candidates, Statistics(view))
+    texts = {"a": "red fox den", "b": "red fox den cub", "c": "red tax law"}
     for name in ("like_top3", "feedback"):
-        assert rows[1, NAMES.index(name)] > rows[2, NAMES.index(name)]
+        _, like, unlike = column(texts, {"red": 1.0}, name)
+        assert like > unlike
 
 
 @pytest.mark.parametrize(
@@ -104,26 +102,28 @@ def test_a_document_like_the_first_ones_is_told_from_one_that_is_not():
 )
 def test_a_query_that_says_nothing_gives_finite_features(terms):
     view = LocalView(list(TEXTS.values()))
-    candidates = [Candidate(one, (), 0.0) for one in TEXTS.values()]
-    assert np.isfinite(features(Asked(terms=terms), candidates, Statistics(view))).all()
+    assert np.isfinite(features(pool_of(view, terms, tuple(TEXTS)), Rarity())).all()
 
 
 def test_no_candidate_one_candidate_and_an_empty_one_are_no_trouble():
     view = LocalView([stored("a", ""), stored("b", "red")])
-    assert features(ASKED, [], Statistics(view)).shape == (0, len(NAMES))
-    for name in ("a#0", "b#0"):
-        (one,) = view.stored([name])
-        assert one is not None
-        assert np.isfinite(features(ASKED, [Candidate(one, (), 0.1)], Statistics(view))).all()
+    assert features(pool_of(view, ASKED, ()), Rarity()).shape == (0, len(NAMES))
+    for names in (("a",), ("b",), ("a", "b")):
+        assert np.isfinite(features(pool_of(view, ASKED, names), Rarity())).all()
 
 
 def test_features_do_not_depend_on_what_was_asked_before(collection):
     view, _ = collection
-    asked = Asked(terms={"aab": 1.0, "bel": 2.0})
-    candidates = fused(view, asked)
-    warm = Statistics(view)
-    features(Asked(terms={"cor": 1.0}), fused(view, Asked(terms={"cor": 1.0})), warm)
-    assert (features(asked, candidates, warm) == features(asked, candidates, Statistics(view))).all()
+    asked = pool_of(view, {"aab": 1.0, "bel": 2.0})
+    warm = Rarity()
+    features(pool_of(view, {"cor": 1.0}), warm)
+    assert (features(asked, warm) == features(asked, Rarity())).all()
+
+
+def test_rarity_is_asked_anew_once_the_index_has_changed():
+    rarity = Rarity()
+    small, large = (LocalView([stored(f"{at}", "red") for at in range(count)]) for count in (2, 9))
+    assert rarity.of(["red"], small) != rarity.of(["red"], large) == Rarity().of(["red"], large)
 
 
 def test_equal_scores_are_at_the_mean():

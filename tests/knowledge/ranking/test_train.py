@@ -110,6 +110,12 @@ def test_what_was_made_of_a_query_is_never_tested_by_a_model_that_saw_the_query(
     assert sum(len(families - one) for one in seen) == len(families)
 
 
+def test_a_grade_between_two_counts_between_them(collection):
+    _, examples = collection
+    halves = [msgspec.structs.replace(one, grades=dict.fromkeys(one.grades, 0.25)) for one in examples]
+    assert train(halves, Boosting(rounds=2, bags=1), seed=3).head.training.relevant > 0
+
+
 def test_grades_below_0_count_as_0_and_great_ones_are_no_error(collection):
     _, examples = collection
     odd = [

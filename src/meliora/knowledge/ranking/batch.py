@@ -3,49 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from meliora.knowledge.answers import Place
-from meliora.knowledge.index.base import Asked, Stored, View
+from meliora.knowledge.index.base import View
+from meliora.knowledge.search.parts import Pool
 
 Array = NDArray[np.float64]
 LONGEST = 2000
 """Words of a passage that are looked at; a passage is far shorter, unless another engine made it."""
+HEAVIEST = 1e6
+"""Of the weight of a term of the query."""
+MOST_KNOWN = 500_000
+"""Terms whose rarity is remembered."""
 
 
-class Candidate(msgspec.Struct, frozen=True):
-    """A passage that the fusion gave, with how it came there."""
+class Rarity:
+    """Inverse frequencies of terms, each asked for once a state of the index: they come again. Safe to use from several threads."""
 
-    stored: Stored
-    places: tuple[Place, ...]
-    fused: float
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._known: tuple[object, dict[str, float]] = (None, {})
 
-    @property
-    def passage(self) -> str:
-        """Give its name in the index."""
-        return f"{self.stored.document}#{self.stored.number}"
-
-
-class Statistics:
-    """A view's inverse frequencies, each asked for once. Keep one a view: terms come again. Safe to use from several threads."""
-
-    def __init__(self, view: View) -> None:
-        """Take a view."""
-        self.view = view
-        self._idf: dict[str, float] = {}
-
-    def idf(self, term: str) -> float:
-        """Give log(1 + (N - n + .5) / (n + .5)) (Robertson and Zaragoza, 2009), as it was at the first question."""
-        found = self._idf.get(term)
-        if found is None:
-            n = min(self.view.frequency(term), self.view.passages)
-            found = self._idf[term] = math.log(1 + (self.view.passages - n + 0.5) / (n + 0.5))
+    def of(self, terms: Iterable[str], view: View) -> list[float]:
+        """Give log(1 + (N - n + .5) / (n + .5)) of each term (Robertson and Zaragoza, 2009)."""
+        state, known = self._known
+        now = (view.generation, view.watermark, view.passages)
+        if state != now or len(known) > MOST_KNOWN:
+            known = {}
+            self._known = (now, known)
+        found: list[float] = []
+        for term in terms:
+            idf = known.get(term)
+            if idf is None:
+                n = min(view.frequency(term), view.passages)
+                idf = known[term] = math.log(1 + (view.passages - n + 0.5) / (n + 0.5))
+            found.append(idf)
         return found
 
 
@@ -80,13 +77,13 @@ class Batch:
         return self.weights * self.idf[: len(self.weights)]
 
 
-def batch(asked: Asked, candidates: Sequence[Candidate], statistics: Statistics) -> Batch:
+def batch(pool: Pool, rarity: Rarity) -> Batch:
     """Count the words of the candidates. Terms whose weight is no positive finite number are left out."""
-    query = {term: weight for term, weight in asked.terms.items() if 0 < weight < math.inf}
+    query = {term: min(weight, HEAVIEST) for term, weight in pool.asked.terms.items() if 0 < weight < math.inf}
     numbers = count()
     words: dict[str, int] = {term: next(numbers) for term in query}
-    titles = [one.stored.title_terms[:LONGEST] for one in candidates]
-    texts = [(*title, *one.stored.terms[:LONGEST]) for title, one in zip(titles, candidates, strict=True)]
+    titles = [one.title_terms[:LONGEST] for one in pool.stored]
+    texts = [(*title, *one.terms[:LONGEST]) for title, one in zip(titles, pool.stored, strict=True)]
     for term in dict.fromkeys(chain.from_iterable(texts)):
         if term not in words:
             words[term] = next(numbers)
@@ -94,14 +91,14 @@ def batch(asked: Asked, candidates: Sequence[Candidate], statistics: Statistics)
     column = np.fromiter(map(words.__getitem__, chain.from_iterable(texts)), dtype=np.intp, count=int(lengths.sum()))
     row = np.repeat(np.arange(len(texts)), lengths)
     return Batch(
-        passages=tuple(one.passage for one in candidates),
+        passages=tuple(one.passage for one in pool.candidates),
         words=words,
         weights=np.array(list(query.values()), dtype=float),
         counts=_counted(row, column, len(texts), len(words)),
         titles=_in_titles(titles, words, len(query)),
         lengths=lengths.astype(float),
         title_lengths=np.array([len(title) for title in titles], dtype=float),
-        idf=np.fromiter(map(statistics.idf, words), dtype=float, count=len(words)),
+        idf=np.array(rarity.of(words, pool.view), dtype=float),
         row=row,
         column=column,
     )

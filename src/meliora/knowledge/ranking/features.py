@@ -15,10 +15,11 @@ import msgspec
 import numpy as np
 
 from meliora.knowledge.config import LEGS, Leg
-from meliora.knowledge.index.base import Asked
-from meliora.knowledge.ranking.batch import Array, Candidate, Statistics, batch
+from meliora.knowledge.ranking.batch import Array, Rarity, batch
 from meliora.knowledge.ranking.collective import collective
 from meliora.knowledge.ranking.lexical import lexical
+from meliora.knowledge.search.fusion import Candidate
+from meliora.knowledge.search.parts import Pool
 
 VERSION = "1"
 """Of how the features are worked out: raise it where a number changes, so that models made before are refused."""
@@ -80,22 +81,19 @@ def schema() -> str:
     return sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()
 
 
-def features(asked: Asked, candidates: Sequence[Candidate], statistics: Statistics) -> Array:
-    """Give [candidates, features], columns as in `NAMES`; `candidates` stand as the fusion gave them, best first.
+def features(pool: Pool, rarity: Rarity) -> Array:
+    """Give [candidates, features], columns as in `NAMES`. All numbers are finite.
 
-    All numbers are finite. `asked.terms` stand in the order of the query.
+    The pool's candidates stand as the fusion gave them, best first, and the terms that are asked for in the order of the query.
     """
-    if not candidates:
+    if not pool.candidates:
         return np.zeros((0, len(NAMES)))
-    view = statistics.view
-    it = batch(asked, candidates, statistics)
-    fused = np.array([one.fused for one in candidates], dtype=float)
-    cosine = np.array(view.similarity(asked.terms, it.passages), dtype=float)
-    found = (
-        lexical(it, view.average_length, view.passages)
-        | _of_legs(candidates, fused, cosine)
-        | _of_query(candidates, it.idf, len(it.weights))
-    )
+    view, candidates = pool.view, pool.candidates
+    it = batch(pool, rarity)
+    fused = np.array([one.score for one in candidates], dtype=float)
+    cosine = np.array(view.similarity(pool.asked.terms, it.passages), dtype=float)
+    found = lexical(it, view.average_length, view.passages)
+    found |= _of_legs(candidates, fused, cosine) | _of_query(candidates, it.idf, len(it.weights))
     fit = within(found["bm25"]) + found["cosine_within"]
     found |= collective(it, fused, fit, view)
     found["dense_like_top3_within"] = within(found["dense_like_top3"])

@@ -24,6 +24,8 @@ LEAST_QUERIES = 30
 """Queries with candidates both relevant and not, below which nothing is trained."""
 HIGHEST = 30
 """Greatest grade that counts; a greater one counts as this."""
+_STEPS = 4
+"""Of a grade: LightGBM takes whole numbers."""
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,10 +36,12 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     """[candidates, features] as `features.features` gives it."""
     documents: tuple[str, ...]
     """The document of each row; a passage has its document's grade."""
-    grades: Mapping[str, int]
-    """Of all judged documents, found or not."""
+    grades: Mapping[str, float]
+    """Of all judged documents, found or not; in steps of a quarter in training."""
     weights: Mapping[str, float] = {}
     """How much a document counts in training, 1 where it is not named: inverse propensities of clicks."""
+    weight: float = 1.0
+    """How much the query counts in training."""
     family: str = ""
     """Queries of one family (a query and what was made of it) are never parted by cross-validation; empty: its own."""
 
@@ -140,12 +144,17 @@ def _stacked(examples: Sequence[Example]) -> tuple[Array, Array, Array, list[int
                 f"The table of the query {one.query!r} is {one.table.shape}, not {(len(one.documents), len(NAMES))}.",
                 hint="Work the features out anew with this version.",
             )
-    labels = [min(max(one.grades.get(document, 0), 0), HIGHEST) for one in examples for document in one.documents]
-    weights = [one.weights.get(document, 1.0) for one in examples for document in one.documents]
+    labels = [_label(one.grades.get(document, 0.0)) for one in examples for document in one.documents]
+    weights = [one.weight * one.weights.get(document, 1.0) for one in examples for document in one.documents]
     if not all(0 < weight < np.inf for weight in weights):
-        raise InvalidRequest("The weight of a document is no positive finite number.", field="weights")
+        raise InvalidRequest("The weight of a query or a document is no positive finite number.", field="weights")
     rows = np.concatenate([one.table for one in examples])
     return rows, np.array(labels, dtype=float), np.array(weights, dtype=float), [len(one.documents) for one in examples]
+
+
+def _label(grade: float) -> int:
+    """Give a grade in steps; one above 0 never becomes 0."""
+    return max(round(min(grade, HIGHEST) * _STEPS), 1) if grade > 0 else 0
 
 
 def _parameters(boosting: Boosting, seed: int) -> dict[str, Any]:
@@ -160,7 +169,7 @@ def _parameters(boosting: Boosting, seed: int) -> dict[str, Any]:
         "bagging_by_query": True,
         "lambda_l2": boosting.shrinkage,
         "lambdarank_truncation_level": 20,
-        "label_gain": list(range(HIGHEST + 1)),
+        "label_gain": [step / _STEPS for step in range(HIGHEST * _STEPS + 1)],
         "monotone_constraints": [int(one.direction == "more") for one in FEATURES],
         "seed": seed,
         "deterministic": True,
