@@ -17,10 +17,10 @@ LONGEST = 40
 """Letters of the longest word that is repaired."""
 MOST_WORDS = 200_000
 """Of a larger vocabulary only the most frequent words are repaired to."""
-CANDIDATES = 3
-_LEAST_WEIGHT = 0.15
+CANDIDATES = 4
+_LEAST_WEIGHT = 0.05
 """Of the likeliest: less likely candidates are left out."""
-_PRIOR = 0.6
+_PRIOR = 0.4
 """How much a word's frequency counts beside the cost of the edits."""
 _APART = 4.0
 """Cost of a space that is missing."""

@@ -1,0 +1,38 @@
+"""How often words stand in the documents at all, and beside one another: what learning holds against what it sees."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+
+class Background:
+    """A sample of the collection, as analysed words. Some thousand documents tell enough."""
+
+    def __init__(self, documents: Iterable[Sequence[str]]) -> None:
+        """Take the terms of documents, or of passages."""
+        self._documents = [frozenset(terms) for terms in documents]
+        self._holding: dict[str, list[int]] = {}
+        for at, terms in enumerate(self._documents):
+            for term in terms:
+                self._holding.setdefault(term, []).append(at)
+        self._all = sum(map(len, self._documents))
+
+    def knows(self, term: str) -> bool:
+        """Tell whether any document has a term."""
+        return term in self._holding
+
+    def share(self, term: str) -> float:
+        """Give a term's share of all that stands in the documents, each term counted once a document; smoothed, never 0."""
+        return (len(self._holding.get(term, ())) + 0.5) / (self._all + 1)
+
+    def beside(self, term: str) -> Mapping[str, float]:
+        """Give what a word drawn from a document that has this term is: shares that sum to 1; empty for an unknown term."""
+        holding = self._holding.get(term, ())
+        shares: Counter[str] = Counter()
+        for at in holding:
+            own = self._documents[at]
+            each = 1 / (len(own) * len(holding))
+            for other in own:
+                shares[other] += each
+        return shares
