@@ -91,9 +91,7 @@ def _unspaced(run: str) -> list[Piece]:
     if len(letters) == 1:
         form, place = letters[0]
         return [(form, form, place, place + 1)]
-    return [
-        (one + two, one + two, start, end + 1) for (one, start), (two, end) in pairwise(letters)
-    ]
+    return [(one + two, one + two, start, end + 1) for (one, start), (two, end) in pairwise(letters)]
 
 
 def _unspaced_terms(run: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
