@@ -1,0 +1,126 @@
+"""A file or a folder as documents. Ids are relative paths, so that the same folder again updates what it gave before."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from meliora.knowledge.documents import Document
+from meliora.knowledge.reading.base import Limits, Read, Refused, too_large
+from meliora.knowledge.reading.decoding import decode
+from meliora.knowledge.reading.markup import text_of_html
+from meliora.knowledge.reading.pdf import text_of_pdf
+from meliora.knowledge.reading.structured import read_csv, read_json, read_lines
+
+_HTML = (".html", ".htm", ".xhtml")
+_SKIPPED = frozenset(["node_modules", "__pycache__", "venv"])
+
+
+def read_path(path: str | os.PathLike[str], limits: Limits | None = None) -> Iterator[Read]:
+    """Read a file, or all files of a folder in the order of their names. Nothing that is wrong with one of them stops the others.
+
+    Hidden files and links that lead out of the folder are left out. Raises `MissingExtra` for PDF without pypdf.
+    """
+    limits, root = limits or Limits(), Path(path)
+    if not root.is_dir():
+        yield from _read_file(root, root.name, limits)
+        return
+    home = os.path.realpath(root)
+    for number, found in enumerate(_walk(root, home, 0, limits)):
+        if isinstance(found, Refused):
+            yield found
+        elif number >= limits.files:
+            yield Refused(str(path), f"it has more than {limits.files:,} files", "Read its folders one by one.")
+            return
+        else:
+            yield from _read_file(found, found.relative_to(root).as_posix(), limits)
+
+
+def _walk(folder: Path, home: str, depth: int, limits: Limits) -> Iterator[Path | Refused]:
+    if depth > limits.depth:
+        yield Refused(str(folder), f"it is more than {limits.depth} folders deep")
+        return
+    try:
+        with os.scandir(folder) as entries:
+            listed = sorted(entries, key=lambda one: one.name)
+    except OSError as error:
+        yield Refused(str(folder), f"the folder cannot be read: {error.strerror or error}")
+        return
+    for one in listed:
+        if one.name.startswith(".") or one.name in _SKIPPED:
+            continue
+        if one.is_symlink() and (one.is_dir() or not _inside(one.path, home)):
+            continue
+        if one.is_dir(follow_symlinks=False):
+            yield from _walk(Path(one.path), home, depth + 1, limits)
+        else:
+            yield Path(one.path)
+
+
+def _inside(path: str, home: str) -> bool:
+    return os.path.realpath(path).startswith(home.rstrip(os.sep) + os.sep)
+
+
+def _read_file(path: Path, source: str, limits: Limits) -> Iterator[Read]:
+    try:
+        data = _bytes(path, source, limits)
+    except OSError as error:
+        yield Refused(source, f"it cannot be read: {error.strerror or error}")
+        return
+    if isinstance(data, Refused):
+        yield data
+    else:
+        yield from read_bytes(data, source, limits)
+
+
+def _bytes(path: Path, source: str, limits: Limits) -> bytes | Refused:
+    # Opened without waiting, and looked at only then: a pipe would wait for ever, and what a name leads to can change.
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        told = os.fstat(file.fileno())
+        if not stat.S_ISREG(told.st_mode):
+            return Refused(source, "it is no ordinary file")
+        if told.st_size > limits.file_bytes:
+            return too_large(source, told.st_size, limits)
+        data = file.read(limits.file_bytes + 1)
+        return data if len(data) <= limits.file_bytes else too_large(source, len(data), limits)
+
+
+def read_bytes(data: bytes, source: str, limits: Limits | None = None, content_type: str = "") -> Iterator[Read]:
+    """Read what a file or an address holds; of what kind is told by its type, else by its name, else by its first bytes."""
+    limits = limits or Limits()
+    kind, suffix = content_type.partition(";")[0].strip().lower(), PurePosixPath(source).suffix.lower()
+    if data.startswith(b"%PDF-") or kind == "application/pdf":
+        read = text_of_pdf(data, source, limits)
+        yield read if isinstance(read, Refused) else Document(id=source, text=read[0], title=read[1], source=source)
+        return
+    text = decode(data)
+    if text is None:
+        yield Refused(source, "it is no text", "Pictures, archives and programs are not read.")
+    elif not text.strip():
+        yield Refused(source, "it is empty")
+    elif suffix in (".jsonl", ".ndjson") or kind in ("application/jsonl", "application/x-ndjson"):
+        yield from read_lines(text, source)
+    elif suffix == ".json" or kind == "application/json":
+        yield from read_json(text, source)
+    elif suffix in (".csv", ".tsv") or kind in ("text/csv", "text/tab-separated-values"):
+        yield from read_csv(text, source, "\t" if suffix == ".tsv" or "tab" in kind else ",")
+    elif suffix in _HTML or kind in ("text/html", "application/xhtml+xml"):
+        shown, title = text_of_html(text)
+        yield (
+            Document(id=source, text=shown, title=title, source=source)
+            if shown or title
+            else Refused(source, "it shows no text")
+        )
+    else:
+        yield Document(id=source, text=text, title=_title(text, source, suffix), source=source)
+
+
+def _title(text: str, source: str, suffix: str) -> str:
+    """Give the first heading of Markdown; else the file's name."""
+    if suffix in (".md", ".markdown"):
+        for line in text[:5_000].split("\n"):
+            if line.startswith("# "):
+                return line[2:].strip()[:500]
+    return PurePosixPath(source).name[:500]
