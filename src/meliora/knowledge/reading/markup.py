@@ -7,7 +7,31 @@ from html.parser import HTMLParser
 
 _SKIPPED = frozenset(["script", "style", "noscript", "template", "svg", "math", "iframe", "object", "head"])
 _BREAKING = frozenset(
-    "p div section article header footer main aside nav ul ol li table tr blockquote pre br hr dl dt dd form figure".split()
+    [
+        "p",
+        "div",
+        "section",
+        "article",
+        "header",
+        "footer",
+        "main",
+        "aside",
+        "nav",
+        "ul",
+        "ol",
+        "li",
+        "table",
+        "tr",
+        "blockquote",
+        "pre",
+        "br",
+        "hr",
+        "dl",
+        "dt",
+        "dd",
+        "form",
+        "figure",
+    ]
 )
 _HEADINGS = {f"h{level}": "#" * level for level in range(1, 7)}
 _LONG_NUMBER = re.compile(r"&#[xX]?[0-9a-fA-F]{9,}")

@@ -161,6 +161,7 @@ def _weighed(text: str, start: int, end: int, most: int) -> Iterator[tuple[int, 
 
 def _passage(document: Document, number: int, start: int, end: int, headings: Sequence[str]) -> Passage:
     title = " > ".join(dict.fromkeys(one for one in (document.title, *headings) if one))[:TITLE]
+    start += len(document.text[start:end]) - len(document.text[start:end].lstrip())
     text = document.text[start:end].rstrip()
     return Passage(document=document.id, number=number, title=title, text=text, start=start, end=start + len(text))
 

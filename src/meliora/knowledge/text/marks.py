@@ -20,6 +20,7 @@ from meliora.knowledge.text.speaking import patterns
 
 _UNSEEN = re.compile(f"[{JOINERS}]")
 _LONG_NUMBER = re.compile(r"&#[xX]?[0-9a-fA-F]{9,}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _LOOKALIKES = str.maketrans("аеорсухіјѕԁһӏοανρτυικ", "aeopcyxijsdhloavptuik")
 """Letters of Cyrillic and Greek that look like Latin ones."""
@@ -133,6 +134,8 @@ def _is_garbled(text: str, data: bytes) -> bool:
     """One odd pair may be meant; three places, or one in a thousand letters and at least one in a short text, are not."""
     if text.isascii():
         return "\0" in text and text.count("\0") * 100 > len(text)
+    if _SURROGATE.search(text):
+        return True
     most = min(3, max(1, len(text) // 300))
     return any(times >= most for times, _ in enumerate(_regexp("garbled").finditer(data), 1))
 
@@ -148,7 +151,7 @@ def _flat(text: str) -> str:
 @lru_cache(8)
 def _regexp(name: str) -> re2._Regexp:
     kinds: dict[str, Iterable[str]] = {
-        "speaking": (unicodedata.normalize("NFKD", one) for one in patterns()),
+        "speaking": (_ACCENTS.sub("", unicodedata.normalize("NFKD", one)) for one in patterns()),
         "roles": _ROLES,
         "hidden": _HIDDEN,
         "markup": _MARKUP,

@@ -98,7 +98,7 @@ PHRASES: tuple[str, ...] = (
     "(?:act|behave|respond|answer) as (?:if|though) you (?:have|had|are|were) (?:no|not|without|free) _ (?:restrict*|rules|filter*|limit*|guideline*|bound)",
     "pretend (?:that )?(?:you|to) (?:have no|are not|be an? unrestricted|be dan|have been freed|are an? (?:unrestricted|evil))",
     "(?:new|updated|revised|real|actual) (?:system )?(?:instructions?|prompt|directives?|system message) ?(?::|for (?:the |you|this )|follow|are as)",
-    "(?:forget|ignore|disregard) (?:everything|all|anything|what) _ (?:above|before this|you were told|you have been told|you know|previously (?:said|told)"
+    "(?:forget|ignore|disregard) (?:everything|all|anything) _ (?:above|before this|you were told|you have been told|you know|previously (?:said|told)"
     "|said before|written above|came before)",
     "your (?:new|only|real|true|actual) (?:task|goal|role|objective|purpose|instructions?|directive) (?:is now|is to|now is|are)",
     "(?:begin|start) (?:your|the|every) (?:answer|reply|response|output) with",
@@ -154,4 +154,4 @@ def patterns() -> list[str]:
 
 def _written(pattern: str) -> str:
     gaps = re.sub(r"_ ", r"(?:[^ ]{1,24} ){0,4}", pattern.replace("[a-z0-9_./", "[a-z0-9\x00./"))
-    return gaps.replace("*", "\\pL*").replace("\x00", "_")
+    return gaps.replace("*", "[\\pL\\pM]*").replace("\x00", "_")

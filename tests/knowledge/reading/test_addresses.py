@@ -1,0 +1,80 @@
+"""Addresses are fetched within limits, and never from one's own network unasked."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from meliora.errors import BodyTooLarge, Forbidden, InvalidRequest, UpstreamBroken
+from meliora.knowledge.documents import Document
+from meliora.knowledge.reading.addresses import read_urls
+from meliora.knowledge.reading.base import Limits, Refused
+from meliora.knowledge.reading.fetching import HttpFetch
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/loop":
+            self.send_response(302)
+            self.send_header("Location", "/loop")
+            self.end_headers()
+            return
+        body = b"<title>T</title><p>" + b"x" * (5000 if self.path == "/big" else 5)
+        self.send_response(404 if self.path == "/none" else 200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format, *args):
+        pass
+
+
+@pytest.fixture
+def base():
+    server = HTTPServer(("127.0.0.1", 0), _Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_list_of_addresses_is_read_and_those_that_fail_are_told(base):
+    found = list(read_urls([f"{base}/a", f"{base}/none", "ftp://x/y"], HttpFetch(private=True)))
+    assert [type(one) for one in found] == [Document, Refused, Refused]
+    assert (found[0].id, found[0].title, found[0].text) == (f"{base}/a", "T", "xxxxx")
+
+
+def test_size_and_redirects_are_limited(base):
+    with pytest.raises(BodyTooLarge):
+        HttpFetch(private=True)(f"{base}/big", Limits(file_bytes=1000))
+    with pytest.raises(UpstreamBroken, match="redirects"):
+        HttpFetch(private=True)(f"{base}/loop", Limits())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/",
+        "http://localhost/",
+        "http://169.254.169.254/",
+        "http://[::1]/",
+        "http://2130706433/",
+        "http://[::ffff:10.0.0.1]/",
+    ],
+)
+def test_addresses_of_the_own_network_are_refused(url):
+    with pytest.raises(Forbidden):
+        HttpFetch()(url, Limits())
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "http://u:p@example.com/", "http://a/\r\nX: y", "http://a:99999/", "gopher://a"]
+)
+def test_other_addresses_are_none(url):
+    with pytest.raises(InvalidRequest):
+        HttpFetch()(url, Limits())

@@ -1,0 +1,88 @@
+"""Files and folders become documents; what is wrong with one is told and stops no other."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meliora.knowledge.documents import Document
+from meliora.knowledge.reading.base import Limits, Refused
+from meliora.knowledge.reading.files import read_bytes, read_path
+
+
+def _documents(found):
+    return {one.id: one for one in found if isinstance(one, Document)}
+
+
+def _refused(found):
+    return {one.source: one.reason for one in found if isinstance(one, Refused)}
+
+
+def test_a_folder_is_read_and_its_bad_files_are_told(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.md").write_text("# Title\n\nwords")
+    (tmp_path / "b.html").write_text("<title>T</title><script>bad()</script><p>shown &amp; read")
+    (tmp_path / "c.jsonl").write_text('{"_id": 7, "text": "x", "metadata": {"n": 1}}\n{broken\n')
+    (tmp_path / "d.csv").write_text("id,text,size\n1,hello,3\n")
+    (tmp_path / "e.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0")
+    (tmp_path / "f.txt").write_bytes("ümlaut".encode("cp1252"))
+    (tmp_path / "big.txt").write_text("x" * 2000)
+    (tmp_path / ".hidden").write_text("no")
+    os.mkfifo(tmp_path / "pipe")
+    os.symlink("/etc/passwd", tmp_path / "outside.txt")
+    found = list(read_path(tmp_path, Limits(file_bytes=1000)))
+    kept, refused = _documents(found), _refused(found)
+    assert set(kept) == {"sub/a.md", "b.html", "7", "1", "f.txt"}
+    assert (kept["sub/a.md"].title, kept["b.html"].title, kept["b.html"].text) == ("Title", "T", "shown & read")
+    assert kept["7"].metadata == {"n": 1}
+    assert kept["f.txt"].text == "ümlaut"
+    assert set(refused) == {"c.jsonl:2", "e.png", "big.txt", "pipe"}
+    assert "1,000" in refused["big.txt"]
+
+
+def test_the_same_folder_again_gives_the_same_ids(tmp_path):
+    (tmp_path / "a.txt").write_text("one")
+    first = set(_documents(read_path(tmp_path)))
+    (tmp_path / "a.txt").write_text("two")
+    assert set(_documents(read_path(tmp_path))) == first == {"a.txt"}
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    assert "No such file" in _refused(read_path(tmp_path / "none"))["none"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_encodings_are_told_apart(encoding):
+    (one,) = read_bytes("Plain words, é".encode(encoding), "a.txt")
+    assert isinstance(one, Document)
+    assert one.text == "Plain words, é"
+
+
+def test_a_broken_pdf_is_refused_and_an_encrypted_one_too():
+    pypdf = pytest.importorskip("pypdf")
+    assert "broken" in _refused(read_bytes(b"%PDF-1.7 nothing", "a.pdf"))["a.pdf"]
+    writer, out = pypdf.PdfWriter(), io.BytesIO()
+    writer.add_blank_page(100, 100)
+    writer.encrypt("secret", algorithm="RC4-128")
+    writer.write(out)
+    assert _refused(read_bytes(out.getvalue(), "b.pdf"))["b.pdf"] == "it is encrypted"
+
+
+def test_a_pdf_over_its_time_is_refused():
+    assert "longer than" in _refused(read_bytes(b"%PDF-1.7", "a.pdf", Limits(pdf_seconds=0.001)))["a.pdf"]
+
+
+def test_deep_json_and_long_references_are_told_or_read():
+    assert list(read_bytes(b"[" * 100_000, "a.json"))
+    assert list(read_bytes(b"<p>&#" + b"9" * 100_000 + b";x", "a.html"))
+    assert list(read_bytes(json.dumps([{"text": "a"}, {"x": 1}]).encode(), "b.json"))
+
+
+@given(st.binary(max_size=300), st.sampled_from(["a.txt", "a.html", "a.json", "a.jsonl", "a.csv", "a.md"]))
+def test_any_bytes_are_read_or_refused(data, name):
+    assert all(isinstance(one, (Document, Refused)) for one in read_bytes(data, name))
