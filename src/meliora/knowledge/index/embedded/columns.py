@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,6 @@ import msgspec
 
 from meliora.knowledge.documents import Scalar
 from meliora.knowledge.filters import Condition, Filter, passes
-from meliora.knowledge.index.embedded.entries import Record
 from meliora.knowledge.index.embedded.layout import Fixed, Manifest
 
 if TYPE_CHECKING:
@@ -36,9 +35,9 @@ class ColumnsWriter:
     def __init__(self) -> None:
         self._fields: dict[str, tuple[dict[tuple[bool, Scalar], int], list[int], list[int]]] = {}
 
-    def add(self, row: int, record: Record) -> None:
-        """Take a passage."""
-        for field, values in record.fields():
+    def add(self, row: int, fields: Iterable[tuple[str, tuple[Scalar, ...]]]) -> None:
+        """Take the fields of a passage."""
+        for field, values in fields:
             known, rows, places = self._fields.setdefault(field, ({}, [], []))
             for value in values:
                 # True is no 1 here.

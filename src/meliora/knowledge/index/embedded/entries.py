@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -151,7 +151,8 @@ def safe(term: str) -> str:
 @lru_cache(200_000)
 def grams_of(word: str) -> str:
     """Give the character n-grams of a word, joined by spaces."""
-    return " ".join(safe(gram) for gram in grams((word[:LONGEST_GRAMS],)))
+    found = grams((word[:LONGEST_GRAMS],))
+    return " ".join(found if word.isalnum() else map(safe, found))
 
 
 def token(field: str, value: Scalar) -> str | None:
@@ -170,9 +171,9 @@ def token(field: str, value: Scalar) -> str | None:
     return whole if len(whole) <= 2 * LONGEST else blake2b(whole.encode(), digest_size=16).hexdigest()
 
 
-def tokens(record: Record) -> Iterator[str]:
-    """Give the tokens of all fields of a passage."""
-    for field, values in record.fields():
+def tokens(fields: Iterable[tuple[str, tuple[Scalar, ...]]]) -> Iterator[str]:
+    """Give the tokens of a passage's fields."""
+    for field, values in fields:
         for value in values:
             said = token(field, value)
             if said is not None:

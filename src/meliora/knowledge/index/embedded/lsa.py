@@ -103,25 +103,28 @@ def _axes(matrix: Any, dimension: int, rng: np.random.Generator) -> NDArray[np.f
     across = matrix.T.tocsr()
     basis = np.linalg.qr(matrix @ rng.standard_normal((matrix.shape[1], width)).astype(np.float32))[0]
     for _ in range(POWERS):
-        basis = np.linalg.qr(matrix @ np.linalg.qr(across @ basis)[0])[0]
-    small = (across @ basis).T
-    return np.linalg.svd(small, full_matrices=False)[2][:dimension].T.astype(np.float32).copy()
+        basis = np.linalg.qr(matrix @ (across @ basis))[0]
+    # The right singular vectors of the small matrix, by the eigenvectors of its square: width by width only.
+    small = across @ basis
+    values, turned = np.linalg.eigh((small.T @ small).astype(np.float64))
+    first = turned[:, ::-1][:, :dimension] / np.sqrt(np.maximum(values[::-1][:dimension], 1e-12))
+    return (small @ first.astype(np.float32)).astype(np.float32)
 
 
 def _weighted(passages: Iterable[Sequence[str]], places: Mapping[str, int], rarity: NDArray[np.float32]) -> Any:
     import numpy as np
 
-    ends, columns, counts = [0], [], []
+    columns: list[int] = []
+    ends = [0]
     for terms in passages:
-        for term, times in Counter(terms).items():
-            place = places.get(term)
-            if place is not None:
-                columns.append(place)
-                counts.append(times)
+        columns.extend([place for place in map(places.get, terms) if place is not None])
         ends.append(len(columns))
-    column = np.array(columns, dtype=np.int32)
-    weights = (1 + np.log(np.array(counts, dtype=np.float32))) * rarity[column]
-    return _sparse().csr_matrix((weights, column, np.array(ends)), shape=(len(ends) - 1, len(places)), dtype=np.float32)
+    ones = np.ones(len(columns), dtype=np.float32)
+    shape = (len(ends) - 1, len(places))
+    matrix = _sparse().csr_matrix((ones, np.array(columns, dtype=np.int32), np.array(ends)), shape=shape)
+    matrix.sum_duplicates()
+    matrix.data = (1 + np.log(matrix.data)) * rarity[matrix.indices]
+    return matrix
 
 
 def _sparse() -> Any:

@@ -155,9 +155,10 @@ class Making:
         for entry in entries(change.kept, self._means.chunk):
             row = self._rows.add(entry.name, entry.record)
             terms = entry.record.all_terms
+            fields = list(entry.record.fields())
             grams = " ".join(map(grams_of, entry.written))
-            self._words.add(row, f"{entry.record.title_terms} {entry.record.terms}", grams, tokens(entry.record))
-            self._columns.add(row, entry.record)
+            self._words.add(row, f"{entry.record.title_terms} {entry.record.terms}", grams, tokens(fields))
+            self._columns.add(row, fields)
             self._tally.add(terms, entry.written)
             self._count(entry.record.metadata, terms, 1)
         self._added[change.id] = range(first, self._rows.rows)
