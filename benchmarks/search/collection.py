@@ -9,32 +9,7 @@ import numpy as np
 from meliora.knowledge.documents import Changed, Document, Kept, Passage
 
 WORDS = 90_000
-COMMON = [
-    "the",
-    "of",
-    "and",
-    "a",
-    "to",
-    "in",
-    "is",
-    "for",
-    "that",
-    "on",
-    "with",
-    "as",
-    "by",
-    "at",
-    "from",
-    "are",
-    "this",
-    "it",
-    "be",
-    "an",
-    "or",
-    "was",
-    "which",
-    "not",
-]
+COMMON = "the of and a to in is for that on with as by at from are this it be an or was which not".split()  # noqa: SIM905
 LETTERS = ("bcdfghjklmnprstvwz", "aeiou")
 BLOCK = 5_000
 MEAN = 130

@@ -106,7 +106,7 @@ def entries(kept: Kept, chunk: Chunk) -> list[Entry]:
 def _entry(kept: Kept, document: Document, passage: Passage, titles: dict[str, tuple[str, tuple[str, ...]]]) -> Entry:
     if passage.title not in titles:
         title = analyse(passage.title, document.language)
-        titles[passage.title] = (" ".join(map(safe, title.terms)), tuple(map(safe, title.written)))
+        titles[passage.title] = (" ".join(all_safe(title.terms)), all_safe(title.written))
     title_terms, title_written = titles[passage.title]
     text = analyse(passage.text, document.language)
     record = Record(
@@ -116,7 +116,7 @@ def _entry(kept: Kept, document: Document, passage: Passage, titles: dict[str, t
         passage.text,
         passage.start,
         passage.end,
-        " ".join(map(safe, text.terms)),
+        " ".join(all_safe(text.terms)),
         title_terms,
         document.source,
         dict(document.metadata),
@@ -127,13 +127,21 @@ def _entry(kept: Kept, document: Document, passage: Passage, titles: dict[str, t
         document.language,
         document.user,
     )
-    return Entry(record, title_written + tuple(map(safe, text.written)))
+    return Entry(record, title_written + all_safe(text.written))
 
 
 def again(record: Record) -> Entry:
     """Analyse a kept passage again: what it had added is to be taken away."""
     written = (*analyse(record.title, record.language).written, *analyse(record.text, record.language).written)
-    return Entry(record, tuple(map(safe, written)))
+    return Entry(record, all_safe(written))
+
+
+def all_safe(terms: tuple[str, ...]) -> tuple[str, ...]:
+    """Give terms as the index holds them; as a rule they are so already."""
+    whole = " ".join(terms)
+    if terms and "\0" not in whole and len(whole.split()) == len(terms) and len(max(terms, key=len)) <= LONGEST:
+        return terms
+    return tuple(map(safe, terms))
 
 
 @lru_cache(200_000)
