@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
+
 from meliora.clock import Clock
 from meliora.errors import NotFound, StoreError
 from meliora.knowledge.documents import Changed
@@ -17,6 +19,8 @@ from meliora.knowledge.index.embedded.layout import Folder, Manifest, Step, chec
 from meliora.knowledge.index.embedded.making import Making, Means, Settings
 from meliora.knowledge.index.embedded.vectors import Embed
 from meliora.knowledge.index.embedded.view import EmbeddedView, EmptyView
+
+log = structlog.get_logger(__name__)
 
 FIRST = "1"
 """The generation that changes make where there is none."""
@@ -50,16 +54,15 @@ class Embedded:
         self._folder = Folder(directory)
         self._means = Means(self._folder, chunk, settings or Settings(), embed, clock.now_us, step)
         self._lock = threading.Lock()
-        self._opened: tuple[str, View] | None = None
+        self._opened: tuple[tuple[str, int, int], View] | None = None
 
     def view(self) -> View:
         """Give what serves now: a look at one small file, and the view that is open where it is the same.
 
         Raises `StoreError` for a damaged index. One of another version gives what an empty one does: it has to be built again.
         """
-        name = self._folder.current()
         opened = self._opened
-        if opened is not None and opened[0] == name:
+        if opened is not None and opened[0] == self._folder.pointed():
             return opened[1]
         with self._lock:
             return self._open()
@@ -150,25 +153,26 @@ class Embedded:
 
     def _open(self) -> View:
         for tried in range(TRIES):
-            name = self._folder.current()
-            opened = self._opened
-            if opened is not None and opened[0] == name:
+            pointed, opened = self._folder.pointed(), self._opened
+            if opened is not None and opened[0] == pointed:
                 return opened[1]
-            manifest = self._folder.manifest(name) if name else None
-            if manifest is None and name != self._folder.current():
-                continue
+            name = pointed[0]
             try:
-                view: View = EmptyView() if manifest is None else self._opened_state(manifest, opened)
+                manifest = self._folder.manifest(name) if name else None
+                if manifest is None and pointed != self._folder.pointed():
+                    continue
+                view: View = EmptyView() if manifest is None else self._opened_state(manifest, opened and opened[1])
             except (FileNotFoundError, StoreError):
-                if tried == TRIES - 1 or name == self._folder.current():
+                if tried == TRIES - 1 or pointed == self._folder.pointed():
                     raise
                 continue
-            self._opened = (name, view)
+            if name and manifest is None:
+                log.warning("an index cannot be used and has to be built again", directory=str(self._folder.path))
+            self._opened = (pointed, view)
             return view
         raise StoreError("The index changes faster than it can be opened.", hint="Try again.")
 
-    def _opened_state(self, manifest: Manifest, opened: tuple[str, View] | None) -> EmbeddedView:
+    def _opened_state(self, manifest: Manifest, opened: View | None) -> EmbeddedView:
         folder = self._folder.path / manifest.generation
-        same = opened[1] if opened is not None and opened[1].generation == manifest.generation else None
-        before = same if isinstance(same, EmbeddedView) else None
+        before = opened if isinstance(opened, EmbeddedView) and opened.follows(manifest) else None
         return EmbeddedView(folder, manifest, self._means.embed, before)

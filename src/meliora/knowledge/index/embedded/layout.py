@@ -46,6 +46,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     generation: str
     state: int
     made_us: int
+    first_us: int = 0
+    """When the first state of the generation was made."""
+    epoch: int = 0
+    """State at which the rows were numbered anew, the dead ones left out."""
     watermark: int = 0
     rows: int = 0
     """Dead ones included."""
@@ -73,10 +77,16 @@ class Folder:
 
     def current(self) -> str:
         """Give the name of the state that serves, `GENERATION/STATE`; empty for none."""
+        return self.pointed()[0]
+
+    def pointed(self) -> tuple[str, int, int]:
+        """Give what serves, and what tells one writing of that from another: the file's number and time."""
         try:
-            return (self.path / CURRENT).read_text(encoding="utf-8").strip()
+            with (self.path / CURRENT).open(encoding="utf-8") as file:
+                told = os.fstat(file.fileno())
+                return file.read().strip(), told.st_ino, told.st_mtime_ns
         except FileNotFoundError:
-            return ""
+            return "", 0, 0
 
     def point(self, name: str, step: Step) -> None:
         """Let a state serve from now on."""

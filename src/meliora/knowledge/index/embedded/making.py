@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from meliora.errors import Conflict
 from meliora.knowledge.documents import Changed
 from meliora.knowledge.index.embedded import counts, lsa, vectors
 from meliora.knowledge.index.embedded.columns import MOST_PARTS, Columns, ColumnsWriter
-from meliora.knowledge.index.embedded.entries import Chunk, again, entries, grams_of, token, tokens
+from meliora.knowledge.index.embedded.entries import Chunk, Entry, again, entries, grams_of, token, tokens
 from meliora.knowledge.index.embedded.layout import (
     MAKING,
     MANIFEST,
@@ -55,6 +56,8 @@ class Settings:
     sample: int = 20_000
     """Passages that a model is fitted to, at most."""
     seed: int = 7
+    dead_rows: int = 2_000
+    """Rows up to which dead ones are left where they are."""
     build_heap: int = 128_000_000
     apply_heap: int = 30_000_000
     """Bytes that tantivy gathers before it writes a segment."""
@@ -73,21 +76,26 @@ class Means:
 
 
 class Making:
-    """Takes changes to the state `before`, or to none, and makes the next."""
+    """Takes changes to the state `before`, or to none, and makes the next.
+
+    Where more rows are dead than alive, the living are numbered anew first, which removes the others from every file.
+    """
 
     def __init__(self, means: Means, generation: str, before: Manifest | None, *, heap: int) -> None:
-        self._means, self._before = means, before
-        self._base = before or Manifest(schema=SCHEMA, analysis=VERSION, generation=generation, state=0, made_us=0)
+        self._means = means
+        anew = before if before is not None and _wasteful(before, means) else None
+        self._before = None if anew else before
+        self._base = self._before or _blank(generation, anew, means.now_us())
         self._folder = means.folder.path / generation
         _check_vectors(self._base, means.embed)
         self._aside = self._folder / MAKING
         means.step("begin")
         self._aside.mkdir(parents=True)
-        old = self._folder / state_name(self._base.state)
-        self._old = Words(old / FOLDER, self._base.passages) if before else None
-        self._words = WordsWriter(self._aside / FOLDER, old / FOLDER if before else None, heap)
-        self._rows = RowsWriter(self._folder, self._base.sizes, self._base.rows)
-        self._held = Rows(self._folder, self._base.sizes, self._base.rows)
+        old = self._folder / state_name(self._base.state) / FOLDER if self._before else None
+        self._old = Words(old, self._base.passages) if old else None
+        self._words = WordsWriter(self._aside / FOLDER, old, heap)
+        self._rows = RowsWriter(self._folder, self._base.epoch, self._base.sizes, self._base.rows)
+        self._held = self._kept(self._base)
         self._dead: set[int] = set()
         self._added: dict[str, range] = {}
         self._columns, self._tally = ColumnsWriter(), counts.Tally()
@@ -95,6 +103,8 @@ class Making:
         self._passages, self._documents, self._total = self._base.passages, self._base.documents, self._base.words
         self._watermark = self._base.watermark
         self._checks: dict[str, int] = {}
+        if anew is not None:
+            self._number_anew(anew)
 
     def take(self, changes: Iterable[Changed]) -> None:
         """Take changes up, a later one of a document in the place of an earlier one."""
@@ -151,8 +161,17 @@ class Making:
 
     def _add(self, change: Changed) -> None:
         assert change.kept is not None
+        self._add_entries(change.id, entries(change.kept, self._means.chunk))
+
+    def _number_anew(self, old: Manifest) -> None:
+        kept = self._kept(old)
+        living = map(kept.record, alive_rows(self._folder, old).nonzero()[0].tolist())
+        for document, records in groupby(living, key=lambda one: one.document):
+            self._add_entries(document, [again(one) for one in records])
+
+    def _add_entries(self, document: str, found: Iterable[Entry]) -> None:
         first = self._rows.rows
-        for entry in entries(change.kept, self._means.chunk):
+        for entry in found:
             row = self._rows.add(entry.name, entry.record)
             terms = entry.record.all_terms
             fields = list(entry.record.fields())
@@ -161,7 +180,7 @@ class Making:
             self._columns.add(row, fields)
             self._tally.add(terms, entry.written)
             self._count(entry.record.metadata, terms, 1)
-        self._added[change.id] = range(first, self._rows.rows)
+        self._added[document] = range(first, self._rows.rows)
         self._documents += 1
 
     def _remove(self, document: str) -> None:
@@ -175,7 +194,7 @@ class Making:
         kept = self._held
         if new:
             self._rows.flush()
-            kept = Rows(self._folder, self._rows.sizes, self._rows.rows)
+            kept = Rows(self._folder, self._base.epoch, self._rows.sizes, self._rows.rows)
         for row in gone:
             entry = again(kept.record(row))
             terms = entry.record.all_terms
@@ -183,6 +202,9 @@ class Making:
             self._count(entry.record.metadata, terms, -1)
         self._dead.update(gone)
         self._documents -= 1
+
+    def _kept(self, manifest: Manifest) -> Rows:
+        return Rows(self._folder, manifest.epoch, manifest.sizes, manifest.rows)
 
     def _count(self, metadata: Iterable[str], terms: list[str], by: int) -> None:
         self._passages += by
@@ -217,7 +239,7 @@ class Making:
 
     def _with_vectors(self, manifest: Manifest) -> Manifest:
         model, settings = manifest.vectors, self._means.settings
-        rows = Rows(self._folder, manifest.sizes, manifest.rows)
+        rows = self._kept(manifest)
         if self._means.embed is not None:
             file = model.file if model else "vectors-given"
             length = vectors.given(
@@ -260,6 +282,22 @@ def alive_rows(folder: Path, manifest: Manifest) -> NDArray[np.bool_]:
     body = Fixed(folder / state_name(manifest.state) / DEAD, manifest.checks[DEAD]).read()
     bits = np.unpackbits(np.frombuffer(body, np.uint8), count=manifest.rows)
     return bits.astype(bool)
+
+
+def _wasteful(state: Manifest, means: Means) -> bool:
+    """Tell whether the living rows are to be numbered anew; not where a provider would have to be paid for their vectors again."""
+    paid = means.embed is not None or (state.vectors is not None and not state.vectors.model)
+    return not paid and state.rows > max(2 * state.passages, means.settings.dead_rows)
+
+
+def _blank(generation: str, anew: Manifest | None, now_us: int) -> Manifest:
+    """Give a state that has nothing: the first of a generation, or one that goes on from `anew` with other rows."""
+    blank = Manifest(schema=SCHEMA, analysis=VERSION, generation=generation, state=0, made_us=now_us, first_us=now_us)
+    if anew is None:
+        return blank
+    return msgspec.structs.replace(
+        blank, state=anew.state, first_us=anew.first_us, epoch=anew.state + 1, watermark=anew.watermark
+    )
 
 
 def _packed(alive: NDArray[np.bool_]) -> bytes:

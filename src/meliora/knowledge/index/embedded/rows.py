@@ -21,28 +21,36 @@ if TYPE_CHECKING:
 FILES = ("records", "records.at", "names", "names.at", "names.hash")
 """Bodies and where each ends (8 bytes a row); names likewise, and 8 bytes of their hash."""
 
+FILES_OF_NUMBERS = ("records.at", "names.at", "names.hash")
+
+
+def file_of(name: str, epoch: int) -> str:
+    """Give the name of a file of rows that were numbered at a state."""
+    return f"{name}-{epoch}"
+
 
 class RowsWriter:
     """Appends rows after those of a state; what a killed writer appended is cut off first."""
 
-    def __init__(self, folder: Path, sizes: Mapping[str, int], rows: int) -> None:
-        self.rows = rows
+    def __init__(self, folder: Path, epoch: int, sizes: Mapping[str, int], rows: int) -> None:
+        self.rows, self._epoch = rows, epoch
         self._encode = msgspec.msgpack.Encoder().encode
         self._files: dict[str, BinaryIO] = {}
-        self.sizes = {name: sizes.get(name, 0) for name in FILES}
+        self.sizes = {file_of(name, epoch): sizes.get(file_of(name, epoch), 0) for name in FILES}
         for name in FILES:
-            descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            size = self.sizes[file_of(name, epoch)]
+            descriptor = os.open(folder / file_of(name, epoch), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             file = self._files[name] = os.fdopen(descriptor, "r+b", buffering=1 << 18)
-            file.truncate(self.sizes[name])
-            file.seek(self.sizes[name])
+            file.truncate(size)
+            file.seek(size)
 
     def add(self, name: str, record: Record) -> int:
         """Keep a passage and give its row."""
         spelled = name.encode()
         self._append("records", self._encode(record))
-        self._append("records.at", self.sizes["records"].to_bytes(8, "little"))
+        self._append("records.at", self._size("records").to_bytes(8, "little"))
         self._append("names", spelled)
-        self._append("names.at", self.sizes["names"].to_bytes(8, "little"))
+        self._append("names.at", self._size("names").to_bytes(8, "little"))
         self._append("names.hash", hashed(spelled))
         self.rows += 1
         return self.rows - 1
@@ -67,19 +75,24 @@ class RowsWriter:
 
     def _append(self, name: str, body: bytes) -> None:
         self._files[name].write(body)
-        self.sizes[name] += len(body)
+        self.sizes[file_of(name, self._epoch)] += len(body)
+
+    def _size(self, name: str) -> int:
+        return self.sizes[file_of(name, self._epoch)]
 
 
 class Rows:
     """The rows of a state, mapped into memory."""
 
-    def __init__(self, folder: Path, sizes: Mapping[str, int], rows: int) -> None:
+    def __init__(self, folder: Path, epoch: int, sizes: Mapping[str, int], rows: int) -> None:
         self.rows = rows
-        self._records = mapped(folder / "records", sizes.get("records", 0))
-        self._names = mapped(folder / "names", sizes.get("names", 0))
-        self._records_at = numbers(folder / "records.at", rows)
-        self._names_at = numbers(folder / "names.at", rows)
-        self.hashes = numbers(folder / "names.hash", rows)
+        files = {name: file_of(name, epoch) for name in FILES}
+        self._records, self._names = (
+            mapped(folder / files[name], sizes.get(files[name], 0)) for name in ("records", "names")
+        )
+        self._records_at, self._names_at, self.hashes = (
+            numbers(folder / files[name], rows) for name in FILES_OF_NUMBERS
+        )
         self._decode = msgspec.msgpack.Decoder(Record).decode
 
     def name(self, row: int) -> str:

@@ -36,12 +36,12 @@ class EmbeddedView:
     def __init__(
         self, folder: Path, manifest: Manifest, embed: Embed | None = None, before: EmbeddedView | None = None
     ) -> None:
-        """Open a state; of `before`, the state before in the same generation, is used what is the same."""
+        """Open a state; of `before`, one that it `follows`, is used what is the same."""
         self.generation, self.watermark = manifest.generation, manifest.watermark
         self.passages, self.documents = manifest.passages, manifest.documents
         self.average_length = manifest.words / manifest.passages if manifest.passages else 0.0
         self._manifest, self._embed = manifest, embed
-        self._rows = Rows(folder, manifest.sizes, manifest.rows)
+        self._rows = Rows(folder, manifest.epoch, manifest.sizes, manifest.rows)
         self._alive: NDArray[np.bool_] = alive_rows(folder, manifest)
         self._words = Words(folder / state_name(manifest.state) / FOLDER, manifest.passages)
         self._columns = Columns(folder, manifest)
@@ -52,6 +52,12 @@ class EmbeddedView:
         self._model_file = Fixed(folder / model.model, manifest.checks[model.model]) if model and model.model else None
         if before is not None and model is not None and before._manifest.vectors == model and "_lsa" in vars(before):
             self._lsa = before._lsa
+
+    def follows(self, manifest: Manifest) -> bool:
+        """Tell whether a state is a later one of the same rows."""
+        own = self._manifest
+        same = (own.generation, own.first_us, own.epoch) == (manifest.generation, manifest.first_us, manifest.epoch)
+        return same and own.state <= manifest.state
 
     @cached_property
     def _lsa(self) -> lsa.Lsa | None:
