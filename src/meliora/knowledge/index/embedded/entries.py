@@ -11,7 +11,7 @@ from hashlib import blake2b
 import msgspec
 
 from meliora.knowledge.documents import Document, Kept, Mark, Passage, Scalar
-from meliora.knowledge.filters import OWN, values_of
+from meliora.knowledge.filters import OWN, Filter, passes, values_of
 from meliora.knowledge.index.base import Stored
 from meliora.knowledge.text.analysis import analyse, grams
 
@@ -67,7 +67,16 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
 
     def fields(self) -> Iterator[tuple[str, tuple[Scalar, ...]]]:
         """Give the fields that a filter may name, with their values."""
-        own: dict[str, Scalar] = {
+        own = self._own()
+        for field in (*OWN, *(name for name in self.metadata if name not in OWN)):
+            yield field, values_of(field, own, self.metadata)
+
+    def passes(self, where: Filter) -> bool:
+        """Tell whether a filter lets it through."""
+        return passes(where, self._own(), self.metadata)
+
+    def _own(self) -> dict[str, Scalar]:
+        return {
             "id": self.document,
             "source": self.source,
             "category": self.category,
@@ -75,8 +84,6 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
             "user": self.user,
             "updated_us": self.updated_us,
         }
-        for field in (*OWN, *(name for name in self.metadata if name not in OWN)):
-            yield field, values_of(field, own, self.metadata)
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,7 @@ class Making:
     def _remove(self, document: str) -> None:
         new = self._added.pop(document, range(0))
         said = token("id", document)
-        rows = [*new, *(self._old.rows_with(said) if self._old is not None and said else ())]
+        rows = [*new, *(self._old.rows_with([said]) if self._old is not None and said else ())]
         gone = [row for row in rows if row not in self._dead]
         if not gone:
             return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from meliora.errors import Conflict, InvalidRequest
 from meliora.knowledge.config import Leg
-from meliora.knowledge.filters import OWN, Filter
+from meliora.knowledge.filters import OWN, Condition, Filter
 from meliora.knowledge.index.base import Asked, Hit, Stored
 from meliora.knowledge.index.embedded import lsa
 from meliora.knowledge.index.embedded.columns import Columns
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 FEW = 4096
 """Rows up to which the engine is told which ones may be given."""
+
+FEW_READ = 256
+"""Rows up to which a filter is held against their records."""
 
 
 class EmbeddedView:
@@ -130,14 +133,27 @@ class EmbeddedView:
     def _filtered(self, leg: Leg, asked: Asked, limit: int, where: Filter) -> tuple[list[int], list[float]]:
         """Search among the passages that pass: the engine knows of equality, and takes a list of rows where they are few."""
         if all(one.test == "in" for one in where.conditions):
-            groups = [[said for value in one.values if (said := token(one.field, value))] for one in where.conditions]
+            groups = list(map(_tokens, where.conditions))
             return self._lexical(leg, asked, limit, self._words.having(groups)) if all(groups) else ([], [])
-        allowed = self._columns.passing(where) & self._alive
+        allowed = self._allowed(where)
         count = int(allowed.sum())
         if count <= FEW:
             few = allowed.nonzero()[0].tolist()
             return self._lexical(leg, asked, limit, self._words.among(few)) if few else ([], [])
         return self._deeper(leg, asked, limit, allowed)
+
+    def _allowed(self, where: Filter) -> NDArray[np.bool_]:
+        """Tell of each row whether it lives and passes. Where one condition leaves few, only those are looked at."""
+        import numpy as np
+
+        for condition in where.conditions:
+            tokens = _tokens(condition) if condition.test == "in" else None
+            if tokens is not None and self._words.passages_with(tokens) <= FEW_READ:
+                allowed = np.zeros(len(self._alive), dtype=bool)
+                rows = self._words.rows_with(tokens) if tokens else []
+                allowed[[row for row in rows if self._rows.record(row).passes(where)]] = True
+                return allowed & self._alive
+        return self._columns.passing(where) & self._alive
 
     def _deeper(self, leg: Leg, asked: Asked, limit: int, allowed: NDArray[np.bool_]) -> tuple[list[int], list[float]]:
         """Ask for more and more, until enough of what is found may be given, or nothing more is found."""
@@ -153,7 +169,7 @@ class EmbeddedView:
         vector = self._vector(asked.terms, asked.text)
         if vector is None or self._nearest is None:
             return [], []
-        allowed = self._alive if where is None else self._columns.passing(where) & self._alive
+        allowed = self._alive if where is None else self._allowed(where)
         return self._nearest.nearest(vector, limit, allowed)
 
     def _vector(self, terms: Mapping[str, float], text: str = "") -> NDArray[np.float32] | None:
@@ -217,6 +233,10 @@ class EmptyView:
     def hashes(self) -> Iterator[tuple[str, str]]:
         """Give nothing."""
         return iter(())
+
+
+def _tokens(condition: Condition) -> list[str]:
+    return [said for value in condition.values if (said := token(condition.field, value)) is not None]
 
 
 def nearest_first(field: str, known: set[str]) -> list[str]:
