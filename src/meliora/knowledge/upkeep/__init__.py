@@ -1,0 +1,15 @@
+"""Documents that grow old, double or useless: found, told with reasons, planned to be archived. Nothing is ever deleted.
+
+- `staleness`   what is too old for its category
+- `relevance`   how often a document that was shown was used
+- `redundancy`  near-duplicates: what may be consolidated, and what a person has to look at
+- `shingles`    word 3-grams of many documents as numbers
+- `joining`     which pairs of them are worth comparing
+- `agreement`   whether two texts say the same, to the last number and name
+- `tokens`      a text as the words that count, in their order
+- `words`       lists of words that `tokens` and `agreement` know
+- `ratio`       how much two texts have in common, letter by letter
+- `plan`        what would be archived, and why: data, under its hash
+- `archive`     what carries a plan out, entry by entry, and a file of it
+- `health`      figures of a collection's state
+"""
