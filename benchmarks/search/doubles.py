@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - pairs stand beside each other
 """Entries of a knowledge base, pairs of them that differ in one fact, and pairs that say the same in other dress."""
 
 from __future__ import annotations
@@ -6,24 +7,40 @@ import random
 import re
 from collections.abc import Callable
 
-HOSTS = "atlas borealis castor delta ember falcon granite helix iris juniper krypton lumen".split()
-PEOPLE = "Karin Marin Olsen Okafor Tanaka Silva Moreau Novak Haddad Lindgren Petrov Garcia".split()
-PLACES = "Frankfurt Dublin Oregon Mumbai Tokyo Sydney Toronto Madrid Warsaw Nairobi Lima Oslo".split()
-SUBJECTS = (
+
+def _list(words: str) -> list[str]:
+    return words.split()
+
+
+HOSTS = _list("atlas borealis castor delta ember falcon granite helix iris juniper krypton lumen")
+PEOPLE = _list("Karin Marin Olsen Okafor Tanaka Silva Moreau Novak Haddad Lindgren Petrov Garcia")
+PLACES = _list("Frankfurt Dublin Oregon Mumbai Tokyo Sydney Toronto Madrid Warsaw Nairobi Lima Oslo")
+SUBJECTS = _list(
     "database cache queue gateway scheduler indexer balancer archive mirror registry proxy collector planner broker"
-).split()
-STATES = "reachable encrypted replicated monitored compressed isolated available restricted measured documented".split()
-WHENS = "overnight hourly regularly during maintenance under heavy load after failover with every release".split("  ")
-OBJECTS = "backups certificates reports snapshots credentials invoices messages sessions metrics permissions".split()
+)
+STATES = _list("reachable encrypted replicated monitored compressed isolated available restricted measured documented")
+OBJECTS = _list("backups certificates reports snapshots credentials invoices messages sessions metrics permissions")
 
 _TEMPLATES: tuple[Callable[[random.Random], str], ...] = (
-    lambda r: f"The {r.choice(SUBJECTS)} service on {_host(r)} is {r.choice(STATES)} and listens on port {r.randrange(1024, 65535)}.",
+    lambda r: (
+        f"The {r.choice(SUBJECTS)} service on {_host(r)} is {r.choice(STATES)} and listens on port {r.randrange(1024, 65535)}."
+    ),
     lambda r: f"The {r.choice(OBJECTS)} are copied from {_host(r)} to {_host(r)} within {r.randrange(2, 90)} minutes.",
-    lambda r: f"Our team in {r.choice(PLACES)} has allowed {r.randrange(10, 900)} GB of {r.choice(OBJECTS)} for {r.choice(PEOPLE)}.",
-    lambda r: f"The {r.choice(SUBJECTS)} was upgraded to version {_version(r)} on {_date(r)} and is {r.choice(STATES)}.",
-    lambda r: f"Every {r.choice(SUBJECTS)} must enable compression of {r.choice(OBJECTS)} before traffic from {_ip(r)} is accepted.",
-    lambda r: f"The {r.choice(OBJECTS)} of the {r.choice(SUBJECTS)} are kept in /srv/{r.choice(HOSTS)}/{r.choice(OBJECTS)} for {_word_number(r)} weeks.",
-    lambda r: f"The {r.choice(SUBJECTS)} has a temperature limit of -{r.randrange(2, 40)} degrees and is {r.choice(STATES)} there.",
+    lambda r: (
+        f"Our team in {r.choice(PLACES)} has allowed {r.randrange(10, 900)} GB of {r.choice(OBJECTS)} for {r.choice(PEOPLE)}."
+    ),
+    lambda r: (
+        f"The {r.choice(SUBJECTS)} was upgraded to version {_version(r)} on {_date(r)} and is {r.choice(STATES)}."
+    ),
+    lambda r: (
+        f"Every {r.choice(SUBJECTS)} must enable compression of {r.choice(OBJECTS)} before traffic from {_ip(r)} is accepted."
+    ),
+    lambda r: (
+        f"The {r.choice(OBJECTS)} of the {r.choice(SUBJECTS)} are kept in /srv/{r.choice(HOSTS)}/{r.choice(OBJECTS)} for {_word_number(r)} weeks."
+    ),
+    lambda r: (
+        f"The {r.choice(SUBJECTS)} has a temperature limit of -{r.randrange(2, 40)} degrees and is {r.choice(STATES)} there."
+    ),
 )
 
 
@@ -49,7 +66,7 @@ def _ip(rng: random.Random) -> str:
 
 
 def _word_number(rng: random.Random) -> str:
-    return rng.choice("two three four five six seven eight nine ten twelve".split())
+    return rng.choice(_list("two three four five six seven eight nine ten twelve"))
 
 
 def _frame(a: str, b: str) -> Callable[[random.Random], tuple[str, str]]:
@@ -63,7 +80,7 @@ def _frame(a: str, b: str) -> Callable[[random.Random], tuple[str, str]]:
 def _other(rng: random.Random, pattern: str, replace: Callable[[str], str]) -> tuple[str, str]:
     while True:
         text = entry(rng, 5)
-        found = [m for m in re.finditer(pattern, text)]
+        found = list(re.finditer(pattern, text))
         if found:
             m = rng.choice(found)
             changed = text[: m.start()] + replace(m.group()) + text[m.end() :]
@@ -152,7 +169,7 @@ DRESSES: dict[str, Callable[[random.Random, str], str]] = {
     "typo": typo,
     "reordered": _shuffled,
     "marks": lambda r, text: re.sub(r"\.(?=\s|$)", lambda m: r.choice(("!", "", " …", ".")), text),
-    "case": lambda r, text: " ".join(w.lower() if w.isalpha() or w.rstrip(".").isalpha() and "GB" not in w else w for w in text.split(" ")) if "GB" not in text else text[0].lower() + text[1:],
+    "case": lambda r, text: " ".join(w.lower() if w.isalpha() or (w.rstrip(".").isalpha() and "GB" not in w) else w for w in text.split(" ")) if "GB" not in text else text[0].lower() + text[1:],
     "greeting": lambda r, text: r.choice(("Hello team, ", "Hi all! ", "Dear all,\n", "FYI: ", "Good morning everyone,\n")) + text,
     "spaces": lambda r, text: text.replace(". ", ".\n\n").replace(" the ", "  the "),
     "copy": lambda r, text: text,

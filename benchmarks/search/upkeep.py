@@ -38,11 +38,10 @@ def _merges(report: Report, rng: random.Random) -> None:
     elsewhere = sum(len({int(one) // 2 for one in pair}) > 1 for pair in merged)
     note = "beside: pairs merged that were made apart"
     n = len(wrong)
-    share = Estimate(false.total(), *(n * each for each in wilson(false.total(), n)), n)
+    low, high = wilson(false.total(), n)
+    share = Estimate(false.total(), n * low, n * high, n)
     kinds = {kind: float(many) for kind, many in false.items()}
-    report.add(
-        figure("dedup_false_merges", "pairs", share, beside={"made apart": float(elsewhere)} | kinds, note=note)
-    )
+    report.add(figure("dedup_false_merges", "pairs", share, beside={"made apart": float(elsewhere)} | kinds, note=note))
     queued = {frozenset((one.a, one.b)) for one in found.queued}
     looked = sum(_ids(at) in queued for at in range(n))
     report.add(figure("dedup_queued_share", "share", Estimate(looked / n, *wilson(looked, n), n)))
@@ -62,9 +61,7 @@ def _large(report: Report, rng: random.Random, count: int) -> None:
     texts += [dress(rng, texts[at]) for dress, at in zip(dresses, planted, strict=True)]
     took, found = _timed(texts)
     merged = {frozenset((pair.kept, pair.archived)) for pair in found.pairs}
-    hits = sum(
-        frozenset((str(at), str(count * 9 // 10 + number))) in merged for number, at in enumerate(planted)
-    )
+    hits = sum(frozenset((str(at), str(count * 9 // 10 + number))) in merged for number, at in enumerate(planted))
     beside = {
         "planted found": hits / len(planted),
         "compared": float(found.compared),

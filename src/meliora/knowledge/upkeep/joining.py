@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from meliora.knowledge.upkeep.shingles import Hashes, Ints, Shingled, mix
 
-HASHES, AGREEING = 24, 2
+HASHES, AGREEING = 48, 9
 """Hashes by which a pair is looked at before it is compared, and those that must agree: a pair that shares a third of its 3-grams, as two
-of equal length do of which each holds half of the other, is passed over once in a thousand."""
+of equal length do of which each holds half of the other, is passed over once in a hundred; one that shares half, never."""
 RAREST, DRAWN = 8, 4
 """3-grams of a text that make buckets: the rarest, and some drawn by hash, of those that another text has."""
 FEW = 12
@@ -40,10 +40,15 @@ def _alike(shingled: Shingled, met: Ints) -> NDArray[np.bool_]:
     """Tell which pairs may have a third of their 3-grams in common, by the least of each of some hashes (MinHash; Broder 1997)."""
     mixed = mix(shingled.grams.astype(np.uint64))
     agreeing = np.zeros(len(met), np.int8)
+    left, right = met.astype(np.int32).T
     for number in range(HASHES if len(met) else 0):
-        least = np.minimum.reduceat(mix(mixed + np.uint64(number)), shingled.starts[:-1])
-        agreeing += least[met[:, 0]] == least[met[:, 1]]
-    return agreeing >= AGREEING
+        least = np.minimum.reduceat(mixed * _odd(number), shingled.starts[:-1]).astype(np.uint16)
+        agreeing += least[left] == least[right]
+    return (agreeing >= AGREEING) | (shingled.bags[left] == shingled.bags[right])
+
+
+def _odd(number: int) -> np.uint64:
+    return mix(np.array([number], np.uint64))[0] | np.uint64(1)
 
 
 def _chosen(shingled: Shingled) -> tuple[Ints, Ints]:
@@ -54,9 +59,7 @@ def _chosen(shingled: Shingled) -> tuple[Ints, Ints]:
     texts, grams, holders = texts[shared], shingled.grams[shared], holders[shared]
     drawn = mix(grams.astype(np.uint64))
     found = [
-        (texts[at], grams[at])
-        for key, most in ((holders, RAREST), (drawn, DRAWN))
-        for at in [_least(texts, key, most)]
+        (texts[at], grams[at]) for key, most in ((holders, RAREST), (drawn, DRAWN)) for at in [_least(texts, key, most)]
     ]
     both = np.unique(np.concatenate([text * len(shingled.holders) + gram for text, gram in found]))
     return both // len(shingled.holders), both % len(shingled.holders)

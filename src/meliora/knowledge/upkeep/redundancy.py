@@ -20,7 +20,7 @@ from meliora.knowledge.upkeep.ratio import most, token_sort_ratio
 from meliora.knowledge.upkeep.shingles import WORD, Shingled, shingled
 from meliora.knowledge.upkeep.tokens import read
 
-_CACHED = 20_000
+_CACHED = 50_000
 _FIELDS = ("user", "category", "language", "metadata")
 
 
@@ -123,7 +123,9 @@ def _measured(
     near = np.minimum(*grams.letters[candidates].T) / np.maximum(grams.letters[candidates].max(axis=1), 1)
     candidates = candidates[_most_of(near) >= least - 0.15]
     of = lru_cache(_CACHED)(grams.of)
-    words: Callable[[int], tuple[str, ...]] = lru_cache(_CACHED)(lambda at: tuple(WORD.findall(texts[at].lower())))
+    words: Callable[[int], tuple[str, ...]] = lru_cache(_CACHED)(
+        lambda at: tuple(WORD.findall(_text(texts, at).lower()))
+    )
     for a, b in candidates.tolist():
         if not wanted(a, b):
             continue
@@ -145,13 +147,17 @@ def _most_of(shares: np.ndarray) -> np.ndarray:
     return 2 * shares / (1 + shares)
 
 
+def _text(texts: Sequence[str], at: int) -> str:
+    return texts[at]
+
+
 class _Comparison:
     """Compares documents field by field; each is read once."""
 
     def __init__(self, live: Sequence[Kept], texts: Sequence[str], grams: Shingled) -> None:
         self._live = live
         self._known = grams.known
-        self._read = lru_cache(_CACHED)(lambda at: read(texts[at]))
+        self._read = lru_cache(_CACHED)(lambda at: read(_text(texts, at)))
 
     def __call__(self, a: int, b: int) -> Disagreement | None:
         one, other = self._live[a], self._live[b]
@@ -173,7 +179,5 @@ def _queued(
             continue
         had.update((a, b))
         ids = live[a].document.id, live[b].document.id
-        queued.append(
-            Queued(a=ids[0], b=ids[1], containment=containment, ratio=ratio, why=found.why, said=found.said)
-        )
+        queued.append(Queued(a=ids[0], b=ids[1], containment=containment, ratio=ratio, why=found.why, said=found.said))
     return tuple(queued), len(alike) - len(queued)

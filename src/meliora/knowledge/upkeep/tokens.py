@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import pairwise
 
 import msgspec
 
@@ -145,13 +146,13 @@ def _word(bare: str, low: str, *, first: bool, unit: bool, quoted: bool) -> Toke
     if low in NUMBERS or low in DAYS:
         return Token(low, number=True)
     capital = bare[0].isupper()
-    if unit or (len(bare) == 1 and not (first and low in "ai")) or any(a.islower() and b.isupper() for a, b in _pairs(bare)):
+    if (
+        unit
+        or (len(bare) == 1 and not (first and low in "ai"))
+        or any(a.islower() and b.isupper() for a, b in pairwise(bare))
+    ):
         return Token(bare, name=True)
     if low in CASED and capital and not first:
         return Token(bare, name=True)
     roman = bool(_ROMAN.fullmatch(bare)) and len(bare) > 1
     return Token(low, name=quoted or (capital and not first), number=roman)
-
-
-def _pairs(word: str) -> Iterator[tuple[str, str]]:
-    return zip(word, word[1:], strict=False)

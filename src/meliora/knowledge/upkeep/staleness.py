@@ -1,0 +1,66 @@
+"""What is too old: by the days of its category, from when it was last changed or used; twice as many where nobody ever used it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from meliora.knowledge.documents import CATEGORIES, STALE_DAYS, Kept
+
+DAY_US = 86_400_000_000
+NEVER_USED = 0.9
+"""Confidence where nobody used it in twice the days."""
+PRUNED_FROM = 0.8
+"""Confidence from which on a document is archived without being asked for, where nothing else is set."""
+
+
+class Stale(msgspec.Struct, frozen=True, kw_only=True):
+    """A document that is too old."""
+
+    id: str
+    category: str
+    days: float
+    """Since it was last changed or used; since it was added where it never was used."""
+    threshold: float
+    """Days of its category, twice as many where it never was used."""
+    confidence: float
+    used: bool
+
+    @property
+    def reason(self) -> str:
+        """Say it in a sentence."""
+        since = "last changed or used" if self.used else "never used, and added"
+        return f"{since} {self.days:.0f} days ago; {self.category or 'its category'} is stale after {self.threshold:g}"
+
+
+def threshold_days(category: str) -> int:
+    """Give the days of a category; `STALE_DAYS` for one of the caller's own."""
+    return CATEGORIES.get(category, STALE_DAYS)
+
+
+def stale(kept: Kept, now_us: int) -> Stale | None:
+    """Tell whether a live document is stale; None where it is not, or where nothing is known of when it was added.
+
+    Confidence is min(1, 0.5 + 0.5 x over / threshold), `over` being the days beyond; 0.9 where it never was used.
+    """
+    threshold = float(threshold_days(kept.document.category))
+    used = kept.accessed_us is not None
+    since = max(kept.updated_us, kept.added_us, kept.accessed_us or 0) if used else kept.added_us
+    if kept.state != "live" or since <= 0:
+        return None
+    threshold = threshold if used else 2 * threshold
+    days = (now_us - since) / DAY_US
+    if days <= threshold:
+        return None
+    confidence = min(1.0, 0.5 + 0.5 * (days - threshold) / threshold) if used else NEVER_USED
+    category = kept.document.category
+    return Stale(
+        id=kept.document.id, category=category, days=days, threshold=threshold, confidence=confidence, used=used
+    )
+
+
+def all_stale(kept: Iterable[Kept], now_us: int) -> list[Stale]:
+    """Give the stale ones, the surest first."""
+    found = (stale(one, now_us) for one in kept)
+    return sorted((one for one in found if one is not None), key=lambda one: (-one.confidence, -one.days, one.id))
