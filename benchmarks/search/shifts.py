@@ -20,7 +20,9 @@ Edit = Literal["lost", "added", "other", "swapped", "doubled", "beside", "togeth
 EDITS: tuple[Edit, ...] = ("lost", "added", "other", "swapped", "doubled", "beside")
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_SYLLABLES = tuple(one + vowel for one in ("b", "d", "fl", "g", "gr", "k", "kr", "m", "pl", "sk", "v", "z") for vowel in "aeiou")
+_SYLLABLES = tuple(
+    one + vowel for one in ("b", "d", "fl", "g", "gr", "k", "kr", "m", "pl", "sk", "v", "z") for vowel in "aeiou"
+)
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -140,7 +142,9 @@ def _made_up(count: int, rng: random.Random) -> list[str]:
     return sorted(found, key=lambda word: (rng.random(), word))
 
 
-def index_fault(queries: Sequence[Query], documents: Sequence[str], seed: int, *, missing: float, stale: float) -> Shift:
+def index_fault(
+    queries: Sequence[Query], documents: Sequence[str], seed: int, *, missing: float, stale: float
+) -> Shift:
     """Let an index lose a share of its documents, and keep another share in an older state."""
     drawn = list(documents)
     random.Random(seed).shuffle(drawn)

@@ -49,16 +49,16 @@ class Learning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     least: int = 3
     """Different queries that a word must stand in."""
-    words: int = 5
+    words: int = 4
     """That it is translated to."""
-    total: float = 1.0
+    total: float = 1.3
     """What they weigh together, beside 1 of a word that the documents have."""
-    rounds: int = 8
+    rounds: int = 4
     most_weight: float = 3.0
     """Of one example: a rare position does not outweigh all others."""
-    identity: float = 0.5
+    identity: float = 1.0
     """How much of a known word's document words is itself."""
-    beside: float = 0.5
+    beside: float = 2.0
     """How much of them is what usually stands beside it."""
     noise: float = 1.0
     """How much of what a document has is said by no word of the query, for each of these."""

@@ -18,7 +18,7 @@ LONGEST = 40
 MOST_WORDS = 200_000
 """Of a larger vocabulary only the most frequent words are repaired to."""
 CANDIDATES = 4
-_LEAST_WEIGHT = 0.05
+_LEAST_WEIGHT = 0.15
 """Of the likeliest: less likely candidates are left out."""
 _PRIOR = 0.4
 """How much a word's frequency counts beside the cost of the edits."""
@@ -58,11 +58,12 @@ class Speller:
         return _repairable(word, self._rules.least) and any(meant != word for meant in self._near(word))
 
     def joined(self, left: str, right: str) -> str | None:
-        """Give the word that two neighbours make when written together, where the documents have it so."""
+        """Give the word that two neighbours make when written together, where the documents have that rather than the rarer of both."""
         both = left + right
         if len(left) < 2 or len(right) < 2 or not _repairable(both, self._rules.least):
             return None
-        return both if self._written.get(both, 0) >= self._rules.documents else None
+        apart = min(self._written.get(left, 0), self._written.get(right, 0))
+        return both if self._written.get(both, 0) >= max(self._rules.documents, apart + 1) else None
 
     def _near(self, word: str) -> dict[str, float]:
         most = self._rules.distance if len(word) >= self._rules.long else min(1, self._rules.distance)

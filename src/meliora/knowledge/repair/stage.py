@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from meliora.knowledge.answers import Rewrite
 from meliora.knowledge.repair.expansion import Table
@@ -88,12 +89,10 @@ def _spell(draft: _Draft, speller: Speller, written: str, analyse: Analyse) -> b
     return True
 
 
-def _join(
-    draft: _Draft, speller: Speller, query: Analysed, analyse: Analyse, frequency: Callable[[str], int]
-) -> None:
+def _join(draft: _Draft, speller: Speller, query: Analysed, analyse: Analyse, frequency: Callable[[str], int]) -> None:
     own = frozenset(query.written)
     pairs = list(zip(query.terms, query.written, strict=True))
-    for (one, left), (two, right) in zip(pairs, pairs[1:], strict=False):
+    for (one, left), (two, right) in pairwise(pairs):
         both = speller.joined(left, right)
         if both is not None and both not in own:
             weight = _JOINED if frequency(one) and frequency(two) else 1.0
