@@ -242,6 +242,7 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
         clock.now_us,
         content_days=settings.recording.content_retention_days,
         call_days=settings.recording.retention_days,
+        conversation_days=settings.knowledge.memory.retention_days,
         quarantine=directory / "quarantine",
     )
 

@@ -53,6 +53,7 @@ def complaints(settings: Settings, environ: Mapping[str, str]) -> Iterator[Compl
     yield from _reference_model(settings)
     yield from _embeddings(settings, environ)
     yield from _loop(settings, environ)
+    yield from _knowledge(settings, environ)
 
 
 def _server(settings: Settings) -> Iterator[Complaint]:
@@ -356,3 +357,17 @@ def _loop(settings: Settings, environ: Mapping[str, str]) -> Iterator[Complaint]
             yield Complaint(
                 ("loop", "alerts", "alertmanager"), "is not an http or https address without a login.", write
             )
+
+
+def _knowledge(settings: Settings, environ: Mapping[str, str]) -> Iterator[Complaint]:
+    chosen = settings.knowledge
+    if chosen.backend == "postgres" and not settings.store.url.startswith("postgresql"):
+        write = 'Write store.url = "postgresql+psycopg://USER@HOST/DATABASE", or backend = "embedded".'
+        yield Complaint(("knowledge", "backend"), "is PostgreSQL, which `store.url` does not name.", write)
+    if chosen.embeddings.model:
+        path: Path = ("knowledge", "embeddings")
+        yield from _embeds((*path, "model"), chosen.embeddings.model, settings)
+        yield from _reference((*path, "key"), chosen.embeddings.key, 'key = "env:EMBEDDING_KEY"', environ)
+    if chosen.cross_encoder and not File(chosen.cross_encoder).expanduser().is_dir():
+        what = f"names {chosen.cross_encoder}, which is no directory here."
+        yield Complaint(("knowledge", "cross_encoder"), what, "Searches go on without it.", "warning")

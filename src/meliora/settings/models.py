@@ -10,12 +10,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from meliora.settings.knowledge import Knowledge
 from meliora.settings.loop import Loop
 from meliora.settings.routing import Routing
 from meliora.settings.section import Name, Seconds, Section, Tier
 
 __all__ = [
     "Gateway",
+    "Knowledge",
     "Loop",
     "Model",
     "Name",
@@ -390,6 +392,7 @@ class Settings(Section):
     thresholds: Thresholds = Thresholds()
     improvements: Improvements = Improvements()
     loop: Loop = Loop()
+    knowledge: Knowledge = Knowledge()
     providers: dict[Name, Provider] = Field(
         default={}, description="Upstream accounts by name. None at all: the simulated provider."
     )

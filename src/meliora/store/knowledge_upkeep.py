@@ -33,6 +33,8 @@ class LikePair(msgspec.Struct, frozen=True, kw_only=True):
     ratio: float
     why: str
     """Why it is left to a person."""
+    said: str = ""
+    """What differs: data, like the documents that it is of."""
 
 
 class KeptPair(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,7 +208,7 @@ def _ordered(pair: LikePair) -> LikePair:
 
 def _pair(row: AnyRow) -> KeptPair:
     return KeptPair(
-        pair=LikePair(a=row.a, b=row.b, containment=row.containment, ratio=row.ratio, why=row.why),
+        pair=LikePair(a=row.a, b=row.b, containment=row.containment, ratio=row.ratio, why=row.why, said=row.said),
         state=row.state,
         at_us=row.at_us,
         decided_by=row.decided_by,

@@ -123,6 +123,7 @@ knowledge_pairs = sa.Table(
     sa.Column("containment", sa.Double, nullable=False),
     sa.Column("ratio", sa.Double, nullable=False),
     text("why"),
+    text("said"),
     text("state"),  # open, merged, kept
     time("at_us"),
     text("decided_by", null=True),

@@ -152,6 +152,7 @@ def _upkeep() -> None:
         sa.Column("containment", sa.Double(), nullable=False),
         sa.Column("ratio", sa.Double(), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("said", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("at_us", sa.BigInteger(), nullable=False),
         sa.Column("decided_by", sa.Text(), nullable=True),
