@@ -1,0 +1,122 @@
+"""Which repairs to try in what order: by how much of the lost gain each could undo. Where nothing is beyond chance, none."""
+
+from __future__ import annotations
+
+from meliora.diagnosis.records import Slice
+from meliora.diagnosis.search.finding import SearchFinding
+from meliora.diagnosis.search.records import Loss, Recommended, Sort
+
+SURE = 2.75
+"""z from which a share or a loss is believed: one-sided .003, as five causes are looked at."""
+HARMS = 0.5
+"""z of a loss below which a risen share of searches is taken to cost nothing, where enough of them were judged."""
+FAULTY = 0.01
+"""Part of the documents that an index may lack before it is a cause."""
+_RISE = 0.01
+_ENOUGH = 20
+
+
+def choose(finding: SearchFinding) -> tuple[Recommended, ...]:
+    """Give repairs, the one first that could bring back most; empty where no cause was found."""
+    parts = {one.sort: one for one in finding.losses}
+    found = [_reindex(finding, parts), _spelling(parts), _expansion(finding, parts), *_ranking(finding, parts)]
+    kept = [one for one in found if one is not None]
+    return tuple(sorted(kept, key=lambda one: -_size(one, parts)))
+
+
+def _reindex(finding: SearchFinding, parts: dict[Sort, Loss]) -> Recommended | None:
+    part, corpus = parts.get("index"), finding.corpus
+    rise = None
+    if corpus is not None and corpus.faults is not None:
+        rise = corpus.faults - (corpus.faults_before or 0.0)
+    seen = part is not None and _risen(part)
+    if not seen and (rise is None or rise < FAULTY):
+        return None
+    # Searches whose lost documents nobody judged count in no sort: the audit says what they cost at least.
+    level = finding.gain_before
+    guesses = [part.lost if part is not None else None, rise * level if rise is not None and level is not None else None]
+    known = [one for one in guesses if one is not None and one > 0]
+    told = "judged documents are missing" if rise is None else f"{rise:.1%} more of the documents are missing or stale"
+    return Recommended(
+        kind="reindex",
+        reason=f"{told} in the index",
+        searches=part.searches_now if part is not None else None,
+        expected=max(known, default=None),
+    )
+
+
+def _spelling(parts: dict[Sort, Loss]) -> Recommended | None:
+    part = parts.get("near")
+    if part is None or not _risen(part):
+        return None
+    return Recommended(
+        kind="query_repair",
+        method="spelling",
+        reason=f"{part.share_now:.1%} of the searches have a slip of a known word, {part.share_before:.1%} had",
+        searches=part.searches_now,
+        expected=_positive(part.lost),
+    )
+
+
+def _expansion(finding: SearchFinding, parts: dict[Sort, Loss]) -> Recommended | None:
+    far, weak = parts.get("far"), parts.get("weak")
+    believed = [one for one in finding.weak if one.believed]
+    recurring = set(finding.unknown.new)
+    new = far is not None and _risen(far) and bool(recurring)
+    old = weak is not None and weak.lost is not None and weak.lost_z is not None and weak.lost_z >= SURE
+    if not new and not old:
+        return None
+    used = [one for one, told in ((far, new), (weak, old)) if one is not None and told]
+    tokens = [*finding.unknown.new] if new else []
+    tokens += [one.term for one in believed if one.known and old]
+    lost = [one.lost for one in used if one.lost is not None]
+    return Recommended(
+        kind="query_repair",
+        method="expansion",
+        reason="words that the passages lack recur in searches" if new else "searches with these words got worse",
+        tokens=tuple(dict.fromkeys(tokens)),
+        searches=sum(one.searches_now for one in used),
+        expected=_positive(sum(lost)) if lost else None,
+    )
+
+
+def _ranking(finding: SearchFinding, parts: dict[Sort, Loss]) -> list[Recommended]:
+    rest = parts.get("rest")
+    if rest is None or rest.lost is None or rest.lost_z is None or rest.lost_z < SURE:
+        return []
+    shifted = sum(one.share or 0.0 for one in _slices(finding) if one.effect == "more")
+    lost = rest.lost * (1 - min(1.0, shifted))
+    if lost < _RISE:
+        return []
+    found: list[Recommended] = []
+    if finding.features:
+        names = ", ".join(one.name for one in finding.features[:3])
+        reason = f"the reranker's features drifted: {names}"
+        found.append(Recommended(kind="reranker", reason=reason, searches=rest.searches_now, expected=lost))
+    reason = "searches of known words over a sound index got worse"
+    found.append(Recommended(kind="fusion_weights", reason=reason, searches=rest.searches_now, expected=lost))
+    return found
+
+
+def _risen(part: Loss) -> bool:
+    """Tell whether the share of such searches rose beyond chance, and nothing says that it costs nothing."""
+    if part.share_z < SURE or part.share_now - part.share_before < _RISE:
+        return False
+    return part.lost_z is None or part.judged_now < _ENOUGH or part.lost_z >= HARMS
+
+
+def _size(one: Recommended, parts: dict[Sort, Loss]) -> float:
+    """Give the loss that a repair may undo; where it is unknown, the share of searches stands for it, a third as heavy."""
+    if one.expected is not None:
+        return one.expected
+    sort: Sort = "near" if one.method == "spelling" else "index" if one.kind == "reindex" else "far"
+    part = parts.get(sort)
+    return max(0.0, part.share_now - part.share_before) / 3 if part is not None else 0.0
+
+
+def _slices(finding: SearchFinding) -> tuple[Slice, ...]:
+    return finding.explanation.slices if finding.explanation is not None else ()
+
+
+def _positive(lost: float | None) -> float | None:
+    return lost if lost is not None and lost > 0 else None

@@ -1,0 +1,93 @@
+"""The record of why searches got worse, and its report. What was not measured is null in both."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from meliora.diagnosis.kinds import words
+from meliora.diagnosis.records import Explanation, Moment
+from meliora.diagnosis.search.records import (
+    CorpusChange,
+    Drifted,
+    Loss,
+    Recommended,
+    Slower,
+    Unknown,
+    WeakToken,
+)
+
+_TYPES = {
+    "reindex": "index_fault",
+    "reranker": "reranker_drift",
+    "fusion_weights": "ranking",
+    "spelling": "misspelt_queries",
+    "expansion": "vocabulary_shift",
+}
+
+
+class SearchFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found; `recommended` is empty where no cause was."""
+
+    id: str
+    at_us: int
+    trigger: str
+    """The metric that a gate saw, such as `search_gain`."""
+    gain_now: float | None
+    gain_before: float | None
+    judged: tuple[int, int]
+    looked_at: tuple[int, int]
+    """Searches, before and now."""
+    weak: tuple[WeakToken, ...]
+    unknown: Unknown
+    losses: tuple[Loss, ...]
+    explanation: Explanation | None
+    moment: Moment | None
+    corpus: CorpusChange | None
+    features: tuple[Drifted, ...]
+    slower: Slower | None
+    recommended: tuple[Recommended, ...] = ()
+
+
+def report(finding: SearchFinding, cycle_id: str) -> dict[str, Any]:
+    """Give the finding as `diagnostic_report.json` of a cycle."""
+    first = finding.recommended[0] if finding.recommended else None
+    known = finding.gain_now is not None and finding.gain_before is not None
+    slices = finding.explanation.slices if finding.explanation is not None else ()
+    weak = [one for one in finding.weak if one.believed]
+    lost = {one.term: one.expected - one.gain for one in weak if one.expected is not None and one.gain is not None}
+    return {
+        "cycle_id": cycle_id,
+        "timestamp": datetime.fromtimestamp(finding.at_us / 1e6, UTC).isoformat(),
+        "trigger": finding.trigger,
+        "current_value": finding.gain_now,
+        "baseline": finding.gain_before,
+        "delta": (finding.gain_now or 0.0) - (finding.gain_before or 0.0) if known else None,
+        "root_cause_analysis": {
+            "type": None if first is None else _TYPES[first.method or first.kind],
+            "affected_categories": [words(one.attributes) for one in slices],
+            "distribution_change": {
+                "new_tokens": list(finding.unknown.new) if finding.looked_at[1] else None,
+                "coverage": finding.unknown.coverage,
+            },
+        },
+        "xai_insights": {
+            "low_coverage_tokens": [one.term for one in weak] if finding.judged[1] or weak else None,
+            "importance_scores": lost or None,
+            "suggested_action": None if first is None else first.reason,
+        },
+        "recommended_actions": [_action(one) for one in finding.recommended],
+    }
+
+
+def _action(one: Recommended) -> dict[str, Any]:
+    if one.kind == "query_repair":
+        return {
+            "type": one.kind,
+            "method": one.method,
+            "target_tokens": list(one.tokens) or None,
+            "estimated_examples": one.searches,
+        }
+    return {"type": one.kind, "target": one.reason, "expected_improvement": one.expected}

@@ -1,0 +1,134 @@
+"""Words whose searches got worse: commoner than before, and with less gain than such searches had. One search accuses one word.
+
+The strongest word's searches are taken away before the next is sought, or the words beside it would be accused with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from meliora.diagnosis.search.records import WeakToken
+from meliora.diagnosis.search.seen import SearchSeen
+from meliora.diagnosis.search.words import Words
+from meliora.stats.logodds import log_odds_z
+from meliora.stats.multiple import benjamini_hochberg
+from meliora.stats.special import normal_cdf
+
+LEAST = 3
+"""Searches now from which a word is looked at."""
+LEVEL = 0.01
+PRIOR = 4.0
+"""Judged searches that a word's own past has to outweigh."""
+_MOST = 50
+_COMMON = 0.5
+"""Part of the searches above which a word tells nothing apart."""
+
+
+def weak_tokens(words: Words, before: Sequence[SearchSeen], now: Sequence[SearchSeen]) -> tuple[WeakToken, ...]:
+    """Give the words that accuse themselves, the strongest first; `believed` tells which hold among all that were looked at."""
+    places = _places(now)
+    past = _places(before)
+    terms = sorted(places.keys() | past.keys())
+    growth = dict(zip(terms, log_odds_z(_counts(terms, places), _counts(terms, past)).tolist(), strict=True))
+    looked = [
+        term
+        for term in terms
+        if len(places.get(term, ())) >= LEAST and (len(places[term]) <= _COMMON * len(now) or term in words.unknown)
+    ]
+    ranked = _ranked(looked, words, before, now, places, past, growth)
+    tried = [one.p_value for one in ranked] + [1.0] * (len(looked) - len(ranked))
+    held = benjamini_hochberg(tried, LEVEL) if tried else []
+    return tuple(_believed(one, told) for one, told in zip(ranked, held, strict=False))
+
+
+def _ranked(
+    looked: list[str],
+    words: Words,
+    before: Sequence[SearchSeen],
+    now: Sequence[SearchSeen],
+    places: dict[str, list[int]],
+    past: dict[str, list[int]],
+    growth: dict[str, float],
+) -> list[WeakToken]:
+    level, spread = _level([one.gain for one in before if one.gain is not None])
+    gains = [one.gain for one in now]
+    taken = np.zeros(len(now), dtype=bool)
+    found: list[WeakToken] = []
+    left = set(looked)
+
+    def told(term: str) -> WeakToken:
+        open_ = [at for at in places[term] if not taken[at]]
+        mine = [gain for at in open_ if (gain := gains[at]) is not None]
+        own = [gain for at in past.get(term, ()) if (gain := before[at].gain) is not None]
+        expected = None if level is None else (sum(own) + PRIOR * level) / (len(own) + PRIOR)
+        z = mean = None
+        if expected is not None and mine:
+            mean = (sum(mine) + expected) / (len(mine) + 1)
+            z = (expected - sum(mine) / len(mine)) / (spread * math.sqrt(1 / len(mine) + 1 / (len(own) + PRIOR)))
+        known = term not in words.unknown
+        return WeakToken(
+            term=term,
+            known=known,
+            searches_now=len(places[term]),
+            searches_before=len(past.get(term, ())),
+            growth_z=growth[term],
+            gain=mean,
+            expected=expected,
+            p_value=_p_value(z, growth[term], known) if len(open_) >= LEAST else 1.0,
+            believed=False,
+        )
+
+    standing = {term: told(term) for term in left}
+    while standing and len(found) < _MOST:
+        best = min(standing.values(), key=lambda one: (one.p_value, -one.searches_now, one.term))
+        if best.p_value >= 0.5:
+            break
+        found.append(best)
+        del standing[best.term]
+        touched = {term for at in places[best.term] if not taken[at] for term in now[at].terms}
+        if best.p_value <= LEVEL:
+            taken[places[best.term]] = True
+            for term in touched & standing.keys():
+                standing[term] = told(term)
+    return found
+
+
+def _p_value(loss: float | None, growth: float, known: bool) -> float:
+    """Bound the chance by the loss alone or with the growth; growth alone speaks only against a word that no passage has."""
+    if loss is None:
+        return 1.0 if known else _upper(growth)
+    if loss <= 0:
+        return 1.0
+    both = (loss + max(growth, 0.0)) / math.sqrt(2)
+    return min(1.0, 2 * min(_upper(loss), _upper(both)))
+
+
+def _upper(z: float) -> float:
+    return float(normal_cdf(-z))
+
+
+def _level(gains: Sequence[float]) -> tuple[float | None, float]:
+    if not gains:
+        return None, 1.0
+    return float(np.mean(gains)), max(float(np.std(gains)), 0.1)
+
+
+def _places(searches: Sequence[SearchSeen]) -> dict[str, list[int]]:
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for at, one in enumerate(searches):
+        for term in dict.fromkeys(one.terms):
+            found[term].append(at)
+    return dict(found)
+
+
+def _counts(terms: Sequence[str], places: dict[str, list[int]]) -> list[float]:
+    return [float(len(places.get(term, ()))) for term in terms]
+
+
+def _believed(one: WeakToken, told: bool) -> WeakToken:
+    return msgspec.structs.replace(one, believed=told)
