@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-Scalar: TypeAlias = "str | int | float | bool"
-Metadata: TypeAlias = "Mapping[str, Scalar | tuple[Scalar, ...]]"
+Scalar: TypeAlias = str | int | float | bool
+Metadata: TypeAlias = Mapping[str, Scalar | tuple[Scalar, ...]]
 
 Mark = Literal["instructions", "markup", "secrets", "garbled"]
 """What was noticed in a text, and is told with each result: it speaks to a model, holds active markup, secrets, or bytes of no encoding."""

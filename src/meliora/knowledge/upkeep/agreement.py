@@ -117,7 +117,7 @@ def _misspelled(a: Token, b: Token, known: Callable[[str], int]) -> bool:
 
 
 def _one_edit_within(a: str, b: str) -> bool:
-    """Tell whether one edit does it that touches neither the first nor the last two letters: a letter more, less, another, two exchanged."""
+    """Tell whether one edit does it that leaves the first and last two letters: a letter more, less, another, two exchanged."""
     if a[:2] != b[:2] or a[-2:] != b[-2:] or abs(len(a) - len(b)) > 1:
         return False
     start = next((at for at, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

@@ -7,16 +7,15 @@ number of texts, whatever they share. So a pair may be missed there, and never o
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from meliora.knowledge.upkeep.shingles import Hashes, Ints, Shingled, mix
 
 HASHES, AGREEING = 48, 9
 """Hashes by which a pair is looked at before it is compared, and those that must agree: a pair that shares a third of its 3-grams, as two
 of equal length do of which each holds half of the other, is passed over once in a hundred; one that shares half, never."""
-RAREST, DRAWN = 8, 4
+RAREST, DRAWN = 5, 3
 """3-grams of a text that make buckets: the rarest, and some drawn by hash, of those that another text has."""
-FEW = 12
+FEW = 8
 """Texts of a bucket in which all meet."""
 FIRST = 6
 """Texts of a larger one that each meets, and neighbours."""
@@ -33,18 +32,22 @@ def pairs(shingled: Shingled, order: Ints) -> Ints:
         _meetings(texts, grams.astype(np.uint64), order, shingled.letters),
     ]
     met = _decoded(np.unique(np.concatenate(found)), len(order))
-    return met[_alike(shingled, met)]
+    return _alike(shingled, met)
 
 
-def _alike(shingled: Shingled, met: Ints) -> NDArray[np.bool_]:
-    """Tell which pairs may have a third of their 3-grams in common, by the least of each of some hashes (MinHash; Broder 1997)."""
+def _alike(shingled: Shingled, met: Ints) -> Ints:
+    """Give the pairs that may have a third of their 3-grams in common, by the least of each of some hashes (MinHash; Broder 1997)."""
     mixed = mix(shingled.grams.astype(np.uint64))
+    same = shingled.bags[met[:, 0]] == shingled.bags[met[:, 1]]
+    certain, met = met[same], met[~same]
     agreeing = np.zeros(len(met), np.int8)
-    left, right = met.astype(np.int32).T
     for number in range(HASHES if len(met) else 0):
         least = np.minimum.reduceat(mixed * _odd(number), shingled.starts[:-1]).astype(np.uint16)
-        agreeing += least[left] == least[right]
-    return (agreeing >= AGREEING) | (shingled.bags[left] == shingled.bags[right])
+        agreeing += least[met[:, 0]] == least[met[:, 1]]
+        if number == HASHES // 3 - 1:
+            met, agreeing = met[agreeing > 0], agreeing[agreeing > 0]
+    both = np.concatenate([certain, met[agreeing >= AGREEING]])
+    return both[np.lexsort((both[:, 1], both[:, 0]))]
 
 
 def _odd(number: int) -> np.uint64:

@@ -1,0 +1,148 @@
+"""Near-duplicates: what differs in a fact is never merged, what says the same is, and the work stays bounded."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+import pytest
+
+from benchmarks.search.doubles import adversarial, entry
+from meliora.knowledge.documents import Document, Kept
+from meliora.knowledge.upkeep.ratio import token_sort_ratio
+from meliora.knowledge.upkeep.redundancy import Redundancy, redundant
+
+LONG = (
+    "The database service listens on port 5432 of the primary host in Frankfurt and is replicated to Dublin overnight"
+)
+SAME = [
+    LONG.lower().replace("frankfurt", "Frankfurt").replace("dublin", "Dublin") + "!",
+    f"Hello team, {LONG}.",
+    f"Good morning everyone,\n{LONG}",
+    LONG.replace(" the ", "  the\n"),
+    LONG.replace("5432", "５４３２"),
+    LONG.replace("The ", "", 1),
+]
+OTHER = [
+    LONG.replace("5432", "5433"),
+    LONG.replace("5432", "-5432"),
+    LONG.replace("is replicated", "is not replicated"),
+    LONG.replace("in Frankfurt", "in Dublin").replace("to Dublin", "to Frankfurt"),
+    LONG.replace("primary", "secondary"),
+    LONG + ". The password is rotated weekly.",
+    LONG.replace("port 5432", "port 5432 or 5433"),
+    LONG.replace("overnight", "overnight?"),
+    LONG.replace("Frankfurt", "Frankfort"),
+]
+
+
+def kept(*texts: str, **named: Any) -> list[Kept]:
+    return [Kept(document=Document(id=str(at), text=text, **named), seq=at, hash="") for at, text in enumerate(texts)]
+
+
+def only(a: str, b: str) -> Redundancy:
+    return redundant(kept(a, b))
+
+
+@pytest.mark.parametrize("text", SAME)
+def test_the_same_in_other_dress_may_be_consolidated(text: str) -> None:
+    found = only(LONG, text)
+    assert [(one.kept, one.archived) for one in found.pairs] == [("0", "1")]
+
+
+@pytest.mark.parametrize("text", OTHER)
+def test_what_differs_in_a_fact_is_queued_for_a_person(text: str) -> None:
+    found = only(LONG, text)
+    assert found.pairs == ()
+    assert [(one.a, one.b) for one in found.queued] == [("0", "1")]
+
+
+def test_two_databases_of_different_ports_are_not_merged() -> None:
+    assert only("db1 port 5432", "db2 port 6432").pairs == ()
+
+
+def test_none_of_many_adversarial_pairs_is_merged() -> None:
+    made = adversarial(random.Random(4), 280)
+    found = redundant(kept(*(text for _, *both in made for text in both)))
+    merged = [(one.kept, one.archived) for one in found.pairs if int(one.kept) // 2 == int(one.archived) // 2]
+    assert [made[int(a) // 2] for a, _ in merged] == []
+
+
+def test_the_reason_names_what_differs() -> None:
+    found = only(LONG, OTHER[0]).queued[0]
+    assert (found.why, found.said) == ("numbers", "5432 / 5433")
+    assert only(LONG, OTHER[5]).queued[0].why in ("sentence", "words")
+
+
+def test_a_word_that_only_one_document_has_may_be_a_misspelling_of_one_that_many_have() -> None:
+    others = [f"A replicated database is item {at} of a list on shelf {at * 7}" for at in range(5)]
+    found = redundant(kept(LONG, LONG.replace("replicated", "replicaated"), *others))
+    assert [(one.kept, one.archived) for one in found.pairs] == [("0", "1")]
+
+
+def test_a_misspelling_is_none_where_the_word_is_not_known_well() -> None:
+    assert only(LONG, LONG.replace("replicated", "replicaated")).pairs == ()
+
+
+def test_sentences_that_state_may_stand_in_another_order_and_steps_may_not() -> None:
+    facts = "The gateway service is encrypted on every host. The backup archive is compressed on the mirror."
+    a, b = facts.split(". ")
+    assert len(only(facts, f"{b} {a}.").pairs) == 1
+    steps = "Stop the writer process on the primary host. Copy the data files to the mirror host."
+    a, b = steps.split(". ")
+    assert [one.why for one in only(steps, f"{b} {a}.").queued] == ["order"]
+
+
+@pytest.mark.parametrize("field", ["user", "category", "language"])
+def test_documents_of_another_person_or_category_are_not_merged(field: str) -> None:
+    one, other = kept(LONG, **{field: "en"})[0], kept("", LONG, **{field: "de"})[1]
+    found = redundant([one, other])
+    assert found.pairs == () and found.queued[0].said == field
+
+
+def test_the_one_used_most_stays_and_none_is_archived_for_one_that_is_archived() -> None:
+    many = [
+        Kept(document=Document(id=name, text=LONG), seq=1, hash="", accesses=used)
+        for name, used in (("a", 0), ("b", 5), ("c", 2))
+    ]
+    found = redundant(many)
+    assert {one.kept for one in found.pairs} == {"b"}
+    assert {one.archived for one in found.pairs} == {"a", "c"}
+
+
+def test_archived_documents_are_not_looked_at() -> None:
+    one, other = kept(LONG, LONG)
+    gone = Kept(document=other.document, seq=2, hash="", state="archived")
+    assert redundant([one, gone]).pairs == ()
+
+
+@pytest.mark.parametrize("texts", [(), ("",), ("", ""), ("a", "a"), ("…", "—"), ("\ud800 x", "\ud800 x")])
+def test_texts_of_almost_nothing_are_no_trouble(texts: tuple[str, ...]) -> None:
+    redundant(kept(*texts))
+
+
+def test_many_entries_that_share_boilerplate_are_compared_with_a_few_each() -> None:
+    rng = random.Random(1)
+    common = entry(rng, 7)
+    found = redundant(kept(*(f"{common} {entry(rng, 1)} number {at}" for at in range(600))))
+    assert found.compared < 600 * 40
+    assert found.pairs == ()
+
+
+def test_a_word_of_a_hundred_thousand_letters_takes_no_time() -> None:
+    start = time.process_time()
+    only("a" * 100_000 + " b", "a" * 100_000 + " c")
+    assert time.process_time() - start < 3
+
+
+def test_the_ratio_is_that_of_the_longest_common_subsequence() -> None:
+    rng = random.Random(2)
+    for _ in range(100):
+        a, b = ("".join(rng.choices("abc", k=rng.randrange(0, 12))) for _ in range(2))
+        rows = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
+        for i, x in enumerate(a):
+            for j, y in enumerate(b):
+                rows[i + 1][j + 1] = rows[i][j] + 1 if x == y else max(rows[i][j + 1], rows[i + 1][j])
+        expected = 2 * rows[-1][-1] / (len(a) + len(b)) if a or b else 1.0
+        assert token_sort_ratio([a], [b]) == pytest.approx(expected)
