@@ -34,6 +34,7 @@ OTHER = [
     LONG.replace("port 5432", "port 5432 or 5433"),
     LONG.replace("overnight", "overnight?"),
     LONG.replace("Frankfurt", "Frankfort"),
+    LONG.replace("5432", "5432'"),
 ]
 
 

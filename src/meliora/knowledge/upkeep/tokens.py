@@ -133,12 +133,14 @@ def _token(bare: str, core: str, *, first: bool, unit: bool, quoted: bool) -> To
         return Token(core) if core in _DASHES else None
     if _numeric(bare):
         text = bare.replace(",", "") if _GROUPS.fullmatch(bare) else bare
+        mark = core[len(bare) : len(bare) + 1]
+        text += mark if mark in ("'", '"') and not quoted else ""  # feet and inches
         return Token(text, name=not text.isdecimal(), number=True)
     low = bare.casefold()
     if low in NEGATIONS and len(core) > len(bare) and core[len(bare)] in ",.!:":
         return Token(low + core[len(bare)])
     if not bare.replace("'", "").isalpha():
-        return Token(bare, name=True)
+        return Token(bare + ("!" if core[len(bare) : len(bare) + 1] == "!" else ""), name=True)
     return _word(bare, low, first=first, unit=unit, quoted=quoted)
 
 
