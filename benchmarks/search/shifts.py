@@ -149,8 +149,8 @@ def index_fault(
     drawn = list(documents)
     random.Random(seed).shuffle(drawn)
     lost, old = round(missing * len(drawn)), round(stale * len(drawn))
-    kinds = {"missing": frozenset(drawn[:lost]), "stale": frozenset(drawn[lost : lost + old])}
-    return Shift("index", tuple(queries), tuple(queries), **kinds)
+    gone, older = frozenset(drawn[:lost]), frozenset(drawn[lost : lost + old])
+    return Shift("index", tuple(queries), tuple(queries), missing=gone, stale=older)
 
 
 def clicks(

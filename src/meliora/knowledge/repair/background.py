@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 
@@ -29,10 +28,10 @@ class Background:
     def beside(self, term: str) -> Mapping[str, float]:
         """Give what a word drawn from a document that has this term is: shares that sum to 1; empty for an unknown term."""
         holding = self._holding.get(term, ())
-        shares: Counter[str] = Counter()
+        shares: dict[str, float] = {}
         for at in holding:
             own = self._documents[at]
             each = 1 / (len(own) * len(holding))
             for other in own:
-                shares[other] += each
+                shares[other] = shares.get(other, 0.0) + each
         return shares
