@@ -16,7 +16,7 @@ import numpy as np
 
 from meliora.stats.paired import compare
 
-Edit = Literal["lost", "added", "other", "swapped", "doubled", "beside", "together"]
+Edit = Literal["lost", "added", "other", "swapped", "doubled", "beside"]
 EDITS: tuple[Edit, ...] = ("lost", "added", "other", "swapped", "doubled", "beside")
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
