@@ -212,9 +212,10 @@ def version(number: int) -> str:
 
 def recommended(finding: Mapping[str, Any] | None, kind: str) -> Mapping[str, Any] | None:
     """Give what a finding says of a kind; None where it recommends others, or nothing. Without a finding everything is open."""
-    if not finding or "recommended" not in finding:
+    said = (finding or {}).get("recommended")
+    if said is None:
         return {}
-    return next((one for one in finding["recommended"] if one["kind"] == kind), None)
+    return next((one for one in said if one["kind"] == kind), None)
 
 
 Answering = Callable[[str], Sequence[str]]

@@ -12,6 +12,9 @@ import msgspec
 
 from meliora.diagnosis.kinds import ActingKind, words, worst_class
 from meliora.diagnosis.records import Around, Measured, Moment, Slice, Unit, Window
+from meliora.diagnosis.search.finding import SearchFinding
+from meliora.diagnosis.search.finding import report as of_searches
+from meliora.diagnosis.search.records import Recommended
 
 
 class Breach(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +71,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     around: tuple[Around, ...]
     kinds: tuple[ActingKind, ...]
     sentence: str
+    collection: str = ""
+    """Of a finding about searches: which documents they were of."""
+    search: SearchFinding | None = None
+    """Why searches got worse; None for a finding about calls."""
+    recommended: tuple[Recommended, ...] | None = None
+    """Repairs of searches, the likeliest first; empty where no cause was found; None for a finding about calls."""
 
 
 def sentence(breach: Breach, slices: tuple[Slice, ...], moment: Moment | None, near: tuple[Around, ...]) -> str:
@@ -97,6 +106,8 @@ def sentence(breach: Breach, slices: tuple[Slice, ...], moment: Moment | None, n
 
 def report(finding: Finding, cycle_id: str) -> dict[str, Any]:
     """Give the finding as `diagnostic_report.json` of a cycle."""
+    if finding.search is not None:
+        return of_searches(finding.search, cycle_id)
     categories = [words(one.attributes) for one in finding.slices]
     return {
         "cycle_id": cycle_id,

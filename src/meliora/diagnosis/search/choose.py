@@ -34,7 +34,10 @@ def _reindex(finding: SearchFinding, parts: dict[Sort, Loss]) -> Recommended | N
         return None
     # Searches whose lost documents nobody judged count in no sort: the audit says what they cost at least.
     level = finding.gain_before
-    guesses = [part.lost if part is not None else None, rise * level if rise is not None and level is not None else None]
+    guesses = [
+        part.lost if part is not None else None,
+        rise * level if rise is not None and level is not None else None,
+    ]
     known = [one for one in guesses if one is not None and one > 0]
     told = "judged documents are missing" if rise is None else f"{rise:.1%} more of the documents are missing or stale"
     return Recommended(

@@ -1,0 +1,105 @@
+"""What is known of how good searches are, read off the store: frozen judgments, what people used, and how a configuration answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from meliora.errors import NotFound
+from meliora.knowledge.config import SearchConfig, Snapshot
+from meliora.knowledge.index.base import View
+from meliora.knowledge.indexes import Indexes
+from meliora.knowledge.quality import chains
+from meliora.knowledge.quality.evidence import JudgedQuery, Pair
+from meliora.knowledge.quality.records import Searched
+from meliora.knowledge.search.searcher import Request, search
+from meliora.runtime.knowledge.parts import Loading
+from meliora.store.searches import MOST, Search
+from meliora.store.store import Store
+
+DEPTH = 10
+FROZEN = "frozen"
+"""Name of the judgment set that proofs are held to; without one of that name, the newest of any."""
+
+
+class StoredEvidence:
+    """Implements `knowledge.quality.evidence.Evidence`, and `SearchLog`."""
+
+    def __init__(self, store: Store, indexes: Indexes) -> None:
+        self._store, self._indexes = store, indexes
+        self._load = Loading(store.knowledge_snapshots)
+
+    def judged(self, tenant: str, collection: str) -> Sequence[JudgedQuery]:
+        """Give the newest frozen set of judgments; empty where there is none."""
+        shelf = self._store.judgments
+        sets = shelf.list(tenant, collection)
+        newest = next((one for one in sets if one.name == FROZEN), sets[0] if sets else None)
+        if newest is None:
+            return ()
+        _, rows = shelf.get(tenant, collection, newest.name, newest.version)
+        text: dict[str, str] = {}
+        grades: dict[str, dict[str, float]] = {}
+        for row in rows:
+            text[row.query_id] = row.query
+            grades.setdefault(row.query_id, {})[row.document] = row.grade
+        return [JudgedQuery(id=id, text=text[id], grades=own, origin="judged") for id, own in sorted(grades.items())]
+
+    def used(self, tenant: str, collection: str, since_us: int, until_us: int) -> Sequence[JudgedQuery]:
+        """Give the queries of a stretch of time that people found an answer to, at once or by other words."""
+        return chains.judged(self.searches(tenant, collection, since_us, until_us))
+
+    def pairs(self, tenant: str, collection: str, since_us: int, until_us: int) -> Sequence[Pair]:
+        """Give what people used in a stretch of time."""
+        return chains.pairs(self.searches(tenant, collection, since_us, until_us))
+
+    def searches(
+        self, tenant: str, collection: str, since_us: int, until_us: int, limit: int = MOST
+    ) -> Sequence[Searched]:
+        """Give the searches of a stretch of time whose words are kept, in its order."""
+        found = self._store.searches.window(tenant, collection, since_us, until_us, limit)
+        return [searched(one) for one in found if one.query]
+
+    def answering(
+        self, tenant: str, collection: str, config: SearchConfig, generation: str = ""
+    ) -> Callable[[str], Sequence[str]]:
+        """Give what answers by a configuration, over this machine's index. What it takes must be there: raises `NotFound`."""
+        view = self.view(tenant, collection, generation)
+        snapshot = Snapshot(number=-1, config=config)
+        parts = self._load(tenant, config, view)
+        if parts.missing:
+            raise NotFound(f"The configuration cannot answer: {'; '.join(parts.missing.values())}")
+
+        def answer(query: str) -> Sequence[str]:
+            found = search(Request(query, DEPTH), view, snapshot, parts)
+            return [one.document for one in found.results]
+
+        return answer
+
+    def view(self, tenant: str, collection: str, generation: str = "") -> View:
+        """Give what serves, or a built generation. Raises `NotFound`."""
+        index = self._indexes.of(tenant, collection)
+        return index.view() if not generation else index.built(generation)
+
+
+def searched(one: Search) -> Searched:
+    """Give a kept search as quality reads it."""
+    good = [said for said in one.feedback if said.document is not None and said.value >= GOOD]
+    whole = [said.value for said in one.feedback if said.document is None and said.kind != "reformulated"]
+    arm = one.arm or ""
+    return Searched(
+        id=one.id,
+        at_us=one.at_us,
+        query=one.query or "",
+        terms=one.terms or (),
+        shown=one.shown,
+        clicked=tuple(dict.fromkeys(said.document for said in good if said.document is not None)),
+        accepted=None if not whole else whole[-1] >= GOOD,
+        user=one.user,
+        session=one.session,
+        snapshot=one.snapshot,
+        arm=arm,
+        error=one.error_code,
+    )
+
+
+GOOD = 0.5
+"""Value from which what is said of a document speaks for it."""
