@@ -9,6 +9,7 @@
     player       recorded traffic, played again
     gateway      a whole gateway in this process: `from meliora.testing.gateway import RunningGateway`
     policies     learned policies that know what they are told: `from meliora.testing.policies import planted`
+    turns        conversations in memory: `from meliora.testing.turns import TurnsInMemory`
     store        a store that is gone afterwards: `from meliora.testing.store import temporary_store`
     contract     the contract of a kind of change: `from meliora.testing.contract import check_kind`
 

@@ -1,6 +1,6 @@
 """The recall index of one user's turns: postings and columns in memory, grown at the end, never written anywhere.
 
-Takes about 6 bytes a word of a turn, 60 bytes a turn and a kilobyte a distinct word. Texts stay in the shelf.
+Takes some 12 MB for 10,000 turns of 32 words, 12,000 of them distinct (tracemalloc). Texts stay in the shelf.
 """
 
 from __future__ import annotations

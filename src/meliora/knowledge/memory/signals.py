@@ -18,19 +18,20 @@ if TYPE_CHECKING:
     import numpy as np
 
 WEIGHTS: dict[str, float] = {
-    "before": 0.6,
+    "own": 1.0,
+    "before": 1.0,
     "before_that": 1.3,
-    "session": 1.4,
-    "around": 2.8,
+    "session": 1.3,
+    "around": 2.2,
     "speaker": 0.8,
-    "question": -0.7,
+    "question": -0.9,
     "length": 0.5,
-    "time": 1.8,
-    "date": 1.6,
-    "coverage": 2.8,
+    "time": 1.7,
+    "date": 1.5,
+    "coverage": 2.4,
     "best_of_session": 1.0,
 }
-"""Of each signal. `before` and `before_that`: what one and two turns earlier say. `around`: the turn with its speaker and both neighbours.
+"""Of each signal. `own`: what the turn itself says. `before` and `before_that`: what one and two turns earlier say. `around`: the turn with its speaker and both neighbours.
 `coverage`: share of the query that the turn and two on either side have. `time`: it tells when, and the query asks when."""
 K1, B, B_OWN = 1.2, 0.75, 0.5
 LONG = 40
@@ -66,6 +67,7 @@ def signals(scope: Scope, query: Query, dates: tuple[Date, ...], span: tuple[int
     date = _date(columns, dates, span)
     around, coverage = _around(scope, query, kept, asked, tf, columns), _coverage(tf, asked, columns)
     values = {
+        "own": own / best,
         "before": before / best,
         "before_that": _at(before, columns.before) / best,
         "session": session,

@@ -10,6 +10,8 @@ from meliora.knowledge.text.analysis import analyse, grams
 
 MOST_TERMS = 32
 """Of a query that are asked; the rarest ones."""
+QUESTION = 400
+"""Characters of the longest turn that counts as a question."""
 _COMMON = frozenset(
     " ".join(
         [
@@ -67,8 +69,8 @@ def tells_time(text: str) -> bool:
 
 
 def asks(text: str) -> bool:
-    """Say whether a text ends in a question."""
-    return text.rstrip().endswith(("?", "？", "؟"))
+    """Say whether a text is a question: short, and ends as one. A long answer that ends in one is no question."""
+    return text.rstrip().endswith(("?", "？", "؟")) and len(text) < QUESTION and len(text.split()) < 40
 
 
 def similar(left: str, right: str) -> float:

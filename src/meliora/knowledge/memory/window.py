@@ -73,7 +73,7 @@ class Windows:
             recent = tuple(turn for turn in recent if turn.number >= aligned)
             first = aligned
         used = sum(map(_size, recent))
-        summary = self._before(tenant, about, first, budget - used)
+        summary = self._before(tenant, about, first, min(budget - used, budget - int(VERBATIM * budget)))
         kept = summary if summary is not None and summary.text else None
         return Window(
             summary=kept,
