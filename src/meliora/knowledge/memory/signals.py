@@ -31,8 +31,9 @@ WEIGHTS: dict[str, float] = {
     "coverage": 2.4,
     "best_of_session": 1.0,
 }
-"""Of each signal. `own`: what the turn itself says. `before` and `before_that`: what one and two turns earlier say. `around`: the turn with its speaker and both neighbours.
-`coverage`: share of the query that the turn and two on either side have. `time`: it tells when, and the query asks when."""
+"""Of each signal. `own`: what the turn itself says; `before`, `before_that`: what one and two turns earlier say.
+`around`: the turn with its speaker and both neighbours. `coverage`: share of the query that the turn and two on either side have.
+`time`: it tells when, and the query asks when."""
 K1, B, B_OWN = 1.2, 0.75, 0.5
 LONG = 40
 """Terms from which a turn counts as no longer, so that length alone does not win."""
