@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+import structlog
 
 from meliora.knowledge.documents import Changed
-from meliora.knowledge.index.base import Index, View
+from meliora.knowledge.index.base import Index, Outdated, View
 from meliora.knowledge.shelf import DocumentShelf, GenerationShelf
+
+log = structlog.get_logger(__name__)
 
 BATCH = 1000
 """Changes that one step takes up."""
@@ -78,7 +81,13 @@ class Indexes:
             index.build(self.all(tenant, collection), wanted)
             index.switch(wanted)
             return True
-        changes = self._shelf.changes(tenant, collection, view.watermark, BATCH)
+        try:
+            changes = self._shelf.changes(tenant, collection, view.watermark, BATCH)
+        except Outdated as error:
+            log.warning("an index cannot go on from where it stands and is built again", why=str(error))
+            made = next_generation(wanted, f"after-{view.watermark}")
+            self._shelf.exchange_generation(tenant, collection, made, instead_of=wanted)
+            return True
         if not changes:
             return False
         index.apply(changes)

@@ -11,8 +11,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from meliora.errors import Conflict, NotFound
+from meliora.errors import NotFound
 from meliora.knowledge.documents import Changed, DocumentState, Kept
+from meliora.knowledge.index.base import Outdated
 from meliora.knowledge.shelf import Collection, Fenced, Put, ToKeep, unfenced
 from meliora.store.engine import reading, writing
 from meliora.store.knowledge_collections import (
@@ -174,12 +175,12 @@ class KnowledgeDocuments:
             row = row_in(connection, tenant, collection)
             latest = 0 if row is None else row.latest
             if after > latest:
-                raise Conflict(
+                raise Outdated(
                     f"The index of {collection!r} has change {after}; the last that there was is {latest}.",
                     hint=_REBUILD,
                 )
             if row is not None and after > 0 and max(after, begun) < row.pruned:
-                raise Conflict(
+                raise Outdated(
                     f"The index of {collection!r} stands at change {after}; deletions up to {row.pruned} are forgotten.",
                     hint=_REBUILD,
                 )

@@ -5,8 +5,8 @@ What is learned is learned from half of the queries since the trouble began. The
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -24,8 +24,15 @@ METHODS: tuple[Method, ...] = ("spelling", "expansion")
 LEAST_GAIN = 0.005
 """NDCG@10 on the queries that are learned from, below which no repair is worth a change."""
 
-Learn = Callable[[str, str, Sequence[Pair], Sequence[str]], bytes | None]
-"""Tenant, collection, what people used, and the words that it is about (empty: all unknown ones) to a table; None: nothing is learned."""
+
+class Learn(Protocol):
+    """Learns what new words mean."""
+
+    def __call__(
+        self, tenant: str, collection: str, pairs: Sequence[Pair], tokens: Sequence[str], since_us: int, until_us: int
+    ) -> bytes | None:
+        """Give a table, learned from what people used, for these words and those that no passage has; None: nothing is learned."""
+        ...
 
 
 class QueryRepair(SnapshotChange):
@@ -115,7 +122,7 @@ class QueryRepair(SnapshotChange):
         pairs = self._plane.evidence.pairs(change.tenant, collection, since, change.updated_us)
         fitted = [one for one in pairs if half(one.query, change.id) == "fitted"]
         work.progress(0.2, f"an expansion is learned from {len(fitted)} answers that people used")
-        table = self._learn(change.tenant, collection, fitted, tokens)
+        table = self._learn(change.tenant, collection, fitted, tokens, since, change.updated_us)
         if table is None:
             return None
         sha256 = self._plane.shelf.keep(change.tenant, "expansion", table)

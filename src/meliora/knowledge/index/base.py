@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from meliora.errors import Conflict
 from meliora.knowledge.config import Leg
 from meliora.knowledge.documents import Changed, Mark, Metadata
 from meliora.knowledge.filters import Filter
@@ -114,9 +115,19 @@ class Index(Protocol):
         """Build a whole new generation beside the one that serves; it serves nothing yet."""
         ...
 
+    def built(self, generation: str) -> View:
+        """Give a built generation, whether it serves or not. Raises `NotFound` where there is no whole one of that name."""
+        ...
+
     def switch(self, generation: str) -> None:
         """Let a built generation serve, at once and whole. Raises `NotFound` where there is no whole one of that name."""
         ...
+
+
+class Outdated(Conflict):
+    """The index stands before changes that are told no more, or after all there are: it must be built again."""
+
+    code = "index_outdated"
 
 
 class Feed(Protocol):
@@ -126,7 +137,7 @@ class Feed(Protocol):
         """Give the changes with a greater `seq`, in order; for a document that changed twice, the last.
 
         Old deletions are forgotten in time: who reads everything from 0 names what `latest` was then as `begun`, and need not hear
-        of them. Raises `Conflict` where an index stands before them, or behind all that there is: it must be built again.
+        of them. Raises `Outdated` where an index stands before them, or after all that there is: it must be built again.
         """
         ...
 

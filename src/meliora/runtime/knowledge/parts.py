@@ -40,19 +40,22 @@ class Loading:
             return None
         from meliora.knowledge.repair.expansion import Table
         from meliora.knowledge.repair.spelling import Speller
-        from meliora.knowledge.repair.stage import repairing
+        from meliora.knowledge.repair.stage import repaired
+        from meliora.knowledge.text.analysis import analyse
 
         speller = None if config.spelling is None else Speller(view.written(), config.spelling)
         asked = config.expansion
         table = None if asked is None else Table.decode(self._shelf.artifact(tenant, asked.table))
-        return repairing(speller, table, 1.0 if asked is None else asked.weight)
+        weight = 1.0 if asked is None else asked.weight
+        return lambda query: repaired(query, speller, table, analyse, frequency=view.frequency, weight=weight)
 
     def _ranker(self, tenant: str, config: SearchConfig) -> Ranker | None:
         if config.reranking is None:
             return None
-        from meliora.knowledge.ranking.model import Reranker
+        from meliora.knowledge.ranking.model import read
+        from meliora.knowledge.ranking.ranker import ModelRanker
 
-        return Reranker.decode(self._shelf.artifact(tenant, config.reranking.model))
+        return ModelRanker(read(self._shelf.artifact(tenant, config.reranking.model)))
 
 
 def _tried(stage: str, missing: dict[str, str], load: Callable[[], _T]) -> _T | None:

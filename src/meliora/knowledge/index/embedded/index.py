@@ -99,6 +99,14 @@ class Embedded:
             if self._folder.latest(generation) is None:
                 self._build(documents, generation)
 
+    def built(self, generation: str) -> View:
+        """Give a built generation, whether it serves or not. Raises `NotFound` where there is no whole one of that name."""
+        check_generation(generation)
+        latest = self._folder.latest(generation)
+        if latest is None:
+            raise NotFound(f"There is no whole generation {generation!r} of this index.")
+        return self._opened_state(latest, None)
+
     def switch(self, generation: str) -> None:
         """Let a built generation serve, at once and whole. Older ones but the last that served are removed.
 

@@ -1,0 +1,183 @@
+"""Why searches got worse: the searches of a gate's window beside those before, the words of the index, and an audit of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from meliora.diagnosis.finding import Breach, Finding
+from meliora.diagnosis.kinds import ActingKind
+from meliora.diagnosis.records import Window
+from meliora.diagnosis.search.diagnose import diagnose_search
+from meliora.diagnosis.search.finding import SearchFinding
+from meliora.diagnosis.search.records import Recommended
+from meliora.diagnosis.search.seen import CorpusSeen, SearchSeen, Seen
+from meliora.knowledge.config import Spelling
+from meliora.knowledge.index.base import View
+from meliora.knowledge.indexes import Audit, Indexes
+from meliora.knowledge.repair.spelling import Speller
+from meliora.runtime.knowledge.evidence import GOOD
+from meliora.store.searches import Search
+from meliora.store.store import Store
+
+MATURE_US = 300_000_000
+"""A search about which nobody said anything counts as unanswered after this, where people do say something."""
+SAYING = 0.05
+"""Share of the searches before of which somebody said something, from which saying nothing tells something."""
+METRICS = ("search_success", "ndcg@10", "recall@20", "vector_store_errors")
+"""Metrics whose breach is looked into here."""
+
+
+class SearchDiagnosis:
+    """Diagnoses the collection of a tenant whose searches fell most."""
+
+    def __init__(self, store: Store, indexes: Indexes) -> None:
+        self._store, self._indexes = store, indexes
+
+    def __call__(self, breach: Breach, *, id: str, at_us: int) -> Finding | None:
+        """Give the finding; None where the tenant has no collection that is searched."""
+        found = [
+            (collection, self._of(breach, collection, id, at_us))
+            for collection in (one.name for one in self._store.knowledge_documents.collections(breach.tenant))
+        ]
+        looked = [(collection, one) for collection, one in found if sum(one.looked_at) or one.recommended]
+        if not looked:
+            return None
+        collection, worst = max(looked, key=lambda one: _lost(one[1]))
+        return _told(breach, collection, worst)
+
+    def _of(self, breach: Breach, collection: str, id: str, at_us: int) -> SearchFinding:
+        tenant = breach.tenant
+        view = self._indexes.view(tenant, collection)
+        rows = [
+            self._store.searches.window(tenant, collection, window.since_us, window.until_us)
+            for window in (breach.before, breach.now)
+        ]
+        says = _says(rows[0]) or _says(rows[1])
+        audit = self._indexes.audit(tenant, collection, view)
+        lost = frozenset((*audit.missing, *audit.stale))
+        before, now = (tuple(_seen(one, says, at_us, lost) for one in some if one.terms is not None) for some in rows)
+        corpus = _corpus(audit)
+        seen = Seen(
+            before=before,
+            now=now,
+            window_before=breach.before,
+            window_now=breach.now,
+            corpus_before=CorpusSeen(documents=corpus.documents, missing=0, stale=0, extra=0),
+            corpus_now=corpus,
+        )
+        return diagnose_search(seen, _Words(view), id=id, at_us=at_us, trigger=breach.metric)
+
+
+class _Words:
+    """Implements `diagnosis.search.seen.Vocabulary`."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._speller = Speller(view.written(), Spelling())
+
+    def frequency(self, term: str) -> int:
+        return self._view.frequency(term)
+
+    def near(self, word: str) -> bool:
+        return self._speller.near(word)
+
+
+def _seen(one: Search, says: bool, now_us: int, lost: frozenset[str]) -> SearchSeen:
+    used = [said.document for said in one.feedback if said.document and said.value >= GOOD]
+    return SearchSeen(
+        id=one.id,
+        at_us=one.at_us,
+        terms=one.terms or (),
+        written=one.written or (),
+        attributes={"feature": one.feature} if one.feature else {},
+        results=len(one.shown),
+        gain=gain(one, says, now_us),
+        relevant_lost=sum(document in lost for document in used) / len(used) if used else None,
+        stages_us=one.stages_us,
+    )
+
+
+def gain(one: Search, says: bool, now_us: int) -> float | None:
+    """Give how good an answer was: discounted by the place of the first result that somebody used; None where that is not known."""
+    if one.outcome == "error":
+        return 0.0
+    places = [
+        said.value / math.log2(1 + (said.position or 1))
+        for said in one.feedback
+        if said.document is not None and said.value >= GOOD
+    ]
+    whole = [said.value for said in one.feedback if said.document is None and said.kind != "reformulated"]
+    if places or whole:
+        return max([*places, *whole[-1:]])
+    if one.feedback:
+        return 0.0
+    return 0.0 if says and now_us - one.ended_us >= MATURE_US else None
+
+
+def _says(searches: Sequence[Search]) -> bool:
+    return bool(searches) and sum(bool(one.feedback) for one in searches) >= SAYING * len(searches)
+
+
+def _corpus(audit: Audit) -> CorpusSeen:
+    return CorpusSeen(
+        documents=audit.documents,
+        missing=len(audit.missing),
+        stale=len(audit.stale),
+        extra=len(audit.extra),
+        lag=audit.behind,
+    )
+
+
+def _lost(finding: SearchFinding) -> float:
+    if finding.gain_now is None or finding.gain_before is None:
+        return float(bool(finding.recommended)) * 1e-6
+    return finding.gain_before - finding.gain_now
+
+
+def _told(breach: Breach, collection: str, found: SearchFinding) -> Finding:
+    return Finding(
+        id=found.id,
+        tenant=breach.tenant,
+        at_us=found.at_us,
+        metric=breach.metric,
+        gate=breach.gate,
+        environment=breach.environment,
+        measured=breach.measured,
+        unit=breach.unit,
+        value=breach.value,
+        low=breach.low,
+        high=breach.high,
+        baseline=breach.baseline,
+        direction=breach.direction,
+        now=Window(breach.now.since_us, breach.now.until_us),
+        before=Window(breach.before.since_us, breach.before.until_us),
+        looked_at=found.looked_at,
+        partial=False,
+        observed=found.gain_now,
+        expected=found.gain_before,
+        slices=() if found.explanation is None else found.explanation.slices,
+        moment=found.moment,
+        around=(),
+        kinds=tuple(_acting(one) for one in found.recommended),
+        sentence=sentence(breach, collection, found),
+        collection=collection,
+        search=found,
+        recommended=found.recommended,
+    )
+
+
+def _acting(one: Recommended) -> ActingKind:
+    return ActingKind(name=one.kind, reason=one.reason)
+
+
+def sentence(breach: Breach, collection: str, found: SearchFinding) -> str:
+    """Tell the finding as an engineer would."""
+    said = f"{breach.metric} of {collection} is {breach.value:.3g}"
+    if breach.baseline is not None:
+        said += f", it was {breach.baseline:.3g}"
+    if not found.recommended:
+        return f"{said}. No cause was found beyond chance in {found.looked_at[1]} searches."
+    first = found.recommended[0]
+    named = f" ({', '.join(first.tokens[:5])})" if first.tokens else ""
+    return f"{said}. {first.reason[0].upper()}{first.reason[1:]}{named}: {first.method or first.kind} first."

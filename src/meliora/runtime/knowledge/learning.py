@@ -1,0 +1,71 @@
+"""Learns an expansion of queries from what people used: implements `changes.query_repair.kind.Learn` over store and index."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from meliora.knowledge.index.base import View
+from meliora.knowledge.quality.evidence import Pair
+from meliora.runtime.knowledge.evidence import StoredEvidence
+from meliora.store.store import Store
+
+BACKGROUND = 4_000
+"""Documents whose words the learning is held against."""
+BEFORE_US = 30 * 86_400_000_000
+"""How far back the old traffic is read, whose words may be the old ones for the new."""
+
+
+class ExpansionLearning:
+    """Reads the documents that people used, the words of old traffic and new, and learns what the new ones mean."""
+
+    def __init__(self, store: Store, evidence: StoredEvidence) -> None:
+        self._store, self._evidence = store, evidence
+
+    def __call__(
+        self, tenant: str, collection: str, pairs: Sequence[Pair], tokens: Sequence[str], since_us: int, until_us: int
+    ) -> bytes | None:
+        """Give a table for `tokens`, or for every word that no passage has; None where nothing is learned."""
+        from meliora.knowledge.repair.background import Background
+        from meliora.knowledge.repair.learning import Asking, Example, learn
+        from meliora.knowledge.text.analysis import analyse
+
+        view = self._evidence.view(tenant, collection)
+        examples: list[Example] = []
+        for one in pairs:
+            asked = analyse(one.query).terms
+            found = _terms(view, one.document)
+            if found:
+                examples.append(Example(asked=asked, found=found, weight=one.weight))
+            if one.again:
+                examples.append(Example(asked=asked, found=analyse(one.again).terms, weight=one.weight, again=True))
+        unknown = {term for one in examples for term in one.asked if not view.frequency(term)}
+        weak = unknown | {term for term in tokens if any(term in one.asked for one in examples)}
+        background = Background(_sample(self._store, view, tenant, collection))
+        before = self._counts(tenant, collection, max(0, since_us - BEFORE_US), since_us)
+        now = self._counts(tenant, collection, since_us, until_us)
+        table = learn(examples, weak, background, asking=Asking(before=before, now=now))
+        return None if table is None else table.encode()
+
+    def _counts(self, tenant: str, collection: str, since_us: int, until_us: int) -> Counter[str]:
+        found = self._evidence.searches(tenant, collection, since_us, until_us)
+        return Counter(term for one in found for term in set(one.terms))
+
+
+def _terms(view: View, document: str) -> tuple[str, ...]:
+    """Give the words of a document's first passages."""
+    stored = view.stored([f"{document}#{number}" for number in range(4)])
+    return tuple(term for one in stored if one is not None for term in (*one.title_terms, *one.terms))
+
+
+def _sample(store: Store, view: View, tenant: str, collection: str) -> list[tuple[str, ...]]:
+    """Give the words of documents spread over the collection by their ids."""
+    found: list[tuple[str, ...]] = []
+    after = ""
+    while len(found) < BACKGROUND:
+        page = store.knowledge_documents.list(tenant, collection, after=after, limit=500)
+        found.extend(terms for one in page if (terms := _terms(view, one.document.id)))
+        if len(page) < 500:
+            break
+        after = page[-1].document.id
+    return found
