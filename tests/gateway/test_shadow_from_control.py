@@ -81,7 +81,11 @@ def test_what_the_candidate_would_have_said_is_paired_scored_and_judged(meliora:
     }
     assert {(one.shown_reward, one.reward) for one in kept if not one.same} == {(1.0, 1.0)}
 
-    judge = ArmJudge(ArmsOf(store.arms, store.trials, store.shadow_arms), lambda: later, lambda change: (False, True))
+    judge = ArmJudge(
+        ArmsOf(store.arms, store.trials, store.shadow_arms, store.search_arms),
+        lambda: later,
+        lambda change: (False, True),
+    )
     rails = (Guardrail(metric="error_rate", margin=0.2, relative=False), Guardrail(metric="latency_p95", margin=50.0))
     plan = TrialPlan(overlay={}, primary="cost_per_call", guardrails=rails, minimum_units=100, shadow=True)
     found = judge.shadow(change(), plan)

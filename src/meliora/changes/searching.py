@@ -137,9 +137,9 @@ class SnapshotChange:
         if wanted.forced:
             return None
         plan = self._plane.manner.trial
-        rails = _rails(self._plane, but="reward")
+        rails = _rails(self._plane, but="satisfied")
         overlay = _overlay(wanted, wanted.snapshot)
-        return msgspec.structs.replace(plan, overlay=overlay, primary="reward", guardrails=rails, shadow=False)
+        return msgspec.structs.replace(plan, overlay=overlay, primary="satisfied", guardrails=rails, shadow=False)
 
     def rehearse(self, change: Change, work: Work) -> dict[str, Any]:
         """See that the baseline serves, and that all that either takes is there. Raises `Conflict`, `NotFound`."""
@@ -226,6 +226,11 @@ def _overlay(wanted: Wanted, number: int) -> dict[str, Any]:
 
 
 def _rails(plane: Plane, but: str) -> tuple[Guardrail, ...]:
-    """Give what must not get worse: a search costs nothing by itself, so cost is no metric of it."""
-    known = plane.manner.margins.guardrails(but=but)
-    return tuple(one for one in known if one.metric != "cost_per_call")
+    """Give what must not get worse. A search costs nothing by itself; `satisfied` counts every search, so silence is no way to win."""
+    margins = plane.manner.margins
+    known = (
+        Guardrail(metric="satisfied", margin=margins.reward, relative=False),
+        Guardrail(metric="error_rate", margin=margins.error_rate, relative=False),
+        Guardrail(metric="latency_p95", margin=margins.latency_p95),
+    )
+    return tuple(one for one in known if one.metric != but)

@@ -88,6 +88,14 @@ def defaults() -> tuple[Trigger, ...]:
             rollback=Rollback(worse_by=0.02),
         ),
         Trigger(
+            name="searches_unanswered",
+            gate="search_success",
+            diagnosis="quality",
+            kinds=("query_repair", "reindex", "fusion_weights", "reranker"),
+            response_seconds=hour,
+            rollback=Rollback(worse_by=0.0),
+        ),
+        Trigger(
             name="slow",
             gate="latency_p95",
             diagnosis="latency",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -21,10 +22,13 @@ from meliora.settings import Settings
 from meliora.settings.loop import Loop as LoopSettings
 from meliora.store.store import Store
 
+if TYPE_CHECKING:
+    from meliora.runtime.knowledge.kinds import Knowing
+
 log = structlog.get_logger(__name__)
 
 
-def kinds(settings: Settings, store: Store, clock: Clock) -> dict[str, ChangeKind]:
+def kinds(settings: Settings, store: Store, clock: Clock, knowing: Knowing | None = None) -> dict[str, ChangeKind]:
     """Give every kind of change by its name. Nothing is read before a kind is asked for something."""
     from meliora.routing.learning.promotion import dial_of
 
@@ -48,6 +52,10 @@ def kinds(settings: Settings, store: Store, clock: Clock) -> dict[str, ChangeKin
             manner_of(chosen, ModelChoice.name),
         ),
     )
+    if knowing is not None:
+        from meliora.runtime.knowledge.kinds import search_kinds
+
+        made += search_kinds(knowing, lambda kind: manner_of(chosen, kind))
     return {kind.name: kind for kind in made}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,6 +35,9 @@ from meliora.runtime.artifacts import archive_of
 from meliora.runtime.changes import kinds as kinds_of
 from meliora.runtime.gates import gate_board, trigger_service
 from meliora.runtime.governance import governance
+from meliora.runtime.knowledge.diagnosing import METRICS as SEARCH_METRICS
+from meliora.runtime.knowledge.diagnosing import SearchDiagnosis
+from meliora.runtime.knowledge.kinds import SEARCH, knowing_of
 from meliora.runtime.report import Reports
 from meliora.runtime.shared import FEATURES
 from meliora.runtime.trials import ArmsOf, TrialRows
@@ -66,7 +69,8 @@ def loop_of(
     chosen = settings.loop
     counting = Counting(store)
     office = governance(settings, store, store.changes.now_us, counting.of)
-    kinds = kinds_of(settings, store, clock)
+    knowing = knowing_of(settings, store, clock)
+    kinds = kinds_of(settings, store, clock, knowing)
     board = gate_board(settings, store, randbytes)
     alerts = alerts_of(settings, store, board, owner)
     trials = TrialRows(store.trials)
@@ -76,11 +80,13 @@ def loop_of(
         kinds=kinds,
         governance=office.governed,
         judge=ArmJudge(
-            ArmsOf(store.arms, store.trials, store.shadow_arms), store.changes.now_us, store.changes.earlier_trials
+            ArmsOf(store.arms, store.trials, store.shadow_arms, store.search_arms),
+            store.changes.now_us,
+            store.changes.earlier_trials,
         ),
         trials=trials,
         finding=lambda tenant, finding: msgspec.to_builtins(store.findings.get(tenant, finding)),
-        diagnose=Diagnosing(store, chosen, clock, randbytes),
+        diagnose=Diagnosing(store, chosen, clock, randbytes, None if knowing is None else knowing.diagnosis),
         tell=tell or Told(alerts),
         owner=owner,
         rules=rules_of(chosen),
@@ -104,6 +110,7 @@ def loop_of(
         store.keys.tenants,
         chosen.environment,
         closed=archive.closed,
+        prefer=Preferring(store),
     )
     desk = Desk(
         changes=store.changes,
@@ -259,8 +266,17 @@ class Undoing:
 class Diagnosing:
     """Finds the cause of what a gate saw, in the calls of its window beside those before."""
 
-    def __init__(self, store: Store, chosen: LoopSettings, clock: Clock, randbytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        chosen: LoopSettings,
+        clock: Clock,
+        randbytes: Callable[[int], bytes],
+        searches: SearchDiagnosis | None = None,
+    ) -> None:
+        """`searches` looks into those; None where this deployment keeps no documents."""
         self._store = store
+        self._searches = searches
         self._chosen = chosen
         self._clock = clock
         self._randbytes = randbytes
@@ -269,10 +285,28 @@ class Diagnosing:
         """Give the finding; None where nothing was measured that a diagnosis could be of."""
         seen = {} if change.cycle is None else self._store.cycles.get(change.tenant, change.cycle).breach or {}
         breach = breach_of(change, seen, self._clock.now_us(), self._chosen.environment)
-        at = self._clock.now_us()
-        found = diagnose(breach, self._store.slices, (), id=new_id("fnd", self._randbytes), at_us=at)
+        at, id = self._clock.now_us(), new_id("fnd", self._randbytes)
+        found = None
+        if self._searches is not None and (breach.metric in SEARCH_METRICS or change.surface == SEARCH):
+            found = self._searches(breach, id=id, at_us=at)
+        if found is None:
+            found = diagnose(breach, self._store.slices, (), id=id, at_us=at)
         self._store.findings.keep(change.tenant, found)
         return found.id, msgspec.to_builtins(found)
+
+
+class Preferring:
+    """Which kinds a finding names, the likeliest first."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __call__(self, tenant: str, finding: str) -> Sequence[str]:
+        """Read them off the finding."""
+        found = self._store.findings.get(tenant, finding)
+        if found.recommended is not None:
+            return tuple(dict.fromkeys(one.kind for one in found.recommended))
+        return ()
 
 
 _MEASURED: dict[str, tuple[Measured, Unit]] = {
@@ -284,6 +318,7 @@ _MEASURED: dict[str, tuple[Measured, Unit]] = {
     "cost_per_1k": ("cost", "usd"),
     "budget_share": ("spend", "share"),
     "satisfaction": ("dissatisfied", "points"),
+    "search_success": ("dissatisfied", "share"),
 }
 
 

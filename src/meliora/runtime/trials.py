@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from meliora.errors import NotFound
 from meliora.gateway.state import Overlay, TrialState
 from meliora.loop.arms import Arm, Paired, Stretch
 from meliora.loop.change import Change
@@ -17,11 +18,14 @@ from meliora.stats.histogram import LogHistogram
 from meliora.stats.sums import Sums
 from meliora.store.arms import Arms, ArmStage
 from meliora.store.arms import Sums as KeptSums
+from meliora.store.search_arms import SearchArms
 from meliora.store.shadow_arms import ShadowArms
 from meliora.store.trials import Trials
 
 SCALES: Mapping[str, float] = {"cost_micros": 1e-6, "latency_us": 1e-3}
 """From the store's unit to the metric's, by column; others are as they are."""
+SURFACE = "search"
+"""Trials on it are of searches."""
 _EMPTY = Sums(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -78,8 +82,9 @@ class TrialRows:
 class ArmsOf:
     """Implements `loop.judge.ArmReader` over the store."""
 
-    def __init__(self, arms: Arms, trials: Trials, shadows: ShadowArms) -> None:
-        self._arms = arms
+    def __init__(self, arms: Arms, trials: Trials, shadows: ShadowArms, searches: SearchArms) -> None:
+        self._calls = arms
+        self._searches = searches
         self._trials = trials
         self._shadows = shadows
 
@@ -110,7 +115,8 @@ class ArmsOf:
         self, tenant: str, change: str, phase: Any, metrics: Sequence[Metric], now_us: int
     ) -> tuple[Stretch, ...]:
         """Give each stretch of one share, the first one first, with the sums of what is mature by now."""
-        read = {(one.stage, one.arm): one for one in self._arms.read(tenant, change, phase, metrics, now_us)}
+        arms = self._of(tenant, change)
+        read = {(one.stage, one.arm): one for one in arms.read(tenant, change, phase, metrics, now_us)}
         stages = [one for one in self._trials.stages(tenant, change) if one.phase == phase]
         return tuple(
             Stretch(
@@ -123,8 +129,16 @@ class ArmsOf:
         )
 
     def calls(self, tenant: str, change: str, phase: Any, since_us: int) -> int:
-        """Count the calls of both arms that ended since."""
-        return self._arms.calls(tenant, change, phase, since_us)
+        """Count the calls (or searches) of both arms that ended since."""
+        return self._of(tenant, change).calls(tenant, change, phase, since_us)
+
+    def _of(self, tenant: str, change: str) -> Arms | SearchArms:
+        """Give what reads the surface that the change is tried on: searches, or calls."""
+        try:
+            surface = self._trials.get(tenant, change).state.surface
+        except NotFound:
+            return self._calls
+        return self._searches if surface == SURFACE else self._calls
 
 
 def _arm(stage: ArmStage | None, metrics: Sequence[Metric]) -> Arm:

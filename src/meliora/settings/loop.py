@@ -32,6 +32,7 @@ RECORDED_METRICS = (
     "gpu_utilization",
     "ndcg@10",
     "ndcg_at_10",
+    "search_success",
     "ndcg10",
     "recall@20",
     "recall_at_20",

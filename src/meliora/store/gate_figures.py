@@ -9,11 +9,25 @@ from meliora.loop.gates.gate import Slice
 from meliora.loop.gates.reading import Span
 from meliora.store.budgets import periods_of
 from meliora.store.engine import reading
-from meliora.store.tables import budget_leases, budget_usage, calls, feedback, keys, performance_metrics, rollups
+from meliora.store.tables import (
+    budget_leases,
+    budget_usage,
+    calls,
+    feedback,
+    keys,
+    performance_metrics,
+    rollups,
+    search_feedback,
+    searches,
+)
 from meliora.store.windows import first_stale
 
 MOST_OBSERVATIONS = 100_000
 _SUMS = ("calls", "errors", "cancelled", "cached", "unpriced")
+
+
+SAID_IN_US = 300_000_000
+"""How long people have to use what a search gave."""
 
 
 class GateFigures:
@@ -87,6 +101,24 @@ class GateFigures:
                 part = counts.setdefault(at_us - at_us % span.width_us, {})
                 part[value] = part.get(value, 0) + 1
         return tuple(WordCell(start, counts[start]) for start in sorted(counts))
+
+    def searches(self, tenant: str, where: Slice, span: Span) -> tuple[WordCell, ...]:
+        """Give the searches of a time in its parts: 1 for one whose answer somebody used, 0 for one that nobody did in time.
+
+        A search counts once it is `SAID_IN_US` old; one that ended with an error counts as not used.
+        """
+        s, f = searches.c, search_feedback.c
+        good = sa.and_(f.tenant == s.tenant, f.search_id == s.id, f.value >= 0.5, f.kind != "reformulated")
+        used = sa.exists().where(good)
+        until = span.until_us - SAID_IN_US
+        part = (s.at_us - s.at_us % span.width_us).label("part")
+        query = sa.select(part, sa.func.count(), sa.func.sum(sa.case((used, 1), else_=0)))
+        query = query.where(s.tenant == tenant, s.at_us >= span.since_us, s.at_us < until)
+        if where.feature is not None:
+            query = query.where(s.feature == where.feature)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.group_by(sa.text("1")).order_by(sa.text("1"))).all()
+        return tuple(WordCell(int(start), {1.0: int(hits), 0.0: int(n) - int(hits)}) for start, n, hits in rows)
 
     def observations(self, tenant: str, metric: str, since_us: int, until_us: int) -> tuple[Observation, ...]:
         """Give pushed measurements of a metric, the oldest first; of more than a hundred thousand the newest."""

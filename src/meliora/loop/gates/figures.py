@@ -57,6 +57,10 @@ class Figures(Protocol):
         """Give the feedback of a time in its parts."""
         ...
 
+    def searches(self, tenant: str, where: Slice, span: Span) -> Sequence[WordCell]:
+        """Give the searches of a time in its parts: 1 for one whose answer somebody used, 0 for one that nobody did in time."""
+        ...
+
     def observations(self, tenant: str, metric: str, since_us: int, until_us: int) -> Sequence[Observation]:
         """Give pushed measurements of a metric, the oldest first."""
         ...

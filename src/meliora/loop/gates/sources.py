@@ -62,6 +62,8 @@ class Recorded:
         span = Span.of(gate, now_us)
         if found.name == "satisfaction":
             return self._satisfaction(tenant, gate, span)
+        if found.name == "search_success":
+            return self._searches(tenant, gate.where, span)
         behind = self._figures.behind_us(tenant)
         if behind is not None and behind < min(span.until_us, now_us - STALE_US):
             return NoData("calls are waiting to be counted; what is counted is not the present")
@@ -87,6 +89,20 @@ class Recorded:
             values = np.asarray(list(part.counts), dtype=float)
             counts = np.asarray(list(part.counts.values()), dtype=float)
             cells.append(Cell(part.start_us, int(counts.sum()), values=1 + 4 * values, counts=counts))
+        return sampled("mean", cells, span)
+
+    def _searches(self, tenant: str, where: Slice, span: Span) -> Reading | NoData:
+        """Give the share of searches whose answer was used. Where nobody ever says what was used, there is no data."""
+        if where.model or where.endpoint or where.task:
+            return NoData("searches are told apart by feature alone")
+        parts = self._figures.searches(tenant, where, span)
+        if not any(value for part in parts for value in part.counts):
+            return NoData("nobody has said of any search that its answer was used")
+        cells = []
+        for part in parts:
+            values = np.asarray(list(part.counts), dtype=float)
+            counts = np.asarray(list(part.counts.values()), dtype=float)
+            cells.append(Cell(part.start_us, int(counts.sum()), values=values, counts=counts))
         return sampled("mean", cells, span)
 
     def _lag(self, gate: Gate, now_us: int) -> Reading | NoData:

@@ -1,0 +1,47 @@
+"""Trains a reranker over what serves: implements `changes.reranker.kind.Train` over store and index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from meliora.changes.reranker.kind import Trained
+from meliora.errors import InvalidRequest
+from meliora.knowledge.config import SearchConfig
+from meliora.knowledge.quality.evidence import JudgedQuery
+from meliora.runtime.knowledge.evidence import StoredEvidence
+from meliora.runtime.knowledge.parts import Loading
+from meliora.store.store import Store
+
+
+class RerankerTraining:
+    """Makes examples of queries with a known answer, and trains on them."""
+
+    def __init__(self, store: Store, evidence: StoredEvidence) -> None:
+        self._load = Loading(store.knowledge_snapshots)
+        self._evidence = evidence
+
+    def __call__(
+        self,
+        tenant: str,
+        collection: str,
+        config: SearchConfig,
+        fitted: Sequence[JudgedQuery],
+        held: Sequence[str],
+        tokens: Sequence[str],
+        seed: int,
+    ) -> Trained | None:
+        """Train on `fitted`; None where too few of them tell anything."""
+        from meliora.knowledge.ranking.examples import examples
+        from meliora.knowledge.ranking.train import train
+
+        view = self._evidence.view(tenant, collection)
+        bare = msgspec.structs.replace(config, reranking=None)
+        made = list(examples(fitted, view, bare, self._load(tenant, bare, view)))
+        try:
+            model = train(made, seed=seed % 1_000_003)
+        except InvalidRequest:
+            return None
+        notes = {"examples": len(made), "held": len(held), "tokens": len(tokens)}
+        return Trained(model=model.write(), notes=notes)
