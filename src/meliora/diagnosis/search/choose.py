@@ -19,7 +19,10 @@ _ENOUGH = 20
 def choose(finding: SearchFinding) -> tuple[Recommended, ...]:
     """Give repairs, the one first that could bring back most; empty where no cause was found."""
     parts = {one.sort: one for one in finding.losses}
-    found = [_reindex(finding, parts), _spelling(parts), _expansion(finding, parts), *_ranking(finding, parts)]
+    index = _reindex(finding, parts)
+    # Over an index that lacks documents nothing can be told of the ranking: it is looked at again when the index is sound.
+    ranking = _ranking(finding, parts) if index is None else []
+    found = [index, _spelling(parts), _expansion(finding, parts), *ranking]
     kept = [one for one in found if one is not None]
     return tuple(sorted(kept, key=lambda one: -_size(one, parts)))
 

@@ -15,6 +15,7 @@ import numpy as np
 from meliora.diagnosis.search.records import WeakToken
 from meliora.diagnosis.search.seen import SearchSeen
 from meliora.diagnosis.search.words import Words
+from meliora.stats.drift import share_rise_z
 from meliora.stats.logodds import log_odds_z
 from meliora.stats.multiple import benjamini_hochberg
 from meliora.stats.special import normal_cdf
@@ -61,6 +62,9 @@ def _ranked(
     found: list[WeakToken] = []
     left = set(looked)
 
+    def rise(term: str) -> float:
+        return share_rise_z(len(places[term]), len(now), len(past.get(term, ())), len(before))
+
     def told(term: str) -> WeakToken:
         open_ = [at for at in places[term] if not taken[at]]
         mine = [gain for at in open_ if (gain := gains[at]) is not None]
@@ -79,7 +83,7 @@ def _ranked(
             growth_z=growth[term],
             gain=mean,
             expected=expected,
-            p_value=_p_value(z, growth[term], known) if len(open_) >= LEAST else 1.0,
+            p_value=_p_value(z, rise(term), known) if len(open_) >= LEAST else 1.0,
             believed=False,
         )
 
@@ -102,10 +106,10 @@ def _p_value(loss: float | None, growth: float, known: bool) -> float:
     """Bound the chance by the loss alone or with the growth; growth alone speaks only against a word that no passage has."""
     if loss is None:
         return 1.0 if known else _upper(growth)
-    if loss <= 0:
+    if loss <= 0:  # its searches do well
         return 1.0
     both = (loss + max(growth, 0.0)) / math.sqrt(2)
-    return min(1.0, 2 * min(_upper(loss), _upper(both)))
+    return min(1.0, 2 * min(_upper(loss), _upper(both), 1.0 if known else _upper(growth)))
 
 
 def _upper(z: float) -> float:
