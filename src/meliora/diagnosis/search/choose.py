@@ -18,7 +18,7 @@ _ENOUGH = 20
 
 def choose(finding: SearchFinding) -> tuple[Recommended, ...]:
     """Give repairs, the one first that could bring back most; empty where no cause was found."""
-    parts = {one.sort: one for one in finding.losses}
+    parts: dict[Sort, Loss] = {one.sort: one for one in finding.losses}
     index = _reindex(finding, parts)
     # Over an index that lacks documents nothing can be told of the ranking: it is looked at again when the index is sound.
     ranking = _ranking(finding, parts) if index is None else []

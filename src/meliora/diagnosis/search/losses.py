@@ -37,7 +37,9 @@ def losses(
 ) -> tuple[Loss, ...]:
     """Give what each sort adds to the fall of the mean gain, the largest first."""
     terms = frozenset(one.term for one in weak if one.believed and one.known)
-    sides = [[(sort_of(one, words, terms), one) for one in searches] for searches in (before, now)]
+    sides: list[list[tuple[Sort, SearchSeen]]] = [
+        [(sort_of(one, words, terms), one) for one in searches] for searches in (before, now)
+    ]
     plain = [one for sort, one in sides[0] if sort == "rest" and one.gain is not None]
     if len(plain) < _LEAST_PLAIN:
         plain = [one for one in before if one.gain is not None]
