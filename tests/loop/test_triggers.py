@@ -56,6 +56,7 @@ def test_the_documented_contract_is_shipped_and_holds_together() -> None:
     assert {one.gate: one.response_seconds for one in held.values()} == {
         "ndcg_drop": 3600,
         "recall_drop": 7200,
+        "search_success": 3600,
         "latency_p95": 300,
         "ingest": 600,
         "budget": 1800,

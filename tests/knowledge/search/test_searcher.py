@@ -22,6 +22,12 @@ TEXTS = {
     "boiler": "The boiler heats the water for radiators and taps.",
     "wiring": "Electric wiring must be earthed and fused.",
 }
+
+
+def letters(number: int) -> str:
+    return "".join("bcdfghjklm"[int(digit)] for digit in str(number))
+
+
 FIRST = Snapshot(number=0, config=SearchConfig())
 
 
@@ -54,7 +60,7 @@ def test_an_empty_query_has_no_results_and_is_no_error() -> None:
 
 
 def test_a_very_long_query_is_cut_to_its_rarest_words_and_says_so() -> None:
-    text = " ".join(f"word{n}" for n in range(10_000)) + " washer"
+    text = " ".join(f"q{letters(n)}" for n in range(10_000)) + " washer"
     answer = search(Request(text), view(), FIRST, Parts())
     assert answer.results[0].document == "taps"
     assert answer.notes["words_left_out"] == 10_001 - 64
