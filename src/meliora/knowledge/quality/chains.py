@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 
-from meliora.knowledge.quality.records import Searched
-
 from meliora.knowledge.quality.evidence import JudgedQuery, Pair
+from meliora.knowledge.quality.records import Searched
 
 WITHIN_US = 180_000_000
 """Three minutes: whoever asks later asks something else."""

@@ -62,6 +62,8 @@ class Ranked:
     features: Sequence[Mapping[str, float]] = ()
     contributions: Sequence[Mapping[str, float]] = ()
     """By feature; only where they were asked for."""
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Stages of its own that could not run, with the reason."""
 
 
 class Ranker(Protocol):

@@ -15,7 +15,7 @@ import structlog
 
 from meliora.errors import InvalidRequest, MelioraError
 from meliora.knowledge.answers import Answer, Explanation, Result
-from meliora.knowledge.config import LEGS, Leg, Snapshot
+from meliora.knowledge.config import LEGS, Leg, Reranking, Snapshot
 from meliora.knowledge.filters import Filter
 from meliora.knowledge.index.base import Hit, Stored, View
 from meliora.knowledge.search.asking import Question, as_it_is, question, read
@@ -27,6 +27,8 @@ _T = TypeVar("_T")
 log = structlog.get_logger(__name__)
 
 MOST_RESULTS = 100
+_UNLEARNED = Reranking(model="")
+"""How many candidates a ranker gets that no snapshot names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +137,8 @@ def _reranked(
 ) -> tuple[Ranked | None, list[int]]:
     query, asked, candidates = seen
     order = list(range(len(candidates)))
-    rules = snapshot.config.reranking
-    if rules is None or parts.ranker is None or not candidates:
+    rules = snapshot.config.reranking or _UNLEARNED
+    if parts.ranker is None or not candidates:
         return None, order
     ranker, first = parts.ranker, candidates[: rules.depth]
 
@@ -151,6 +153,7 @@ def _reranked(
     ranked = course.attempt("reranking", rank, None)
     if ranked is None:
         return None, order
+    course.skipped.update(ranked.skipped)
     best = sorted(range(len(first)), key=lambda at: (-ranked.scores[at], at))
     return ranked, best + order[len(first) :]
 

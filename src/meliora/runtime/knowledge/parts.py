@@ -22,8 +22,14 @@ log = structlog.get_logger(__name__)
 class Loading:
     """Implements `knowledge.serving.LoadParts` over kept artifacts."""
 
-    def __init__(self, shelf: SnapshotShelf) -> None:
+    def __init__(self, shelf: SnapshotShelf, cross_encoder: str = "") -> None:
+        """`cross_encoder` names a model that looks at the first results again; empty: none does."""
         self._shelf = shelf
+        self._look = None
+        if cross_encoder:
+            from meliora.knowledge.ranking.cross_encoder import SecondLook, SentenceTransformers
+
+            self._look = SecondLook(SentenceTransformers(cross_encoder))
 
     def __call__(self, tenant: str, config: SearchConfig, view: View, /) -> Parts:
         """Give the parts."""
@@ -32,6 +38,10 @@ class Loading:
             "expansion" if config.expansion else "spelling", missing, lambda: self._repairer(tenant, config, view)
         )
         ranker = _tried("reranking", missing, lambda: self._ranker(tenant, config))
+        if self._look is not None:
+            from meliora.knowledge.ranking.second import Seconded
+
+            ranker = Seconded(ranker, self._look)
         named = () if repairer is None else (("expansion" if config.expansion else "spelling", repairer),)
         return Parts(repairers=named, ranker=ranker, missing=missing)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meliora.clock import Clock
 from meliora.knowledge.documents import Document
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from meliora.knowledge.documents import Passage
 
 
+FEATURE = "knowledge"
+"""Feature that its own model calls are accounted under."""
+
+
 def plane_of(
     settings: Settings,
     store: Store,
@@ -37,7 +41,7 @@ def plane_of(
     shelf, snapshots = store.knowledge_documents, store.knowledge_snapshots
     indexes = Indexes(directory_of(settings), shelf, opener(settings, clock))
     arms = SearchArms(store.trials, clock, settings.loop.gateway_lease_seconds, halted)
-    serving = Serving(snapshots, Loading(snapshots), clock, arms)
+    serving = Serving(snapshots, Loading(snapshots, chosen.cross_encoder), clock, arms)
     return Plane(
         shelf=shelf,
         snapshots=snapshots,
@@ -64,4 +68,20 @@ def opener(settings: Settings, clock: Clock) -> Callable[[Path], Index]:
 
         return cut(document, chosen.passage_words, chosen.passage_overlap)
 
-    return lambda directory: Embedded(directory, chunk=chunk, clock=clock)
+    embed = embedder(settings)
+    return lambda directory: Embedded(directory, chunk=chunk, clock=clock, embed=embed)
+
+
+def embedder(settings: Settings) -> Callable[[Sequence[str]], Any] | None:
+    """Give what asks the configured model for vectors, through this deployment's own gateway; None where none is configured."""
+    chosen = settings.knowledge.embeddings
+    if not chosen.model:
+        return None
+    from meliora.runtime.asking import OwnGateway, gateway_url
+    from meliora.settings.secret import resolve_secret
+
+    def embed(texts: Sequence[str]) -> Any:
+        gateway = OwnGateway(gateway_url(settings))  # it may have been started since
+        return gateway.embed(resolve_secret(chosen.key), chosen.model, texts, feature=FEATURE)
+
+    return embed
