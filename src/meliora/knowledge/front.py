@@ -16,6 +16,7 @@ from meliora.knowledge.config import SearchConfig
 from meliora.knowledge.documents import Document
 from meliora.knowledge.indexes import Audit, Indexes, next_generation
 from meliora.knowledge.library import Library, Taken
+from meliora.knowledge.memory.memory import Memory
 from meliora.knowledge.search.searcher import Request, search
 from meliora.knowledge.service import Knowledge
 from meliora.knowledge.serving import Who
@@ -76,6 +77,7 @@ class Plane:
     indexes: Indexes
     searches: Knowledge
     opinions: Opinions
+    memory: Memory
     closing: Callable[[], None] = lambda: None
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic

@@ -12,6 +12,7 @@ from meliora.knowledge.front import Plane
 from meliora.knowledge.index.base import Index
 from meliora.knowledge.indexes import Indexes
 from meliora.knowledge.library import Library, Limits
+from meliora.knowledge.memory.memory import Memory
 from meliora.knowledge.service import Knowledge, Searched
 from meliora.knowledge.serving import Serving
 from meliora.runtime.knowledge.arms import SearchArms
@@ -49,6 +50,7 @@ def plane_of(
         indexes=indexes,
         searches=Knowledge(indexes, serving, clock, store.search_ids.new, record),
         opinions=store.searches,
+        memory=Memory(store.memory, clock, marks=marks),
     )
 
 
