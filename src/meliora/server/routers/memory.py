@@ -37,7 +37,7 @@ class TurnFields(Body):
     session: Word = Field(
         default="", description="A sitting of the conversation; told from the pauses where it is left out."
     )
-    metadata: dict[str, Value] = {}
+    metadata: dict[str, Value] = Field(default={}, description="Kept with it.")
 
 
 class TurnsFields(Body):
