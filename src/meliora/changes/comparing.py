@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from meliora.knowledge.quality.evidence import JudgedQuery
+from meliora.knowledge.quality.evidence import JudgedQuery, normal
 from meliora.loop.kind import Figure, Proof, Verdict
 from meliora.stats.paired import PairedResult, compare
 from meliora.stats.ranking import ndcg
@@ -43,16 +43,22 @@ class Compared:
 
 def held_against(before: Answering, after: Answering, queries: Sequence[JudgedQuery], seed: int) -> Compared:
     """Answer queries by both. A query without an answer that is known to be right tells nothing, and is left out."""
-    told = sorted(
-        (one for one in queries if any(grade > 0 for grade in one.grades.values())),
-        key=lambda one: (-one.at_us, one.id),
-    )[:MOST]
+    told = sorted(each_once(queries), key=lambda one: (-one.at_us, one.id))[:MOST]
     scores = [(_score(before, one), _score(after, one)) for one in told]
     old, new = [pair[0] for pair in scores], [pair[1] for pair in scores]
     result = compare(old, new, seed=seed)
     not_worse = compare(old, new, margin=-MARGIN, seed=seed).p_better
     mean = (sum(old) / len(old), sum(new) / len(new)) if scores else (None, None)
     return Compared(result, *mean, not_worse)
+
+
+def each_once(queries: Sequence[JudgedQuery]) -> list[JudgedQuery]:
+    """Give the queries that tell something, each text once: twice the same is no more evidence. Judgments go before what people used."""
+    found: dict[str, JudgedQuery] = {}
+    for one in sorted(queries, key=lambda one: (one.origin != "judged", -one.at_us, one.id)):
+        if any(grade > 0 for grade in one.grades.values()):
+            found.setdefault(normal(one.text), one)
+    return list(found.values())
 
 
 def proof(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
 
 from meliora.changes.manner import Check, Manner
-from meliora.errors import Conflict, NotFound
+from meliora.errors import Conflict, InvalidRequest, NotFound
 from meliora.knowledge.config import SearchConfig, Snapshot
 from meliora.knowledge.quality.evidence import Evidence
 from meliora.knowledge.shelf import Fenced, SnapshotShelf
@@ -55,6 +55,16 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers and hashes of how it was made; no content."""
 
 
+class _Noted(msgspec.Struct, frozen=True):
+    """A candidate that was made, as the checkpoint has it."""
+
+    collection: str
+    instead_of: int
+    config: SearchConfig
+    summary: str
+    notes: dict[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Made:
     """A candidate, and how it was made."""
@@ -88,22 +98,13 @@ class SnapshotChange:
             return None
         shelf, tenant = self._plane.shelf, change.tenant
         serving = shelf.serving(tenant, collection)
-        named = change.payload.get("snapshot")
-        if named is not None:
-            candidate = shelf.get(tenant, collection, int(named))
-            made = Made(candidate.config, f"Search snapshot {candidate.number} of {collection}")
-        else:
-            kept = msgspec.convert(work.checkpoint["made"], Wanted) if "made" in work.checkpoint else None
-            if kept is not None and kept.instead_of == serving.number:
-                candidate = shelf.get(tenant, collection, kept.snapshot)
-                made = Made(candidate.config, str(work.checkpoint.get("summary", "")), kept.notes)
-            else:
-                found = self.make(change, work, collection, serving)
-                if found is None or isinstance(found, Later):
-                    return found
-                made = found
-                candidate = shelf.add(tenant, collection, made.config, change.id)
-        if candidate.number == serving.number or candidate.config == serving.config:
+        made = self._made(change, work, collection, serving)
+        if made is None or isinstance(made, Later):
+            return made
+        if made.config == serving.config:
+            return None
+        candidate = self._named(change, collection) or shelf.add(tenant, collection, made.config, change.id)
+        if candidate.number == serving.number:
             return None
         forced = bool(change.payload.get("forced")) and change.origin.kind == "person"
         wanted = Wanted(
@@ -121,15 +122,41 @@ class SnapshotChange:
             baseline=version(serving.number),
         )
 
+    def _made(self, change: Change, work: Work, collection: str, serving: Snapshot) -> Made | Later | None:
+        """Give the candidate that somebody named, that an earlier attempt noted, or a new one: noted before it is kept."""
+        named = self._named(change, collection)
+        if named is not None:
+            return Made(named.config, f"Search snapshot {named.number} of {collection}")
+        kept = msgspec.convert(work.checkpoint["made"], _Noted) if "made" in work.checkpoint else None
+        if kept is not None and (kept.collection, kept.instead_of) == (collection, serving.number):
+            return Made(kept.config, kept.summary, kept.notes)
+        made = self.make(change, work, collection, serving)
+        if isinstance(made, Made):
+            noted = _Noted(collection, serving.number, made.config, made.summary, dict(made.notes))
+            work.progress(0.9, "a candidate was made", {"made": msgspec.to_builtins(noted)})
+        return made
+
+    def _named(self, change: Change, collection: str) -> Snapshot | None:
+        said = change.payload.get("snapshot")
+        if said is None:
+            return None
+        if isinstance(said, bool) or not isinstance(said, int) or said < 0:
+            raise InvalidRequest(f"{said!r} is no number of a snapshot.", field="snapshot")
+        return self._plane.shelf.get(change.tenant, collection, said)
+
     def prove(self, change: Change, work: Work) -> Proof | Later:
-        """Answer the same queries by both, as the kind has it."""
+        """Answer the same queries by both, as the kind has it. A forced one stands on a person's word where that does not pass."""
         wanted = wanted_of(change)
         shelf = self._plane.shelf
         before, after = (
             shelf.get(change.tenant, wanted.collection, number).config
             for number in (wanted.instead_of, wanted.snapshot)
         )
-        return self.compare(change, work, wanted, (before, after))
+        found = self.compare(change, work, wanted, (before, after))
+        if wanted.forced and found.verdict != "passed":
+            said = f"it stands on a person's word: {found.sentence}"
+            return msgspec.structs.replace(found, verdict="passed", sentence=said)
+        return found
 
     def trial(self, change: Change) -> TrialPlan | None:
         """Answer the candidate's arm by its snapshot: to win by what people say of the answers. None for a forced one."""
@@ -144,6 +171,7 @@ class SnapshotChange:
     def rehearse(self, change: Change, work: Work) -> dict[str, Any]:
         """See that the baseline serves, and that all that either takes is there. Raises `Conflict`, `NotFound`."""
         wanted = wanted_of(change)
+        known_of(self._plane.collections(change.tenant), wanted.collection)
         if self.serving(change) != change.baseline:
             raise self._elsewhere(change)
         shelf = self._plane.shelf
@@ -187,9 +215,7 @@ class SnapshotChange:
         said = change.payload.get("collection") or (work.finding or {}).get("collection")
         known = self._plane.collections(change.tenant)
         if said:
-            if said not in known:
-                raise NotFound(f"There is no collection {said!r}.", hint=f"There are: {', '.join(known) or 'none'}.")
-            return str(said)
+            return known_of(known, str(said))
         return known[0] if len(known) == 1 else None
 
     def _elsewhere(self, change: Change) -> Conflict:
@@ -205,6 +231,13 @@ def wanted_of(change: Change) -> Wanted:
     return msgspec.convert(change.payload, Wanted)
 
 
+def known_of(known: Sequence[str], collection: str) -> str:
+    """Give a collection that there is. Raises `NotFound`."""
+    if collection not in known:
+        raise NotFound(f"There is no collection {collection!r}.", hint=f"There are: {', '.join(known) or 'none'}.")
+    return collection
+
+
 def version(number: int) -> str:
     """Give the name of a snapshot as changes have it."""
     return f"search-{number}"
@@ -216,9 +249,6 @@ def recommended(finding: Mapping[str, Any] | None, kind: str) -> Mapping[str, An
     if said is None:
         return {}
     return next((one for one in said if one["kind"] == kind), None)
-
-
-Answering = Callable[[str], Sequence[str]]
 
 
 def _overlay(wanted: Wanted, number: int) -> dict[str, Any]:

@@ -127,7 +127,7 @@ class SnapshotShelf(Protocol):
         """Let a snapshot serve in place of another; False, and nothing changed, where something else serves."""
         ...
 
-    def keep(self, tenant: str, kind: Literal["expansion", "reranker", "vectors"], data: bytes) -> str:
+    def keep(self, tenant: str, kind: Literal["expansion", "reranker", "vectors", "pruning"], data: bytes) -> str:
         """Keep an artifact and give its SHA-256; the same bytes are kept once."""
         ...
 

@@ -82,7 +82,7 @@ class KnowledgeSnapshots:
             set_in(connection, tenant, collection, snapshot=number or None)
         return True
 
-    def keep(self, tenant: str, kind: Literal["expansion", "reranker", "vectors"], data: bytes) -> str:
+    def keep(self, tenant: str, kind: Literal["expansion", "reranker", "vectors", "pruning"], data: bytes) -> str:
         """Keep an artifact and give its SHA-256; the same bytes are kept once."""
         digest = sha256(data).hexdigest()
         values = {"tenant": tenant, "sha256": digest, "kind": kind, "data": data, "made_us": self._clock_us()}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 import sqlalchemy as sa
 
-from meliora.errors import InvalidRequest, NotFound
+from meliora.errors import Conflict, InvalidRequest, NotFound
 from meliora.knowledge.shelf import Fenced, unfenced
 from meliora.store.engine import reading, writing
 from meliora.store.knowledge_collections import hold_in
@@ -54,6 +54,19 @@ class ArchiveNote(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     kept_instead: str | None = None
     """The document that says the same, and stays."""
+    hash: str | None = None
+    """Of the document as it was looked at; None: as it is. Not kept."""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How documents stand that a change is to archive or has archived."""
+
+    ready: int
+    """Live, with the hash that was looked at, and what stays in their place is live."""
+    held: int
+    """In the archive by this change."""
+    returned: int
+    """Archived by it once, and restored."""
 
 
 class Archived(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,20 +130,34 @@ class KnowledgeUpkeep:
     # What was archived
 
     def archive(
-        self, tenant: str, collection: str, change: str, notes: Sequence[ArchiveNote], fenced: Fenced = unfenced
+        self,
+        tenant: str,
+        collection: str,
+        change: str,
+        notes: Sequence[ArchiveNote],
+        fenced: Fenced = unfenced,
+        *,
+        whole: bool = False,
     ) -> int:
         """Archive documents with the reason of each, all or none; give how many were live. Once, however often it is called.
 
-        What is not live (any more) is passed over and not noted. Raises `NotFound` for an unknown collection.
+        What is not live (any more) is passed over and not noted, and so is what has another hash by now than its note, or whose
+        `kept_instead` is not live. With `whole`, one that is passed over and not held by this change already is a `Conflict`, and
+        nothing is archived. Raises `NotFound` for an unknown collection.
         """
         noted = {one.document: one for one in notes}
         with writing(self._engine) as connection:
             fenced(connection)
             hold_in(connection, tenant, collection)
-            live: list[str] = []
-            for some in chunks(noted):
-                own = (_D.tenant == tenant, _D.collection == collection, _D.id.in_(some), _D.state == "live")
-                live += connection.execute(sa.select(_D.id).where(*own)).scalars()
+            live = _ready(connection, tenant, collection, noted)
+            if whole and len(live) < len(noted):
+                held = _held(connection, tenant, collection, change)
+                left = sorted(set(noted) - set(live) - held)
+                if left:
+                    raise Conflict(
+                        f"{len(left)} documents changed since it was planned to archive them, {left[0]!r} among them.",
+                        hint="Nothing was archived. A new plan is made of what is there now.",
+                    )
             moved = set_state_in(connection, tenant, collection, live, "archived")
             now = self._clock_us()
             for id in moved:
@@ -139,6 +166,18 @@ class KnowledgeUpkeep:
                 insert = insert_into(connection, knowledge_archived).values(**keys, **said)
                 connection.execute(insert.on_conflict_do_update(index_elements=list(keys), set_=said))
         return len(moved)
+
+    def standing(self, tenant: str, collection: str, change: str, notes: Sequence[ArchiveNote]) -> Standing:
+        """Tell how documents stand that a change is to archive."""
+        noted = {one.document: one for one in notes}
+        own = (_N.tenant == tenant, _N.collection == collection, _N.change == change)
+        with reading(self._engine) as connection:
+            back = sa.select(sa.func.count()).select_from(knowledge_archived).where(*own, _N.restored_us.is_not(None))
+            return Standing(
+                ready=len(_ready(connection, tenant, collection, noted)),
+                held=len(_held(connection, tenant, collection, change) & set(noted)),
+                returned=connection.execute(back).scalar_one(),
+            )
 
     def restore(
         self,
@@ -197,6 +236,38 @@ class KnowledgeUpkeep:
                 )
                 for row in rows
             )
+
+
+def _ready(connection: sa.Connection, tenant: str, collection: str, noted: Mapping[str, ArchiveNote]) -> list[str]:
+    """Give the ids of the documents that can be archived as noted."""
+    wanted = dict.fromkeys([*noted, *(one.kept_instead for one in noted.values() if one.kept_instead)])
+    live: dict[str, str] = {}
+    for some in chunks(wanted):
+        own = (_D.tenant == tenant, _D.collection == collection, _D.id.in_(some), _D.state == "live")
+        live |= {row.id: row.hash for row in connection.execute(sa.select(_D.id, _D.hash).where(*own))}
+    return [
+        id
+        for id, note in noted.items()
+        if id in live
+        and (note.hash is None or note.hash == live[id])
+        and (not note.kept_instead or note.kept_instead in live)
+    ]
+
+
+def _held(connection: sa.Connection, tenant: str, collection: str, change: str) -> set[str]:
+    """Give the ids of what is in the archive by a change: not restored, not put anew, not archived again by a later one."""
+    there = (_D.tenant == tenant, _D.collection == collection, _D.state == "archived")
+    own = (_N.tenant == tenant, _N.collection == collection)
+    mine = sa.select(_N.document, _N.at_us).where(*own, _N.change == change, _N.restored_us.is_(None)).subquery()
+    other = knowledge_archived.alias()
+    later = sa.exists().where(
+        other.c.tenant == tenant,
+        other.c.collection == collection,
+        other.c.document == mine.c.document,
+        other.c.at_us > mine.c.at_us,
+    )
+    query = sa.select(mine.c.document).join(knowledge_documents, _D.id == mine.c.document).where(*there, ~later)
+    return set(connection.execute(query).scalars())
 
 
 def _ordered(pair: LikePair) -> LikePair:

@@ -13,7 +13,7 @@ import msgspec
 from meliora.changes.comparing import DEPTH, LEAST, held_against, proof
 from meliora.changes.searching import DAY_US, Made, Plane, SnapshotChange, Wanted, recommended
 from meliora.knowledge.config import Expansion, SearchConfig, Snapshot, Spelling
-from meliora.knowledge.quality.evidence import JudgedQuery, Pair, half
+from meliora.knowledge.quality.evidence import JudgedQuery, Pair, half, normal
 from meliora.loop.change import Change
 from meliora.loop.kind import Later, Proof
 from meliora.loop.work import Work
@@ -79,7 +79,8 @@ class QueryRepair(SnapshotChange):
         used = evidence.used(tenant, collection, since, until)
         held = [one for one in used if half(one.text, change.id) == "held"]
         older = evidence.used(tenant, collection, max(0, since - round(self._plane.days * DAY_US)), since)
-        others = [*evidence.judged(tenant, collection), *older]
+        learned = {normal(one.text) for one in used if half(one.text, change.id) == "fitted"}
+        others = [one for one in (*evidence.judged(tenant, collection), *older) if normal(one.text) not in learned]
         before, after = (evidence.answering(tenant, collection, config) for config in configs)
         found = held_against(before, after, held, work.seed)
         rest = held_against(before, after, others, work.seed)

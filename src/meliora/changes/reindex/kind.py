@@ -13,8 +13,8 @@ import msgspec
 
 from meliora.changes.comparing import DEPTH, LOSS, held_against
 from meliora.changes.manner import Check
-from meliora.changes.searching import SURFACE, Collections, recommended
-from meliora.errors import Conflict, NotFound
+from meliora.changes.searching import SURFACE, Collections, known_of, recommended
+from meliora.errors import Conflict
 from meliora.knowledge.indexes import Audit, next_generation
 from meliora.knowledge.quality.evidence import Evidence
 from meliora.knowledge.shelf import Fenced, SnapshotShelf
@@ -77,6 +77,8 @@ class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
     generation: str
     instead_of: str
     faults: dict[str, int]
+    snapshot: int
+    """By which both answer in the proof."""
 
 
 class Reindex:
@@ -94,8 +96,8 @@ class Reindex:
             return None
         said = change.payload.get("collection") or (work.finding or {}).get("collection")
         known = self._shop.collections(change.tenant)
-        if said and said not in known:
-            raise NotFound(f"There is no collection {said!r}.", hint=f"There are: {', '.join(known) or 'none'}.")
+        if said:
+            known_of(known, str(said))
         asked = bool(change.payload.get("collection")) and change.origin.kind == "person"
         for collection in (str(said),) if said else known:
             audit = self._shop.hands.audit(change.tenant, collection)
@@ -103,7 +105,13 @@ class Reindex:
                 continue
             serving = self._shop.generations.generation(change.tenant, collection)
             candidate = next_generation(serving, change.id)
-            wanted = _Wanted(collection=collection, generation=candidate, instead_of=serving, faults=_counts(audit))
+            wanted = _Wanted(
+                collection=collection,
+                generation=candidate,
+                instead_of=serving,
+                faults=_counts(audit),
+                snapshot=self._shop.snapshots.serving(change.tenant, collection).number,
+            )
             return Proposal(
                 target=f"search:{collection}",
                 summary=f"The index of {collection} built again: {_told(audit)}.",
@@ -122,7 +130,7 @@ class Reindex:
         work.progress(0.8, "the index was built")
         old = self._shop.hands.audit(tenant, collection, wanted.instead_of)
         new = self._shop.hands.audit(tenant, collection, wanted.generation)
-        config = self._shop.snapshots.serving(tenant, collection).config
+        config = self._shop.snapshots.get(tenant, collection, wanted.snapshot).config
         before, after = (
             self._shop.evidence.answering(tenant, collection, config, generation)
             for generation in (wanted.instead_of, wanted.generation)

@@ -65,6 +65,10 @@ class Evidence(Protocol):
 
 def half(query: str, salt: str) -> Half:
     """Say in which half a query is: the same words always in the same one, so that what is proved was not learned by heart."""
-    normal = " ".join(query.casefold().split())
-    digest = sha256(f"{salt}\0{normal}".encode("utf-8", "surrogatepass")).digest()
+    digest = sha256(f"{salt}\0{normal(query)}".encode("utf-8", "surrogatepass")).digest()
     return "fitted" if digest[0] & 1 else "held"
+
+
+def normal(query: str) -> str:
+    """Give a query without case and spaces that mean nothing: what is equal then is the same query."""
+    return " ".join(query.casefold().split())

@@ -81,7 +81,7 @@ knowledge_artifacts = sa.Table(
     metadata,
     text("tenant", key=True),
     text("sha256", key=True),
-    text("kind"),  # expansion, reranker, vectors
+    text("kind"),  # expansion, reranker, vectors, pruning
     sa.Column("data", sa.LargeBinary, nullable=False),
     time("made_us"),
 )

@@ -1,0 +1,1 @@
+"""Documents archived that are stale, said twice or of no use."""
