@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from meliora.knowledge.documents import Scalar
 from meliora.knowledge.filters import Condition, Filter, passes
-from meliora.knowledge.index.embedded.layout import Fixed, Manifest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,12 +60,19 @@ class ColumnsWriter:
         return msgspec.msgpack.encode({field: msgspec.msgpack.encode(one) for field, one in parts.items()})
 
 
+class File(Protocol):
+    """What never changes, wherever it is kept."""
+
+    def read(self) -> bytes:
+        """Give what is in it."""
+        ...
+
+
 class Columns:
     """The fields of a state. A field is read when it is first asked for."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
-        self._files = [Fixed(folder / name, manifest.checks[name]) for name in manifest.columns]
-        self._rows = manifest.rows
+    def __init__(self, files: Sequence[File], rows: int) -> None:
+        self._files, self._rows = files, rows
         self._lock = threading.Lock()
         self._raw: list[dict[str, bytes]] | None = None
         self._columns: dict[str, list[Column]] = {}

@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 
-from meliora.knowledge.index.embedded.layout import Fixed, Manifest
+from meliora.knowledge.index.embedded.columns import File
 
 MOST_CHANGES = 8
 """Files of changes before they are added up into a whole one."""
@@ -51,9 +50,9 @@ class Tally:
 class CountsOf:
     """The counts of a state. Read when first asked for; the whole table is shared with the state before."""
 
-    def __init__(self, folder: Path, manifest: Manifest, before: CountsOf | None = None) -> None:
-        self._names = manifest.counts
-        self._files = [Fixed(folder / name, manifest.checks[name]) for name in manifest.counts]
+    def __init__(self, files: Mapping[str, File], before: CountsOf | None = None) -> None:
+        """Take files by name, the whole one first."""
+        self._names, self._files = tuple(files), tuple(files.values())
         self._parts: list[Counts] | None = None
         self._lock = threading.Lock()
         self._vocabulary: Mapping[str, int] | None = None

@@ -193,6 +193,11 @@ class Fixed:
         return body
 
 
+def fixed(folder: Path, names: Sequence[str], manifest: Manifest) -> dict[str, Fixed]:
+    """Give files of a state by name, in the order asked for."""
+    return {name: Fixed(folder / name, manifest.checks[name]) for name in names}
+
+
 def mapped(path: Path, size: int) -> memoryview:
     """Map the first bytes of a file: what is appended later, or the file's removal, does not show.
 

@@ -28,6 +28,7 @@ from meliora.knowledge.index.embedded.layout import (
     Manifest,
     Model,
     Step,
+    fixed,
     state_name,
     sync,
     write,
@@ -218,8 +219,14 @@ class Making:
         self._means.step("parts")
         self._checks[DEAD] = write(self._aside / DEAD, _packed(self._alive(manifest)))
         columns, tables = (*base.columns, f"columns-{at}"), (*base.counts, f"counts-{at}")
-        all_columns = Columns(self._folder, base) if len(columns) > MOST_PARTS else None
-        all_counts = counts.CountsOf(self._folder, base) if len(tables) > counts.MOST_CHANGES else None
+        all_columns = (
+            Columns([*fixed(self._folder, base.columns, base).values()], base.rows)
+            if len(columns) > MOST_PARTS
+            else None
+        )
+        all_counts = (
+            counts.CountsOf(fixed(self._folder, base.counts, base)) if len(tables) > counts.MOST_CHANGES else None
+        )
         self._checks[columns[-1]] = write(self._folder / columns[-1], self._columns.encoded(all_columns))
         self._checks[tables[-1]] = write(self._folder / tables[-1], self._tally.encoded(all_counts))
         return msgspec.structs.replace(

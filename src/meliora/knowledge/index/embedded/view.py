@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from meliora.knowledge.index.embedded import lsa
 from meliora.knowledge.index.embedded.columns import Columns
 from meliora.knowledge.index.embedded.counts import CountsOf
 from meliora.knowledge.index.embedded.entries import safe, token
-from meliora.knowledge.index.embedded.layout import Fixed, Manifest, state_name
+from meliora.knowledge.index.embedded.layout import Fixed, Manifest, fixed, state_name
 from meliora.knowledge.index.embedded.making import alive_rows
 from meliora.knowledge.index.embedded.rows import Finder, Rows
 from meliora.knowledge.index.embedded.vectors import Embed, Nearest, normalised
@@ -47,8 +47,8 @@ class EmbeddedView:
         self._rows = Rows(folder, manifest.epoch, manifest.sizes, manifest.rows)
         self._alive: NDArray[np.bool_] = alive_rows(folder, manifest)
         self._words = Words(folder / state_name(manifest.state) / FOLDER, manifest.passages)
-        self._columns = Columns(folder, manifest)
-        self._counts = CountsOf(folder, manifest, before._counts if before else None)
+        self._columns = Columns([*fixed(folder, manifest.columns, manifest).values()], manifest.rows)
+        self._counts = CountsOf(fixed(folder, manifest.counts, manifest), before._counts if before else None)
         self._finder = Finder(self._rows, before._finder if before else None)
         model = manifest.vectors
         self._nearest = Nearest(folder, model, manifest.rows) if model else None
@@ -72,7 +72,7 @@ class EmbeddedView:
         Raises `InvalidRequest` for a filter on a field that no document has.
         """
         if where is not None:
-            self._check(where)
+            refuse_unknown(where, self._manifest.fields)
         if limit < 1 or not self.passages:
             return ()
         if leg == "dense":
@@ -184,16 +184,6 @@ class EmbeddedView:
             )
         return normalised(self._embed([text or " ".join(terms)]), 1, model.dimension)[0]
 
-    def _check(self, where: Filter) -> None:
-        known = {*OWN, *self._manifest.fields}
-        for condition in where.conditions:
-            if condition.field not in known:
-                raise InvalidRequest(
-                    f"No document has the field {condition.field[:100]!r}.",
-                    hint=f"There are: {', '.join(nearest_first(condition.field, known))}.",
-                    field=f"filter.{condition.field[:100]}",
-                )
-
 
 class EmptyView:
     """What serves where nothing was indexed yet."""
@@ -233,6 +223,18 @@ class EmptyView:
     def hashes(self) -> Iterator[tuple[str, str]]:
         """Give nothing."""
         return iter(())
+
+
+def refuse_unknown(where: Filter, fields: Iterable[str]) -> None:
+    """Raise `InvalidRequest` for a condition on a field that no document has; `fields` are those of the metadata."""
+    known = {*OWN, *fields}
+    for condition in where.conditions:
+        if condition.field not in known:
+            raise InvalidRequest(
+                f"No document has the field {condition.field[:100]!r}.",
+                hint=f"There are: {', '.join(nearest_first(condition.field, known))}.",
+                field=f"filter.{condition.field[:100]}",
+            )
 
 
 def _tokens(condition: Condition) -> list[str]:
