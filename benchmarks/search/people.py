@@ -33,9 +33,7 @@ class Log:
     now: list[Searched] = field(default_factory=list)
 
 
-def log(
-    old: Sequence[Query], new: Sequence[Query], answer: Answer, rng: random.Random, *, again: float = AGAIN
-) -> Log:
+def log(old: Sequence[Query], new: Sequence[Query], answer: Answer, rng: random.Random, *, again: float = AGAIN) -> Log:
     """Let people ask queries in their old words for a day, and then for another in their new ones."""
     made = Log()
     for number, (was, now) in enumerate(zip(old, new, strict=True)):
@@ -78,9 +76,7 @@ class _Evidence:
         return [one for one in (*self.log.before, *self.log.now) if since_us <= one.at_us < until_us]
 
 
-def _searched(
-    id: str, at_us: int, query: str, session: str, shown: Sequence[str], used: Sequence[str]
-) -> Searched:
+def _searched(id: str, at_us: int, query: str, session: str, shown: Sequence[str], used: Sequence[str]) -> Searched:
     terms = analyse(query).terms
     return Searched(
         id=id, at_us=at_us, query=query, terms=terms, shown=tuple(shown), clicked=tuple(used), session=session

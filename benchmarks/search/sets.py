@@ -57,8 +57,10 @@ def load(folder: Path) -> Judged:
 
 
 def _is_set(folder: Path) -> bool:
-    return folder.is_dir() and all((folder / name).is_file() for name in ("queries.jsonl", "qrels.tsv")) and any(
-        (folder / name).is_file() for name in CORPUS
+    return (
+        folder.is_dir()
+        and all((folder / name).is_file() for name in ("queries.jsonl", "qrels.tsv"))
+        and any((folder / name).is_file() for name in CORPUS)
     )
 
 

@@ -5,6 +5,7 @@ The gain of one search is noisy, and known for a part of the searches only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,15 +30,15 @@ class Traffic:
     seen: Seen
     shift: Shift
     known: frozenset[str]
-    close: frozenset[str]
-    """Unknown words with a near neighbour: slips, and some new words by chance."""
+    close: Mapping[str, str]
+    """Unknown words with the known one that they are near to: slips, and some new words by chance."""
     planted: frozenset[str]
 
     def frequency(self, term: str) -> int:
         return 5 if term in self.known else 0
 
-    def near(self, word: str) -> bool:
-        return word in self.close
+    def meant(self, word: str) -> tuple[str, ...]:
+        return (self.close[word],) if word in self.close else ()
 
 
 class _Made:
@@ -45,7 +46,7 @@ class _Made:
         self.rng, self.shift = rng, shift
         self.words = [self.word() for _ in range(_WORDS)]
         self.known = frozenset(self.words)
-        self.close: set[str] = set()
+        self.close: dict[str, str] = {}
         self.orders = [rng.permutation(_WORDS) for _ in range(_TOPICS)]
         rates = 1 / (np.arange(_WORDS) + 4.0)
         self.rates = rates / rates.sum()
@@ -64,7 +65,7 @@ class _Made:
         if self.shift in ("jargon", "mixed"):
             count = int(rng.integers(8, 21)) if self.shift == "jargon" else 7
             self.new = {old: self.word() for old in chosen[:count]}
-            self.close |= {word for word in self.new.values() if rng.random() < 0.3}
+            self.close |= {word: str(rng.choice(self.words)) for word in self.new.values() if rng.random() < 0.3}
         if self.shift in ("weak", "mixed"):
             self.old = frozenset(chosen[30:42] if self.shift == "weak" else chosen[30:35])
         if self.shift in ("typos", "mixed"):
@@ -78,7 +79,7 @@ class _Made:
         made = (word[:at] + letter + word[at + 1 :], word[:at] + word[at + 1 :], word[:at] + letter + word[at:])
         wrong = made[int(self.rng.integers(3))]
         if wrong not in self.known and self.rng.random() < 0.9:  # one in ten is too far from any word
-            self.close.add(wrong)
+            self.close[wrong] = word
         return wrong
 
     def search(self, name: str, at_us: int, changed: bool, judged: float) -> SearchSeen:
@@ -134,4 +135,4 @@ def made(
         corpus_now=CorpusSeen(documents=_DOCUMENTS, missing=missing, stale=int(rng.integers(5))) if audited else None,
     )
     planted = frozenset(maker.new.values()) | maker.old | (frozenset(maker.close) if shift == "mixed" else frozenset())
-    return Traffic(seen, shift, maker.known, frozenset(maker.close), planted)
+    return Traffic(seen, shift, maker.known, maker.close, planted)

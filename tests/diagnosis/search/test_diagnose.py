@@ -20,8 +20,8 @@ class _Nothing:
     def frequency(self, term: str) -> int:
         return 0
 
-    def near(self, word: str) -> bool:
-        return False
+    def meant(self, word: str) -> tuple[str, ...]:
+        return ()
 
 
 def _found(traffic: Traffic) -> SearchFinding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 import msgspec
@@ -73,8 +73,8 @@ class Vocabulary(Protocol):
         """Count the passages that have an analysed term."""
         ...
 
-    def near(self, word: str) -> bool:
-        """Tell whether an unknown written word is one or two slips from a known one."""
+    def meant(self, word: str) -> Collection[str]:
+        """Give the terms of known words that an unknown written one is a slip or two from; empty for none."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Unknown words of searches, told apart: a slip is near a known word and rare itself, a new word recurs."""
+"""Unknown words of searches, told apart: a slip is near a known word that is asked for more often, a new word recurs by itself."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from meliora.stats.drift import share_rise_z
 
 RECURS = 3
 """Searches from which an unknown word recurs; and a hundredth of those that have one, in large windows."""
+SLIPPED = 0.5
+"""How often a recurring word is asked for at most, beside the known one that it is near to, to be a slip of that."""
 _NAMED = 50
 
 
@@ -32,10 +34,18 @@ class Words:
         unknown = frozenset(term for term in terms if vocabulary.frequency(term) <= 0)
         seen = _counted(now, unknown)
         having = sum(not unknown.isdisjoint(one.terms) for one in now)
-        recurring = tuple(term for term, count in seen.most_common() if count >= max(RECURS, 0.01 * having))
+        often = {term for term, count in seen.items() if count >= max(RECURS, 0.01 * having)}
         written = _written((*before, *now), unknown)
-        rare = unknown.difference(recurring)
-        near = frozenset(term for term in rare if vocabulary.near(written.get(term, term)))
+        asked = Counter(term for one in (*before, *now) for term in set(one.terms).difference(unknown))
+
+        def slip(term: str) -> bool:
+            # A word that is often asked for is often misspelt, in the same way, too; one that came to be used is not near such.
+            meant = vocabulary.meant(written.get(term, term))
+            most = max((asked[one] for one in meant), default=0)
+            return bool(meant) and (term not in often or seen[term] <= SLIPPED * most)
+
+        near = frozenset(term for term in sorted(unknown) if slip(term))
+        recurring = tuple(term for term, _ in seen.most_common() if term in often and term not in near)
         return cls(unknown, near, recurring)
 
 

@@ -16,6 +16,7 @@ from meliora.knowledge.config import Spelling
 from meliora.knowledge.index.base import View
 from meliora.knowledge.indexes import Audit, Indexes
 from meliora.knowledge.repair.spelling import Speller
+from meliora.knowledge.text.analysis import analyse
 from meliora.runtime.knowledge.evidence import GOOD
 from meliora.store.searches import Search
 from meliora.store.store import Store
@@ -79,8 +80,8 @@ class _Words:
     def frequency(self, term: str) -> int:
         return self._view.frequency(term)
 
-    def near(self, word: str) -> bool:
-        return self._speller.near(word)
+    def meant(self, word: str) -> frozenset[str]:
+        return frozenset(term for known, _ in self._speller.repair(word) for term in analyse(known).terms)
 
 
 def _seen(one: Search, says: bool, now_us: int, lost: frozenset[str]) -> SearchSeen:
