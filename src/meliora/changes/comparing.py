@@ -15,7 +15,9 @@ DEPTH = 10
 ALPHA = 0.01
 """Of the gain: several kinds may be tried after one drop."""
 LEAST = 30
-"""Queries, below which nothing is concluded."""
+"""Queries that must not suffer, below which nothing is concluded."""
+WANTED = 12
+"""Queries that it is for, below which nothing is concluded: the permutation test is exact for as few."""
 MOST = 2_000
 """Queries of each sort that are answered; of more, the newest."""
 LOSS = 0.005
@@ -23,7 +25,7 @@ LOSS = 0.005
 MARGIN = 0.02
 """By this much at most they may be worse, as far as chance allows to tell (95%)."""
 RULE = (
-    f"NDCG@{DEPTH} of the queries that it is for is better (sign-flip permutation, one-sided, p < {ALPHA}, {LEAST} queries at"
+    f"NDCG@{DEPTH} of the queries that it is for is better (sign-flip permutation, one-sided, p < {ALPHA}, {WANTED} queries at"
     f" least), and the other judged queries lose no more than {LOSS} and, at 95%, no more than {MARGIN}"
 )
 
@@ -87,8 +89,8 @@ def proof(
 def decided(wanted: Compared, others: Compared) -> tuple[Verdict, str]:
     """Give the verdict by the rule, with its sentence."""
     gain, loss = wanted.result, others.result
-    if gain.pairs < LEAST or gain.difference is None or gain.p_better is None:
-        return "inconclusive", f"{gain.pairs} queries that it is for have a known answer; {LEAST} are needed"
+    if gain.pairs < WANTED or gain.difference is None or gain.p_better is None:
+        return "inconclusive", f"{gain.pairs} queries that it is for have a known answer; {WANTED} are needed"
     told = f"NDCG@{DEPTH} {wanted.before:.3f} to {wanted.after:.3f} on {gain.pairs} queries (p {gain.p_better:.2g})"
     if gain.p_better >= ALPHA:
         return "failed", f"not shown to be better: {told}"

@@ -6,14 +6,15 @@ What is learned is learned from half of the queries since the trouble began. The
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import msgspec
 
-from meliora.changes.comparing import DEPTH, LEAST, held_against, proof
+from meliora.changes.comparing import DEPTH, WANTED, held_against, proof
 from meliora.changes.searching import DAY_US, Made, Plane, SnapshotChange, Wanted, recommended
 from meliora.knowledge.config import Expansion, SearchConfig, Snapshot, Spelling
-from meliora.knowledge.quality.evidence import JudgedQuery, Pair, half, normal
+from meliora.knowledge.quality.evidence import Half, JudgedQuery, Pair, half, normal
 from meliora.loop.change import Change
 from meliora.loop.kind import Later, Proof
 from meliora.loop.work import Work
@@ -35,6 +36,17 @@ class Learn(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a repair is made of."""
+
+    change: Change
+    collection: str
+    config: SearchConfig
+    tokens: tuple[str, ...]
+    since_us: int
+
+
 class QueryRepair(SnapshotChange):
     """Chooses and learns repairs."""
 
@@ -45,23 +57,32 @@ class QueryRepair(SnapshotChange):
         self._learn = learn
 
     def make(self, change: Change, work: Work, collection: str, serving: Snapshot) -> Made | Later | None:
-        """Give the repair that answers best what is learned from; None where none gains, or the finding sees no matter of words."""
+        """Give the repair that answers best what is learned from; None where none gains, or the finding sees no matter of words.
+
+        Which repair it is, is chosen on queries that the tables to choose from did not see; the table that is kept saw those, too.
+        """
         said = recommended(work.finding, self.name)
         if said is None:
             return None
         until = change.updated_us
         since = since_us(work.finding, until)
         used = self._plane.evidence.used(change.tenant, collection, since, until)
-        fitted = [one for one in used if half(one.text, change.id) == "fitted"]
-        if len(fitted) < LEAST // 2:
+        fitted = [one for one in used if one.again and half(one.text, change.id) == "fitted"]
+        if len(fitted) < WANTED:
             return None
-        tried = self._tried(change, work, collection, serving, said, since)
-        scored = [(self._mean(change, collection, config, fitted), methods, config) for methods, config in tried]
-        if not scored:
-            return None
-        now = self._mean(change, collection, serving.config, fitted)
-        gain, methods, config = max(((mean - now, methods, config) for mean, methods, config in scored), key=_first)
+        seen = _Seen(change, collection, serving.config, tuple(said.get("tokens") or ()), since)
+        choosing = [one for one in fitted if _inner(one.text, change.id) == "held"]
+        work.progress(0.1, f"repairs are tried on {len(choosing)} queries that went unanswered")
+        now = self._mean(change, collection, serving.config, choosing)
+        scored = [
+            (self._mean(change, collection, config, choosing) - now, methods)
+            for methods, config in self._tried(seen, str(said.get("method")))
+        ]
+        gain, methods = max(scored, key=_first, default=(0.0, ()))
         if gain < LEAST_GAIN:
+            return None
+        config = self._whole(seen, methods, work)
+        if config is None:
             return None
         notes = {
             "methods": list(methods),
@@ -77,7 +98,7 @@ class QueryRepair(SnapshotChange):
         since = int(wanted.notes.get("since_us") or since_us(work.finding, until))
         tenant, collection = change.tenant, wanted.collection
         used = evidence.used(tenant, collection, since, until)
-        held = [one for one in used if half(one.text, change.id) == "held"]
+        held = [one for one in used if one.again and half(one.text, change.id) == "held"]
         older = evidence.used(tenant, collection, max(0, since - round(self._plane.days * DAY_US)), since)
         learned = {normal(one.text) for one in used if half(one.text, change.id) == "fitted"}
         others = [one for one in (*evidence.judged(tenant, collection), *older) if normal(one.text) not in learned]
@@ -88,51 +109,54 @@ class QueryRepair(SnapshotChange):
         method = "the same queries with and without the repair"
         return proof(found, rest, baseline=change.baseline, method=method, data=data, seed=work.seed)
 
-    def _tried(
-        self,
-        change: Change,
-        work: Work,
-        collection: str,
-        serving: Snapshot,
-        said: Mapping[str, Any],
-        since: int,
-    ) -> list[tuple[tuple[Method, ...], SearchConfig]]:
+    def _tried(self, seen: _Seen, first: str) -> list[tuple[tuple[Method, ...], SearchConfig]]:
         """Give the configurations to choose from: the finding's method first, so that it wins a tie; both together last."""
-        first = said.get("method")
         order = [method for method in METHODS if method == first] + [method for method in METHODS if method != first]
         parts: dict[Method, dict[str, Any]] = {}
         for method in order:
-            if method == "spelling" and serving.config.spelling is None:
+            if method == "spelling" and seen.config.spelling is None:
                 parts[method] = {"spelling": Spelling()}
             if method == "expansion":
-                table = self._table(change, work, collection, tuple(said.get("tokens", ())), since)
-                if table is not None and (serving.config.expansion or Expansion(table="")).table != table:
+                table = self._table(seen, all_of_them=False)
+                if table is not None:
                     parts[method] = {"expansion": Expansion(table=table)}
         tried: list[tuple[tuple[Method, ...], SearchConfig]] = [
-            ((method,), msgspec.structs.replace(serving.config, **part)) for method, part in parts.items()
+            ((method,), msgspec.structs.replace(seen.config, **part)) for method, part in parts.items()
         ]
         if len(parts) > 1:
             both = {name: value for part in parts.values() for name, value in part.items()}
-            tried.append((tuple(parts), msgspec.structs.replace(serving.config, **both)))
+            tried.append((tuple(parts), msgspec.structs.replace(seen.config, **both)))
         return tried
 
-    def _table(self, change: Change, work: Work, collection: str, tokens: tuple[str, ...], since: int) -> str | None:
-        kept = work.checkpoint.get("table")
-        if kept is not None:
-            return str(kept)
-        pairs = self._plane.evidence.pairs(change.tenant, collection, since, change.updated_us)
-        fitted = [one for one in pairs if half(one.query, change.id) == "fitted"]
-        work.progress(0.2, f"an expansion is learned from {len(fitted)} answers that people used")
-        table = self._learn(change.tenant, collection, fitted, tokens, since, change.updated_us)
-        if table is None:
-            return None
-        sha256 = self._plane.shelf.keep(change.tenant, "expansion", table)
-        work.progress(0.6, "an expansion was learned", {**work.checkpoint, "table": sha256})
-        return sha256
+    def _whole(self, seen: _Seen, methods: tuple[Method, ...], work: Work) -> SearchConfig | None:
+        """Give the chosen configuration, its table learned from all that may be learned from."""
+        parts: dict[str, Any] = {}
+        if "spelling" in methods:
+            parts["spelling"] = Spelling()
+        if "expansion" in methods:
+            work.progress(0.6, "an expansion is learned from what people used")
+            table = self._table(seen, all_of_them=True)
+            if table is None:
+                return None
+            parts["expansion"] = Expansion(table=table)
+        return msgspec.structs.replace(seen.config, **parts)
+
+    def _table(self, seen: _Seen, *, all_of_them: bool) -> str | None:
+        """Learn a table and keep it; the same bytes are kept once, however often this is asked."""
+        change, until = seen.change, seen.change.updated_us
+        pairs = self._plane.evidence.pairs(change.tenant, seen.collection, seen.since_us, until)
+        fitted = [
+            one
+            for one in pairs
+            if half(one.query, change.id) == "fitted" and (all_of_them or _inner(one.query, change.id) == "fitted")
+        ]
+        table = self._learn(change.tenant, seen.collection, fitted, seen.tokens, seen.since_us, until)
+        return None if table is None else self._plane.shelf.keep(change.tenant, "expansion", table)
 
     def _mean(self, change: Change, collection: str, config: SearchConfig, queries: Sequence[JudgedQuery]) -> float:
         answering = self._plane.evidence.answering(change.tenant, collection, config)
-        return sum(ndcg(list(answering(one.text))[:DEPTH], one.grades, DEPTH) for one in queries) / len(queries)
+        scores = [ndcg(list(answering(one.text))[:DEPTH], one.grades, DEPTH) for one in queries]
+        return sum(scores) / len(scores) if scores else 0.0
 
 
 def since_us(finding: Mapping[str, Any] | None, until: int) -> int:
@@ -143,5 +167,10 @@ def since_us(finding: Mapping[str, Any] | None, until: int) -> int:
     return int(moment or window or max(0, until - 7 * DAY_US))
 
 
-def _first(scored: tuple[float, Any, Any]) -> float:
+def _inner(query: str, salt: str) -> Half:
+    """Split what is learned from once more: tables to choose from are learned from the one part, and chosen on the other."""
+    return half(query, f"{salt}/choice")
+
+
+def _first(scored: tuple[float, Any]) -> float:
     return scored[0]

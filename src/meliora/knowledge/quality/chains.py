@@ -6,7 +6,8 @@ something to do with each other: a word in common, or words that are alike (Huan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 
 from meliora.knowledge.quality.evidence import JudgedQuery, Pair
@@ -18,6 +19,8 @@ ALIKE = 0.5
 """Similarity of two queries from which the one is the other in other words."""
 MOST_STEPS = 4
 """Queries of one chain."""
+SHARED = 0.15
+"""Part of those who used the most used document of a query who must have used another one, for that to be an answer, too."""
 CLIP = 5.0
 """Most that the place of one click counts."""
 
@@ -38,22 +41,70 @@ def pairs(searches: Iterable[Searched]) -> list[Pair]:
     return found
 
 
-def judged(searches: Iterable[Searched]) -> list[JudgedQuery]:
-    """Give the queries that people found an answer to, at once or by other words; each text once, with all that was used for it."""
-    grades: dict[str, dict[str, float]] = {}
-    when: dict[str, int] = {}
-    text: dict[str, str] = {}
-    times: dict[str, int] = {}
-    for one in pairs(searches):
-        key = " ".join(one.query.casefold().split())
-        grades.setdefault(key, {})[one.document] = 1.0
-        when[key] = max(when.get(key, 0), one.at_us)
-        text.setdefault(key, one.query)
-        times[key] = times.get(key, 0) + 1
-    return [
-        JudgedQuery(id=key, text=text[key], grades=own, origin="used", at_us=when[key], weight=float(times[key]))
-        for key, own in sorted(grades.items())
-    ]
+def judged(searches: Iterable[Searched], known: Iterable[Searched] = ()) -> list[JudgedQuery]:
+    """Give the queries that people found an answer to, at once or by other words; each text once.
+
+    What answers a query is what anybody used for it, or for the words that people found it by, in these searches or in those `known`
+    from before: one click tells little, those of all who asked the same tell more. `again` says whether a query went unanswered until
+    it was put in other words. What was used at once was picked from what this order showed, and is no fair witness for another order.
+    """
+    found = list(searches)
+    linked: dict[str, set[str]] = {}
+    last: dict[str, tuple[str, int]] = {}
+    times: Counter[str] = Counter()
+    asked_again: set[str] = set()
+    for chain in chains(found):
+        answered = normal(chain[-1].query)
+        for one in chain:
+            text = normal(one.query)
+            linked.setdefault(text, set()).add(answered)
+            times[text] += 1
+            last[text] = max(last.get(text, (one.query, 0)), (one.query, one.at_us), key=lambda seen: seen[1])
+            if one is not chain[-1]:
+                asked_again.add(text)
+    direct = _direct((*found, *known))
+    queries: list[JudgedQuery] = []
+    for text, answered in sorted(linked.items()):
+        grades: Counter[str] = Counter()
+        for other in answered | {text}:
+            grades.update(direct.get(other, {}))
+        written, at_us = last[text]
+        queries.append(
+            JudgedQuery(
+                id=text,
+                text=written,
+                grades=graded(grades),
+                origin="used",
+                at_us=at_us,
+                weight=float(times[text]),
+                again=text in asked_again,
+            )
+        )
+    return queries
+
+
+def graded(people: Mapping[str, int]) -> dict[str, float]:
+    """Give grades by how many used a document: one of many may be a slip of the finger, and counts where nobody used another more."""
+    most = max(people.values(), default=0)
+    return {document: 1.0 for document, count in people.items() if count >= max(1, SHARED * most)}
+
+
+def normal(query: str) -> str:
+    """Give a query as it counts for the same as another."""
+    return " ".join(query.casefold().split())
+
+
+def _direct(searches: Iterable[Searched]) -> dict[str, Counter[str]]:
+    """Count the people who used a document for a query, each once."""
+    people: dict[tuple[str, str], set[str]] = {}
+    for one in searches:
+        if one.error is None:
+            for document in used(one):
+                people.setdefault((normal(one.query), document), set()).add(one.person)
+    found: dict[str, Counter[str]] = {}
+    for (query, document), who in people.items():
+        found.setdefault(query, Counter())[document] = len(who)
+    return found
 
 
 def chains(searches: Iterable[Searched]) -> list[list[Searched]]:
@@ -81,7 +132,7 @@ def _before(earlier: Sequence[Searched], last: Searched) -> list[Searched]:
     for one in reversed(earlier[-MOST_STEPS:]):
         if used(one) or after.at_us - one.at_us > WITHIN_US or not related(one, last):
             break
-        if " ".join(one.query.casefold().split()) != " ".join(last.query.casefold().split()):
+        if normal(one.query) != normal(last.query):
             chain.append(one)
         after = one
     return chain[::-1]

@@ -27,6 +27,8 @@ class JudgedQuery(msgspec.Struct, frozen=True, kw_only=True):
     """When it was last asked; 0 for judgments."""
     weight: float = 1.0
     """How often it is asked, as far as that is to count."""
+    again: bool = False
+    """It went unanswered, and was answered only in other words: what answers it was not picked by the order that serves."""
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,8 @@ from meliora.store.searches import MOST, Search
 from meliora.store.store import Store
 
 DEPTH = 10
+KNOWN_US = 30 * 86_400_000_000
+"""How far back it is looked for what people used for the same words."""
 FROZEN = "frozen"
 """Name of the judgment set that proofs are held to; without one of that name, the newest of any."""
 
@@ -45,7 +47,8 @@ class StoredEvidence:
 
     def used(self, tenant: str, collection: str, since_us: int, until_us: int) -> Sequence[JudgedQuery]:
         """Give the queries of a stretch of time that people found an answer to, at once or by other words."""
-        return chains.judged(self.searches(tenant, collection, since_us, until_us))
+        before = self.searches(tenant, collection, max(0, since_us - KNOWN_US), since_us)
+        return chains.judged(self.searches(tenant, collection, since_us, until_us), before)
 
     def pairs(self, tenant: str, collection: str, since_us: int, until_us: int) -> Sequence[Pair]:
         """Give what people used in a stretch of time."""
