@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 
+ENOUGH = 200
+"""Documents of a term, spread over all that have it, that tell what stands beside it."""
+
+
 class Background:
     """A sample of the collection, as analysed words. Some thousand documents tell enough."""
 
@@ -16,6 +20,7 @@ class Background:
             for term in terms:
                 self._holding.setdefault(term, []).append(at)
         self._all = sum(map(len, self._documents))
+        self._beside: dict[str, Mapping[str, float]] = {}
 
     def knows(self, term: str) -> bool:
         """Tell whether any document has a term."""
