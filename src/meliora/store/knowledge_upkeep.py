@@ -55,7 +55,7 @@ class ArchiveNote(msgspec.Struct, frozen=True, kw_only=True):
     kept_instead: str | None = None
     """The document that says the same, and stays."""
     hash: str | None = None
-    """Of the document as it was looked at; None: as it is. Not kept."""
+    """Of the document as it was looked at: archived only while it is that, and `kept_instead` live. None: as it is. Not kept."""
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,9 +141,9 @@ class KnowledgeUpkeep:
     ) -> int:
         """Archive documents with the reason of each, all or none; give how many were live. Once, however often it is called.
 
-        What is not live (any more) is passed over and not noted, and so is what has another hash by now than its note, or whose
-        `kept_instead` is not live. With `whole`, one that is passed over and not held by this change already is a `Conflict`, and
-        nothing is archived. Raises `NotFound` for an unknown collection.
+        What is not live (any more) is passed over and not noted, and so is one that is not as its note's hash has it. With `whole`,
+        one that is passed over and not held by this change already is a `Conflict`, and nothing is archived. Raises `NotFound` for
+        an unknown collection.
         """
         noted = {one.document: one for one in notes}
         with writing(self._engine) as connection:
@@ -249,8 +249,7 @@ def _ready(connection: sa.Connection, tenant: str, collection: str, noted: Mappi
         id
         for id, note in noted.items()
         if id in live
-        and (note.hash is None or note.hash == live[id])
-        and (not note.kept_instead or note.kept_instead in live)
+        and (note.hash is None or (note.hash == live[id] and (not note.kept_instead or note.kept_instead in live)))
     ]
 
 

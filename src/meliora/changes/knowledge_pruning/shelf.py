@@ -9,7 +9,7 @@ from typing import Protocol
 from meliora.changes.manner import Check
 from meliora.changes.searching import Collections
 from meliora.knowledge.quality.evidence import Evidence
-from meliora.knowledge.shelf import SnapshotShelf
+from meliora.knowledge.shelf import Fenced, SnapshotShelf
 from meliora.knowledge.upkeep.plan import Entry, Pruning
 
 
@@ -39,11 +39,11 @@ class Archive(Protocol):
         """Tell how the documents of a plan stand."""
         ...
 
-    def archive(self, tenant: str, collection: str, change: str, entries: Sequence[Entry], fenced: object) -> None:
+    def archive(self, tenant: str, collection: str, change: str, entries: Sequence[Entry], fenced: Fenced) -> None:
         """Archive all that the plan names, or raise `Conflict` where one is not as planned: nothing is archived then."""
         ...
 
-    def restore(self, tenant: str, collection: str, change: str, fenced: object) -> None:
+    def restore(self, tenant: str, collection: str, change: str, fenced: Fenced) -> None:
         """Let what the change archived live again, and nothing that another one did."""
         ...
 

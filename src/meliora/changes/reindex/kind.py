@@ -171,12 +171,11 @@ class Reindex:
         return None
 
     def rehearse(self, change: Change, work: Work) -> dict[str, Any]:
-        """See that the baseline serves and is still there. Raises `Conflict`, `NotFound`."""
+        """See that the baseline serves and is still there. Raises `Conflict`, `NotFound`. A machine without the new one builds it."""
         wanted = _wanted(change)
         if self.serving(change) != change.baseline:
             raise self._elsewhere(change)
         audit = self._shop.hands.audit(change.tenant, wanted.collection, wanted.instead_of)
-        self._shop.hands.audit(change.tenant, wanted.collection, wanted.generation)
         return {"restores": change.baseline, "documents": audit.indexed}
 
     def deliver(self, change: Change, work: Work) -> str | Later:

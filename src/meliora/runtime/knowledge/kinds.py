@@ -14,6 +14,7 @@ from meliora.runtime.knowledge.diagnosing import SearchDiagnosis
 from meliora.runtime.knowledge.evidence import StoredEvidence
 from meliora.runtime.knowledge.learning import ExpansionLearning
 from meliora.runtime.knowledge.plane import directory_of, opener
+from meliora.runtime.knowledge.pruning import StoredArchive, StoredPlanning
 from meliora.runtime.knowledge.training import RerankerTraining
 from meliora.settings import Settings
 from meliora.store.store import Store
@@ -33,6 +34,8 @@ class Knowing:
     indexes: Indexes
     evidence: StoredEvidence
     diagnosis: SearchDiagnosis
+    prune_confidence: float = 0.8
+    """From which a document is archived without a person."""
 
 
 def knowing_of(settings: Settings, store: Store, clock: Clock) -> Knowing | None:
@@ -40,12 +43,15 @@ def knowing_of(settings: Settings, store: Store, clock: Clock) -> Knowing | None
     if not settings.knowledge.enabled:
         return None
     indexes = Indexes(directory_of(settings), store.knowledge_documents, opener(settings, clock))
-    return Knowing(store, indexes, StoredEvidence(store, indexes), SearchDiagnosis(store, indexes))
+    least = settings.knowledge.upkeep.prune_confidence
+    return Knowing(store, indexes, StoredEvidence(store, indexes), SearchDiagnosis(store, indexes), least)
 
 
 def search_kinds(knowing: Knowing, manner: Callable[[str], Manner]) -> tuple[ChangeKind, ...]:
     """Give the kinds; `manner` says how the changes of a kind are tried and watched."""
     from meliora.changes.fusion_weights.kind import FusionWeights
+    from meliora.changes.knowledge_pruning.kind import KnowledgePruning
+    from meliora.changes.knowledge_pruning.shelf import Shears
     from meliora.changes.query_repair.kind import QueryRepair
     from meliora.changes.reindex.kind import Reindex, Workshop
     from meliora.changes.reranker.kind import Reranker
@@ -62,11 +68,21 @@ def search_kinds(knowing: Knowing, manner: Callable[[str], Manner]) -> tuple[Cha
     workshop = Workshop(
         store.knowledge_documents, Hands(knowing.indexes), store.knowledge_snapshots, evidence, names, check
     )
+    shears = Shears(
+        StoredPlanning(store, evidence, knowing.prune_confidence),
+        StoredArchive(store.knowledge_upkeep),
+        store.knowledge_snapshots,
+        evidence,
+        names,
+        check,
+        least=knowing.prune_confidence,
+    )
     return (
         QueryRepair(plane(QueryRepair.name), ExpansionLearning(store, evidence)),
         FusionWeights(plane(FusionWeights.name)),
         Reranker(plane(Reranker.name), RerankerTraining(store, evidence)),
         Reindex(workshop),
+        KnowledgePruning(shears),
     )
 
 

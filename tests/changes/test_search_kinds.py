@@ -1,0 +1,306 @@
+"""Changes of how searches are answered: made of what is known, proved on queries that nothing was learned from, switched by a pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from meliora.changes.fusion_weights.kind import FusionWeights
+from meliora.changes.query_repair.kind import QueryRepair
+from meliora.changes.reranker.kind import Reranker, Trained
+from meliora.errors import Conflict, InvalidRequest, NotFound
+from meliora.knowledge.config import Fusion, SearchConfig, Spelling
+from meliora.knowledge.quality.evidence import half
+from meliora.loop.change import Origin
+from meliora.loop.kind import Proof, Proposal
+from meliora.loop.work import Work
+from meliora.testing.contract import Killed, Run, check_kind
+from tests.changes.house import Deployment, Deployments
+from tests.changes.searches import (
+    COLLECTION,
+    Known,
+    bench,
+    furnish,
+    kept,
+    known,
+    other,
+    placed,
+    plane,
+    query,
+    serve_other,
+)
+
+REPAIR = {"recommended": [{"kind": "query_repair", "method": "expansion", "tokens": ["new"]}], "collection": COLLECTION}
+
+
+def by_repair(config: SearchConfig, generation: str, text: str) -> Sequence[str]:
+    """A repair brings what the new word means; all else is as it was."""
+    return placed(text, 1 if " new " not in text or config.expansion or config.spelling else 5)
+
+
+def by_model(config: SearchConfig, generation: str, text: str) -> Sequence[str]:
+    return placed(text, 1 if config.reranking else 4)
+
+
+def by_weights(config: SearchConfig, generation: str, text: str) -> Sequence[str]:
+    return placed(text, 1 if (config.fusion.grams, config.fusion.dense) == (1.0, 0.25) else 3)
+
+
+def learn(*args: Any, **named: Any) -> bytes:
+    return b"table"
+
+
+def train(*args: Any, **named: Any) -> Trained:
+    return Trained(model=b"model", notes={"examples": 5, "sha": "abc", "names": [1]})
+
+
+def repairing(here: Deployment, evidence: Known, learned: Callable[..., bytes | None] = learn) -> QueryRepair:
+    return QueryRepair(plane(here, evidence), learned)
+
+
+MAKERS: dict[str, tuple[Callable[[Deployment, Known], Any], Any, dict[str, Any] | None]] = {
+    "query_repair": (repairing, by_repair, REPAIR),
+    "reranker": (lambda here, evidence: Reranker(plane(here, evidence), train), by_model, None),
+    "fusion_weights": (lambda here, evidence: FusionWeights(plane(here, evidence)), by_weights, None),
+}
+
+
+def made(here: Deployment, name: str) -> Any:
+    build, ranks, finding = MAKERS[name]
+    furnish(here)
+    evidence = known(here, ranks)
+    return bench(here, lambda: build(here, evidence), evidence, finding)
+
+
+def numbers(here: Deployment) -> list[int]:
+    return [one.number for one in here.store.knowledge_snapshots.list("default", COLLECTION)]
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_kind_of_searches_keeps_the_contract(deployments: Deployments, name: str) -> None:
+    check_kind(lambda: made(deployments(furnish), name))
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_killed_anywhere_while_it_is_made_one_candidate_is_kept(deployments: Deployments, name: str) -> None:
+    whole = Run(lambda: made(deployments(furnish), name))
+    whole.bench.faults.spare()
+    whole.propose()
+    calls = whole.bench.faults.calls
+    for at in {1, 2, calls // 2, *range(max(1, calls - 4), calls + 1)}:
+        for after in (False, True):
+            here = deployments(furnish)
+            run = Run(lambda here=here: made(here, name))
+            checkpoint: dict[str, Any] = {}
+            for killing in (True, False):
+                if killing:
+                    run.bench.faults.kill(at, after=after)
+                else:
+                    run.bench.faults.spare()
+                work = told(run, checkpoint)
+                try:
+                    found = proposal(run, work)
+                except Killed:
+                    continue
+                assert found.candidate == "search-1"
+            assert numbers(here) == [1]
+
+
+def proposal(run: Run, work: Work) -> Proposal:
+    found = run.bench.build().propose(run.change, work)
+    assert isinstance(found, Proposal)
+    return found
+
+
+def told(run: Run, checkpoint: dict[str, Any]) -> Work:
+    """Give work that keeps its checkpoints."""
+    fence = run.fence()
+
+    def tell(share: float | None, sentence: str, said: dict[str, Any] | None) -> None:
+        if said is not None:
+            checkpoint.clear()
+            checkpoint.update(msgspec.json.decode(msgspec.json.encode(said)))
+
+    return Work(
+        fence=fence,
+        key="k",
+        seed=3,
+        now_us=run.bench.now_us,
+        tell=tell,
+        checkpoint=dict(checkpoint),
+        finding=run.bench.finding,
+    )
+
+
+def test_what_was_made_before_a_kill_is_taken_again_though_more_is_known_since(here: Deployment) -> None:
+    furnish(here)
+    evidence = known(here, by_repair)
+    tables = iter((b"first", b"second"))
+
+    def learned(*args: Any) -> bytes:
+        return next(tables)
+
+    run = Run(lambda: bench(here, lambda: repairing(here, evidence, learned), evidence, REPAIR))
+    checkpoint: dict[str, Any] = {}
+    first = proposal(run, told(run, checkpoint))
+    evidence.uses += [query(number, at_us=run.change.updated_us - 5) for number in range(200, 240)]
+    again = proposal(run, told(run, checkpoint))
+    assert (again.candidate, again.payload) == (first.candidate, first.payload)
+    assert numbers(here) == [1]
+
+
+def test_a_checkpoint_made_in_place_of_what_serves_no_longer_is_not_taken(here: Deployment) -> None:
+    furnish(here)
+    evidence = known(here, by_repair)
+    run = Run(lambda: bench(here, lambda: repairing(here, evidence), evidence, REPAIR))
+    checkpoint: dict[str, Any] = {}
+    proposal(run, told(run, checkpoint))
+    serve_other(here)
+    again = proposal(run, told(run, checkpoint))
+    kept = here.store.knowledge_snapshots.get("default", COLLECTION, int(again.candidate.split("-")[1]))
+    assert (again.baseline, kept.config.fusion.words) == ("search-2", 0.125)
+
+
+def test_what_serves_already_is_no_candidate(here: Deployment) -> None:
+    furnish(here)
+    evidence = known(here, by_weights)
+    config = SearchConfig(fusion=Fusion(words=1.0, grams=1.0, dense=0.25))
+    shelf = here.store.knowledge_snapshots
+    shelf.exchange("default", COLLECTION, shelf.add("default", COLLECTION, config, "dana").number, instead_of=0)
+    change = here.change("fusion_weights")
+    assert FusionWeights(plane(here, evidence)).propose(change, here.work(change)) is None
+    same = here.change("fusion_weights", payload={"snapshot": 1})
+    assert FusionWeights(plane(here, evidence)).propose(same, here.work(same)) is None
+
+
+def test_a_named_snapshot_is_the_candidate_and_a_forced_one_stands_on_a_persons_word(here: Deployment) -> None:
+    furnish(here)
+    number = other(here)
+    kind = FusionWeights(plane(here, known(here, by_weights)))
+    payload = {"snapshot": number, "forced": True}
+    asked = here.change("fusion_weights", payload=payload, origin=Origin("person", "dana"))
+    change = here.proposed(kind, asked)
+    found = kind.prove(change, here.work(change))
+    assert isinstance(found, Proof)
+    assert (change.candidate, found.verdict, kind.trial(change)) == (f"search-{number}", "passed", None)
+    assert found.sentence.startswith("it stands on a person's word: not shown to be better")
+    agent = here.proposed(kind, here.change("fusion_weights", payload=payload, origin=Origin("agent", "x")))
+    assert kind.trial(agent) is not None
+    again = kind.prove(agent, here.work(agent))
+    assert isinstance(again, Proof) and again.verdict == "failed"
+
+
+@pytest.mark.parametrize("said", ["two", True, -1, 1.5])
+def test_what_is_no_number_of_a_snapshot_is_refused_by_name(here: Deployment, said: object) -> None:
+    furnish(here)
+    kind = FusionWeights(plane(here, known(here, by_weights)))
+    change = here.change("fusion_weights", payload={"snapshot": said})
+    with pytest.raises(InvalidRequest, match="no number of a snapshot"):
+        kind.propose(change, here.work(change))
+
+
+def test_a_finding_that_recommends_another_kind_gets_nothing(here: Deployment) -> None:
+    furnish(here)
+    finding = {"recommended": [{"kind": "reindex"}]}
+    for build, ranks, _ in MAKERS.values():
+        change = here.change("any")
+        assert build(here, known(here, ranks)).propose(change, here.work(change, finding=finding)) is None
+
+
+def test_a_collection_that_was_dropped_meanwhile_is_not_delivered_to(here: Deployment) -> None:
+    furnish(here)
+    kind = repairing(here, known(here, by_repair))
+    change = here.proposed(kind, here.change("query_repair"), REPAIR)
+    here.store.knowledge_documents.drop("default", COLLECTION)
+    for step in (kind.prove, kind.rehearse, kind.deliver):
+        with pytest.raises(NotFound, match=COLLECTION):
+            step(change, here.work(change))
+    assert kind.undo(change, here.work(change)) == "search-0"
+
+
+def test_what_somebody_else_put_in_service_is_not_overwritten(here: Deployment) -> None:
+    furnish(here)
+    kind = repairing(here, known(here, by_repair))
+    change = here.proposed(kind, here.change("query_repair"), REPAIR)
+    serve_other(here)
+    for step in (kind.rehearse, kind.deliver, kind.undo):
+        with pytest.raises(Conflict, match="answers by now"):
+            step(change, here.work(change))
+
+
+def test_a_repair_that_harms_other_queries_fails(here: Deployment) -> None:
+    def harming(config: SearchConfig, generation: str, text: str) -> Sequence[str]:
+        repaired = config.expansion or config.spelling
+        return placed(text, (1 if repaired else 5) if " new " in text else (2 if repaired else 1))
+
+    furnish(here)
+    kind = repairing(here, known(here, harming))
+    change = here.proposed(kind, here.change("query_repair"), REPAIR)
+    found = kind.prove(change, here.work(change))
+    assert isinstance(found, Proof)
+    assert (found.verdict, "others lose" in found.sentence) == ("failed", True)
+
+
+def test_a_repair_is_proved_on_queries_that_it_was_not_learned_from(here: Deployment) -> None:
+    furnish(here)
+    evidence = known(here, by_repair)
+    seen: list[str] = []
+
+    def learned(tenant: str, collection: str, pairs: Sequence[Any], *rest: Any) -> bytes:
+        seen.extend(pair.query for pair in pairs)
+        return b"table"
+
+    kind = repairing(here, evidence, learned)
+    change = here.proposed(kind, here.change("query_repair"), REPAIR)
+    found = kind.prove(change, here.work(change))
+    assert isinstance(found, Proof)
+    held = [one for one in evidence.uses if " new " in one.text and half(one.text, change.id) == "held"]
+    assert seen and not {one.text for one in held} & set(seen)
+    assert found.data["held"] == len(held) == next(one.n for one in found.figures if one.name == "wanted_gain")
+
+
+def test_a_repair_that_gains_nothing_on_what_it_learns_from_is_not_proposed(here: Deployment) -> None:
+    furnish(here)
+    evidence = known(here, lambda config, generation, text: placed(text, 2))
+    change = here.change("query_repair")
+    assert repairing(here, evidence).propose(change, here.work(change, finding=REPAIR)) is None
+
+
+def test_a_speller_that_is_there_is_kept_when_an_expansion_comes(here: Deployment) -> None:
+    def ranks(config: SearchConfig, generation: str, text: str) -> Sequence[str]:
+        return placed(text, 1 if " new " not in text or config.expansion else 5)
+
+    furnish(here)
+    shelf = here.store.knowledge_snapshots
+    first = shelf.add("default", COLLECTION, SearchConfig(spelling=Spelling()), "dana").number
+    shelf.exchange("default", COLLECTION, first, instead_of=0)
+    kind = repairing(here, known(here, ranks))
+    change = here.proposed(kind, here.change("query_repair"), REPAIR)
+    config = shelf.get("default", COLLECTION, change.payload["snapshot"]).config
+    assert config.spelling is not None and config.expansion is not None
+
+
+def test_a_trial_is_to_win_by_satisfied_searches_and_a_watch_guards_them(here: Deployment) -> None:
+    furnish(here)
+    kind = repairing(here, known(here, by_repair))
+    change = here.proposed(kind, here.change("query_repair"), REPAIR)
+    trial, watch = kind.trial(change), kind.watch(change)
+    assert trial is not None and watch is not None
+    assert trial.primary == "satisfied"
+    assert [(one.metric, one.relative) for one in trial.guardrails] == [("error_rate", False), ("latency_p95", True)]
+    assert next((one.metric, one.margin, one.relative) for one in watch.guardrails) == ("satisfied", 0.02, False)
+    assert trial.overlay["search"]["snapshot"] == 1 and watch.overlay["search"]["snapshot"] == 0
+
+
+def test_with_two_collections_and_none_named_nothing_is_guessed(here: Deployment) -> None:
+    furnish(here)
+    here.store.knowledge_documents.put("default", "second", [kept("a")])
+    kind = FusionWeights(plane(here, known(here, by_weights)))
+    change = here.change("fusion_weights")
+    assert kind.propose(change, here.work(change)) is None
+    unknown = here.change("fusion_weights", payload={"collection": "handbok"})
+    with pytest.raises(NotFound, match="handbok"):
+        kind.propose(unknown, here.work(unknown))
