@@ -20,7 +20,6 @@ from meliora.knowledge.memory.memory import Memory
 from meliora.knowledge.memory.records import Said
 from meliora.testing.turns import TurnsInMemory
 
-FILE = Path("locomo") / "locomo5.json.gz"
 FITTED = ("conv-26", "conv-30")
 """Conversations that the weights were fitted on."""
 _PLACE = re.compile(r"D\d+:\d+")
@@ -45,10 +44,11 @@ class Talk:
     questions: tuple[Question, ...]
 
 
-def read(folder: Path) -> list[Talk]:
-    """Read the conversations under a folder of retrieval data."""
-    with gzip.open(folder / FILE) as file:
-        return [_talk(row) for row in json.load(file)]
+def read(file: Path) -> list[Talk]:
+    """Read the conversations of a file, packed or not."""
+    body = file.read_bytes()
+    rows = json.loads(gzip.decompress(body) if file.suffix == ".gz" else body)
+    return [_talk(row) for row in rows]
 
 
 def remembered(talks: Sequence[Talk]) -> tuple[Memory, TurnsInMemory]:

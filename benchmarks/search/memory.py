@@ -14,7 +14,8 @@ from pathlib import Path
 
 from benchmarks.intervals import Estimate, mean, quantile
 from benchmarks.report import ControlFailed, Report, figure
-from benchmarks.search.locomo import FILE, FITTED, Question, Talk, read, remembered
+from benchmarks.search.locomo import FITTED, Question, Talk, read, remembered
+from benchmarks.search.sets import conversations
 from meliora.clock import SystemClock
 from meliora.knowledge.memory.memory import Memory
 from meliora.knowledge.memory.records import Said
@@ -29,18 +30,19 @@ _Share = Callable[[Question, Recalled], float]
 
 
 def measure(report: Report, data: Path | None, seed: int, quick: bool) -> None:
-    """Add `locomo.turn_recall10`, `locomo.session_recall10` and `memory_p99_ms`; `data` is the folder of retrieval data."""
-    if data is None or not (data / FILE).is_file():
+    """Add `locomo.turn_recall10`, `locomo.session_recall10` and `memory_p99_ms`; `data` is where locomo*.json lies."""
+    file = conversations(data)
+    if file is None:
         for name in ("locomo.turn_recall10", "locomo.session_recall10"):
-            report.miss(name, f"no {FILE} under --data")
+            report.miss(name, "no locomo*.json(.gz) under --data")
     else:
-        quality(report, data)
+        quality(report, file)
     speed(report, seed, RECALLS_QUICK if quick else RECALLS)
 
 
-def quality(report: Report, data: Path) -> None:
+def quality(report: Report, file: Path) -> None:
     """Ask every question of its conversation."""
-    talks = read(data)
+    talks = read(file)
     memory, _ = remembered(talks)
     given = {
         talk.name: [(one, memory.recall("t", one.text, user=talk.name, limit=LIMIT)) for one in talk.questions]

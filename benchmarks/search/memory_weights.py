@@ -1,4 +1,4 @@
-"""Fit the weights of recall's signals on two conversations of LoCoMo, and print them: `python -m benchmarks.search.memory_weights DIR`.
+"""Fit the weights of recall's signals on two conversations of LoCoMo, and print them: `python -m benchmarks.search.memory_weights FILE`.
 
 Softmax regression: of all turns, those that answer a question are to have the most of exp(score). A little L2 keeps the weights apart.
 """

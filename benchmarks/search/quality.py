@@ -36,7 +36,9 @@ def measure(report: Report, served: Served, seed: int) -> None:
         "left out": float(judged.left_out),
     } | ms
     note = "three legs fused; left out: queries without a relevant document; ms of a search for 100 results"
-    report.add(figure(f"{judged.name}.rrf_ndcg10", "ndcg", interval(_scores(judged, fused), seed), beside=beside, note=note))
+    report.add(
+        figure(f"{judged.name}.rrf_ndcg10", "ndcg", interval(_scores(judged, fused), seed), beside=beside, note=note)
+    )
     beside = {"bm25s": float(np.mean(_scores(judged, _bm25s(judged))))} | words_ms
     report.add(figure(f"{judged.name}.bm25_ndcg10", "ndcg", interval(_scores(judged, words), seed), beside=beside))
 

@@ -33,8 +33,10 @@ MISSING, STALE = 0.2, 0.1
 MOST_QUERIES = 400
 """Of a collection; of more, so many are drawn."""
 FRAME = frozenset(
-    "what how do can be have been does when will must it if where there who why we about any some other than not also one "
-    "give given using used use between under during upon need problem article articl information inform".split()
+    (
+        "what how do can be have been does when will must it if where there who why we about any some other than not also one "
+        "give given using used use between under during upon need problem article articl information inform"
+    ).split()
 )
 """Words that frame a question: no new word is planted for them."""
 Answer = Callable[[str], Sequence[str]]
@@ -76,7 +78,13 @@ def measure(report: Report, sets: Sequence[Served], seed: int, quick: bool) -> N
         house.jargon(draws, new, losses["jargon"])
         house.jargon(draws, clicked, Scores(), again=0.0, counted=False)
         house.faults(draws[: FAULTS_QUICK if quick else FAULTS], faults, losses["index fault"])
-    _add(report, "typo_recovered", slips, {}, "half of the words of 4 letters or more misspelled, a fifth of the longer ones twice")
+    _add(
+        report,
+        "typo_recovered",
+        slips,
+        {},
+        "half of the words of 4 letters or more misspelled, a fifth of the longer ones twice",
+    )
     beside = {"clicks alone": _back(clicked).share} if clicked.rows else {}
     note = (
         f"up to 15 words replaced; learned from the other half of the queries, each asked by {PEOPLE} people before and after: who "
@@ -105,7 +113,11 @@ class _House:
 
     def add(self, scores: Scores, query: Query, broken: str, answer: Answer) -> None:
         plain = self.plain
-        three = self.score(plain, query, query.text), self.score(plain, query, broken), self.score(answer, query, broken)
+        three = (
+            self.score(plain, query, query.text),
+            self.score(plain, query, broken),
+            self.score(answer, query, broken),
+        )
         scores.add(f"{self.served.judged.name}/{query.id}", *three)
 
     def typos(self, draws: Sequence[int], scores: Scores, loss: Scores) -> None:
@@ -124,7 +136,9 @@ class _House:
             pairs = list(zip(shift.clean, shift.broken, strict=True))
             random.Random(draw).shuffle(pairs)
             fitted, held = pairs[::2], pairs[1::2]
-            seen = log([was for was, _ in fitted], [now for _, now in fitted], self.plain, random.Random(draw), again=again)
+            seen = log(
+                [was for was, _ in fitted], [now for _, now in fitted], self.plain, random.Random(draw), again=again
+            )
             table = learned(self.served, seen, counted=counted)
             scores.tell("learned", float(table is not None))
             answer = self.plain if table is None else Asking(self.served, _expanding(self.served, table))
@@ -205,7 +219,9 @@ def _add(report: Report, name: str, scores: Scores, beside: dict[str, float], no
         return
     found = _back(scores)
     if found.clean <= found.broken:
-        raise ControlFailed(f"{name}: the planted shift costs nothing, {found.clean:.4f} before and {found.broken:.4f} after")
+        raise ControlFailed(
+            f"{name}: the planted shift costs nothing, {found.clean:.4f} before and {found.broken:.4f} after"
+        )
     told = {what: float(np.mean(values)) for what, values in scores.told.items()}
     parts = {f"of {one}": _back(own).share for one, own in _by_set(scores).items()}
     figures = {"clean": found.clean, "broken": found.broken, "repaired": found.repaired}

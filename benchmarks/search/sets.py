@@ -31,8 +31,7 @@ def folders(data: Path | None) -> list[Path]:
     if data is None:
         return []
     root = data / "ir" if (data / "ir").is_dir() else data
-    found = [one for one in (root, *sorted(root.iterdir() if root.is_dir() else ())) if _is_set(one)]
-    return found
+    return [one for one in (root, *sorted(root.iterdir() if root.is_dir() else ())) if _is_set(one)]
 
 
 def conversations(data: Path | None) -> Path | None:
@@ -69,8 +68,7 @@ def _corpus(folder: Path) -> Path:
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    opened = gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8")
-    with opened as lines:
+    with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
         yield from (json.loads(line) for line in lines if line.strip())
 
 

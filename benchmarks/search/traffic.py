@@ -61,7 +61,7 @@ class _Made:
     def plant(self) -> None:
         rng = self.rng
         common = [self.words[at] for order in self.orders for at in order[:12]]
-        chosen = list(dict.fromkeys(rng.permutation(common).tolist()))
+        chosen = list(dict.fromkeys(str(word) for word in rng.permutation(common)))
         if self.shift in ("jargon", "mixed"):
             count = int(rng.integers(8, 21)) if self.shift == "jargon" else 7
             self.new = {old: self.word() for old in chosen[:count]}
