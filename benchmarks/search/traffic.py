@@ -86,7 +86,7 @@ class _Made:
         rng = self.rng
         topic = int(rng.integers(_TOPICS))
         places = self.orders[topic][rng.choice(_WORDS, int(rng.integers(2, 6)), p=self.rates)]
-        words = list(dict.fromkeys(self.words[at] for at in places))
+        words: list[str] = list(dict.fromkeys(self.words[at] for at in places))
         quality = float(self.ease[topic])
         if changed:
             quality *= 0.35 ** sum(word in self.old for word in words)

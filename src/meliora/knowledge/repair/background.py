@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+KEPT = 500
+"""Terms whose neighbours are kept at hand: the words of queries come again and again."""
+
 
 ENOUGH = 200
 """Documents of a term, spread over all that have it, that tell what stands beside it."""
@@ -19,6 +22,7 @@ class Background:
         for at, terms in enumerate(self._documents):
             for term in terms:
                 self._holding.setdefault(term, []).append(at)
+        self._known: dict[str, Mapping[str, float]] = {}
         self._all = sum(map(len, self._documents))
         self._beside: dict[str, Mapping[str, float]] = {}
 
@@ -32,6 +36,14 @@ class Background:
 
     def beside(self, term: str) -> Mapping[str, float]:
         """Give what a word drawn from a document that has this term is: shares that sum to 1; empty for an unknown term."""
+        found = self._known.get(term)
+        if found is None:
+            if len(self._known) >= KEPT:
+                self._known.clear()
+            found = self._known[term] = self._beside(term)
+        return found
+
+    def _beside(self, term: str) -> Mapping[str, float]:
         holding = self._holding.get(term, ())
         shares: dict[str, float] = {}
         for at in holding:

@@ -37,8 +37,9 @@ class ExpansionLearning:
             found = _terms(view, one.document)
             if found:
                 examples.append(Example(asked=asked, found=found, weight=one.weight))
-            if one.again:
-                examples.append(Example(asked=asked, found=analyse(one.again).terms, weight=one.weight, again=True))
+            instead = tuple(term for term in analyse(one.again).terms if term not in asked) if one.again else ()
+            if instead:
+                examples.append(Example(asked=asked, found=instead, weight=one.weight, again=True))
         unknown = {term for one in examples for term in one.asked if not view.frequency(term)}
         weak = unknown | {term for term in tokens if any(term in one.asked for one in examples)}
         background = Background(_sample(self._store, view, tenant, collection))
