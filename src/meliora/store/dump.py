@@ -19,11 +19,11 @@ _BATCH = 1000
 
 
 def dump_tables(engine: sa.Engine, folder: Path) -> None:
-    """Write one file a table, all as of one moment."""
+    """Write one file a table, all as of one moment; none of what is made of other tables."""
     folder.mkdir(mode=0o700)
     with reading(engine) as connection:
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        for table in metadata.sorted_tables:
+        for table in filter(_is_dumped, metadata.sorted_tables):
             path = folder / f"{table.name}.jsonl.gz"
             with gzip.open(path, "wb", compresslevel=3) as lines:
                 rows = connection.execution_options(yield_per=_BATCH).execute(sa.select(table))
@@ -38,6 +38,8 @@ def load_tables(engine: sa.Engine, folder: Path) -> None:
         allow_replacing(connection)
         for table in metadata.sorted_tables:
             connection.execute(sa.delete(table))
+            if not _is_dumped(table):
+                continue
             binary = [column.name for column in table.columns if isinstance(column.type, sa.LargeBinary)]
             for rows in _batches(folder / f"{table.name}.jsonl.gz"):
                 connection.execute(sa.insert(table), [_with_bytes(row, binary) for row in rows])
@@ -56,6 +58,10 @@ def tables_are_empty(engine: sa.Engine) -> bool:
             for table in metadata.sorted_tables
             if table.name != "deployment"
         )
+
+
+def _is_dumped(table: sa.Table) -> bool:
+    return not table.info.get("derived")
 
 
 def _with_bytes(row: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:

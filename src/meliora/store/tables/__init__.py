@@ -9,6 +9,7 @@ loop         what goes through the loop: cycles, changes with their edges, gates
 governance   what governs the loop: the audit, approvals, the kill switch, flags, what was learned
 alerts       what people are told, and the outbox that it goes out by
 knowledge    what can be searched: documents, how they are searched, what is judged of it, what their upkeep did
+knowledge_index  the index of documents where PostgreSQL keeps it
 searches     what was searched, what it was given, and what people did with it
 memory       what was said in conversations that are to be remembered
 columns      the metadata that all share, and the kinds of columns
@@ -40,6 +41,13 @@ from meliora.store.tables.knowledge import (
     knowledge_documents,
     knowledge_pairs,
     knowledge_snapshots,
+)
+from meliora.store.tables.knowledge_index import (
+    index_files,
+    index_generations,
+    index_passages,
+    index_postings,
+    index_states,
 )
 from meliora.store.tables.loop import (
     change_edges,
@@ -102,6 +110,11 @@ __all__ = [
     "gate_readings",
     "gates",
     "gateways",
+    "index_files",
+    "index_generations",
+    "index_passages",
+    "index_postings",
+    "index_states",
     "judgment_sets",
     "judgments",
     "key_hashes",

@@ -1,0 +1,197 @@
+"""A state as it is searched: never changing, safe to use from several threads. It holds no transaction between two questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from meliora.errors import Conflict
+from meliora.knowledge.config import Leg
+from meliora.knowledge.filters import Filter
+from meliora.knowledge.index.base import Asked, Hit, Stored
+from meliora.knowledge.index.embedded import lsa
+from meliora.knowledge.index.embedded.columns import Columns
+from meliora.knowledge.index.embedded.counts import CountsOf
+from meliora.knowledge.index.embedded.entries import Record, safe
+from meliora.knowledge.index.embedded.vectors import Embed, normalised
+from meliora.knowledge.index.embedded.view import refuse_unknown
+from meliora.store.knowledge_index.catalog import State, check_kept, lengths
+from meliora.store.knowledge_index.driver import asking
+from meliora.store.knowledge_index.files import Files
+from meliora.store.knowledge_index.making import hashed, unpacked
+from meliora.store.knowledge_index.models import Nearest, decode
+from meliora.store.knowledge_index.postings import Scored, TextLeg
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PAGE = 5000
+"""Rows that are read at once where all are."""
+
+
+class PostgresView:
+    """What serves at one moment. It stands for an hour after another state came in its place; then it raises `StoreError`.
+
+    Every question raises `StoreUnavailable` where the database is away.
+    """
+
+    def __init__(
+        self, engine: sa.Engine, state: State, alive: bytes, embed: Embed | None, before: PostgresView | None
+    ) -> None:
+        """Open a state; of `before`, an earlier one of the same generation, is used what is the same."""
+        self.generation, self.watermark = state.generation, state.watermark
+        self.passages, self.documents = state.passages, state.documents
+        self.average_length = state.words / state.passages if state.passages else 0.0
+        self._engine, self._state, self._embed = engine, state, embed
+        self._alive: NDArray[np.bool_] = unpacked(alive, state.rows)
+        if before is not None and before._state.id != state.id:
+            before = None
+        self._files = Files(engine, state.id, before._files if before else None, state.files())
+        self._columns = Columns([self._files.file(name) for name in state.columns], state.rows)
+        tables = {name: self._files.file(name) for name in state.counts}
+        self._counts = CountsOf(tables, before._counts if before else None)
+        if before is not None and before._state.model == state.model and "_lsa" in vars(before):
+            self._lsa = before._lsa
+
+    def stands_at(self, generation: int, state: int) -> bool:
+        """Tell whether it is a view of this state."""
+        return (self._state.id, self._state.state) == (generation, state)
+
+    def retrieve(self, leg: Leg, asked: Asked, limit: int, where: Filter | None = None) -> Sequence[Hit]:
+        """Give the best passages, best first; equal ones by id. Of a query of more than 64 terms, the weightiest and rarest count.
+
+        Raises `InvalidRequest` for a filter on a field that no document has.
+        """
+        if where is not None:
+            refuse_unknown(where, self._state.fields)
+        if limit < 1 or not self.passages:
+            return ()
+        allowed = self._alive if where is None else self._columns.passing(where) & self._alive
+        if leg == "dense":
+            rows, scores = self._dense(asked, limit, allowed)
+        else:
+            rows, scores = self._lexical(leg, asked, limit, allowed)
+        names = self._names(rows)
+        hits = [Hit(names[row], score) for row, score in zip(rows, scores, strict=True)]
+        hits.sort(key=lambda one: (-one.score, one.passage))
+        return hits
+
+    def stored(self, passages: Sequence[str]) -> Sequence[Stored | None]:
+        """Give what is kept of passages, in the order asked for; None for one that is not here."""
+        found = {f"{one.document}#{one.number}": one for _, one in self._find(passages)}
+        return [found[name].stored() if name in found else None for name in passages]
+
+    def frequency(self, term: str) -> int:
+        """Give in how many passages an analysed word stands."""
+        return self._counts.frequency(safe(term))
+
+    def written(self) -> Mapping[str, int]:
+        """Give every word as it is written with the passages that have it."""
+        return self._counts.written()
+
+    def vocabulary(self) -> Mapping[str, int]:
+        """Give every analysed word with its frequency."""
+        return self._counts.vocabulary()
+
+    def vector(self, terms: Mapping[str, float]) -> Sequence[float] | None:
+        """Give the vector of analysed words, of length 1; None where none of them is known, or there are no vectors."""
+        vector = self._vector(terms)
+        return None if vector is None else vector.tolist()
+
+    def similarity(self, terms: Mapping[str, float], passages: Sequence[str]) -> Sequence[float]:
+        """Give the cosine of the query's and each passage's vector; 0 where there is none."""
+        vector = self._vector(terms)
+        if vector is None or not passages:
+            return [0.0] * len(passages)
+        rows = {f"{one.document}#{one.number}": row for row, one in self._find(passages)}
+        return [self._nearest.cosine(vector, rows[name]) if name in rows else 0.0 for name in passages]
+
+    def hashes(self) -> Iterator[tuple[str, str]]:
+        """Give the id and hash of every document that it holds."""
+        last = None
+        for _, record in self._all():
+            if record.document != last:
+                last = record.document
+                yield record.document, record.hash
+
+    def _lexical(self, leg: Leg, asked: Asked, limit: int, allowed: NDArray[np.bool_]) -> tuple[list[int], list[float]]:
+        scored, terms = (self._words, asked.terms) if leg == "words" else (self._grams, asked.grams)
+        with asking(self._engine) as cursor:
+            found = scored.search(cursor, self._state.id, self._state.parts, terms, limit, allowed)
+            check_kept(cursor, self._state)
+        return found
+
+    def _dense(self, asked: Asked, limit: int, allowed: NDArray[np.bool_]) -> tuple[list[int], list[float]]:
+        vector = self._vector(asked.terms, asked.text)
+        return ([], []) if vector is None else self._nearest.nearest(vector, limit, allowed)
+
+    def _vector(self, terms: Mapping[str, float], text: str = "") -> NDArray[np.float32] | None:
+        model = self._state.model
+        if model is None or not terms:
+            return None
+        if model.own:
+            return self._lsa.vector({safe(term): weight for term, weight in terms.items()})
+        if self._embed is None:
+            raise Conflict(
+                "The index has a provider's embeddings, and none is configured.", hint="Build a new generation."
+            )
+        return normalised(self._embed([text or " ".join(terms)]), 1, model.dimension)[0]
+
+    @cached_property
+    def _lsa(self) -> lsa.Lsa:
+        assert self._state.model is not None
+        return lsa.decoded(self._files.read(self._state.model.file))
+
+    @cached_property
+    def _nearest(self) -> Nearest:
+        model, parts = self._state.model, self._state.parts
+        assert model is not None
+        return Nearest([self._files.read(model.vectors(part)) for part in parts], parts, model.dimension)
+
+    @cached_property
+    def _words(self) -> Scored:
+        return self._scored("w")
+
+    @cached_property
+    def _grams(self) -> Scored:
+        return self._scored("g")
+
+    def _scored(self, leg: TextLeg) -> Scored:
+        import numpy as np
+
+        found = [np.frombuffer(self._files.read(lengths(part)), "<u4") for part in self._state.parts]
+        halves = [one[: len(one) // 2] if leg == "w" else one[len(one) // 2 :] for one in found]
+        return Scored(leg, np.concatenate(halves), self._alive, self.passages)
+
+    def _names(self, rows: Sequence[int]) -> dict[int, str]:
+        if not rows:
+            return {}
+        query = "SELECT row, name FROM index_passages WHERE generation = %s AND row = ANY(%s)"
+        with asking(self._engine) as cursor:
+            found = cursor.execute(query, (self._state.id, list(rows))).fetchall()
+            check_kept(cursor, self._state)
+        return {row: name.decode() for row, name in found}
+
+    def _find(self, names: Sequence[str]) -> list[tuple[int, Record]]:
+        """Give the living rows of passages, in whatever order."""
+        if not names:
+            return []
+        query = "SELECT row, record FROM index_passages WHERE generation = %s AND key = ANY(%s)"
+        with asking(self._engine) as cursor:
+            found = cursor.execute(query, (self._state.id, list(map(hashed, names)))).fetchall()
+            check_kept(cursor, self._state)
+        return [(row, decode(body)) for row, body in found if row < self._state.rows and self._alive[row]]
+
+    def _all(self) -> Iterator[tuple[int, Record]]:
+        """Give the living rows, in their order."""
+        query = "SELECT row, record FROM index_passages WHERE generation = %s AND row >= %s AND row < %s ORDER BY row"
+        for at in range(0, self._state.rows, PAGE):
+            with asking(self._engine) as cursor:
+                end = min(at + PAGE, self._state.rows)
+                found = cursor.execute(query, (self._state.id, at, end)).fetchall()
+                check_kept(cursor, self._state)
+            yield from ((row, decode(body)) for row, body in found if self._alive[row])
