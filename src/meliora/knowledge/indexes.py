@@ -46,23 +46,26 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.missing) + len(self.stale) + len(self.extra)
 
 
+Open = Callable[[str, str, Path], Index]
+"""Gives the index of a tenant's collection, which may be new; the directory is its own, if it wants one."""
+
+
 class Indexes:
     """Opens, follows, builds and audits. Safe to share between threads."""
 
-    def __init__(self, directory: Path, shelf: Shelf, open_index: Callable[[Path], Index]) -> None:
-        """`open_index` makes the index of a directory; it may be new."""
+    def __init__(self, directory: Path, shelf: Shelf, open_index: Open) -> None:
         self._directory, self._shelf, self._open = directory, shelf, open_index
         self._opened: dict[tuple[str, str], Index] = {}
         self._lock = threading.Lock()
 
     def of(self, tenant: str, collection: str) -> Index:
-        """Give the index of a collection on this machine."""
+        """Give the index of a collection."""
         with self._lock:
             index = self._opened.get((tenant, collection))
             if index is None:
                 # A name from outside is no path.
                 name = sha256(f"{tenant}\0{collection}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
-                index = self._opened[tenant, collection] = self._open(self._directory / name)
+                index = self._opened[tenant, collection] = self._open(tenant, collection, self._directory / name)
             return index
 
     def view(self, tenant: str, collection: str) -> View:

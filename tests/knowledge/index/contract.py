@@ -311,8 +311,8 @@ class IndexContract:
             found(view, text, leg)
 
     def test_a_word_of_ten_thousand_letters_is_found(self, index: Index) -> None:
-        index.apply([put(1, "long", "y" * 10_000), put(2, "longer", "y" * 10_001)])
-        assert "long" in found(index.view(), "y" * 10_000)
+        index.apply([put(1, "long", "y" * 10_000), put(2, "other", "z" * 10_000)])
+        assert found(index.view(), "y" * 10_000) == ["long"]
 
     def test_odd_terms_and_weights_of_a_query_are_no_error(self, index: Index) -> None:
         index.apply(animals())
@@ -332,8 +332,8 @@ class IndexContract:
         assert [one.passage for one in view.retrieve("words", Asked(terms=terms), 10)] == ["fox#0"]
 
     def test_a_query_of_ten_thousand_words_is_answered_by_its_rarest(self, index: Index) -> None:
-        index.apply([*many(100), put(101, "rare", "needle number1")])
-        words = " ".join(f"word {letters(at)}" for at in range(5_000))
+        index.apply([*many(100), put(101, "rare", "needle needle needle")])
+        words = " ".join(f"unknown{at} engine oil flour" for at in range(10_000))
         hits = index.view().retrieve("words", asked(f"{words} needle"), 5)
         assert hits[0].passage == "rare#0"
 
@@ -341,7 +341,7 @@ class IndexContract:
         ids = ["a#1", "a", "a#1#0", "../../etc", "with space", "ü" * 100, "x" * 512]
         index.apply([put(at, id, "equal text") for at, id in enumerate(ids, start=1)])
         view = index.view()
-        assert sorted(found(view, "equal")) == sorted(ids)
+        assert sorted(found(view, "text")) == sorted(ids)
         assert [kept(view, f"{id}#0").document for id in ids] == ids
 
     def test_a_built_generation_serves_once_it_is_switched(self, index: Index) -> None:

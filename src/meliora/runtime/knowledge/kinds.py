@@ -42,7 +42,7 @@ def knowing_of(settings: Settings, store: Store, clock: Clock) -> Knowing | None
     """Put it together; None where this deployment keeps no documents."""
     if not settings.knowledge.enabled:
         return None
-    indexes = Indexes(directory_of(settings), store.knowledge_documents, opener(settings, clock))
+    indexes = Indexes(directory_of(settings), store.knowledge_documents, opener(settings, store, clock))
     least = settings.knowledge.upkeep.prune_confidence
     return Knowing(store, indexes, StoredEvidence(store, indexes), SearchDiagnosis(store, indexes), least)
 

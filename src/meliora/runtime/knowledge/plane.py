@@ -10,7 +10,7 @@ from meliora.clock import Clock
 from meliora.knowledge.documents import Document
 from meliora.knowledge.front import Plane
 from meliora.knowledge.index.base import Index
-from meliora.knowledge.indexes import Indexes
+from meliora.knowledge.indexes import Indexes, Open
 from meliora.knowledge.library import Library, Limits
 from meliora.knowledge.memory.memory import Memory
 from meliora.knowledge.service import Knowledge, Searched
@@ -40,7 +40,7 @@ def plane_of(
 
     chosen = settings.knowledge
     shelf, snapshots = store.knowledge_documents, store.knowledge_snapshots
-    indexes = Indexes(directory_of(settings), shelf, opener(settings, clock))
+    indexes = Indexes(directory_of(settings), shelf, opener(settings, store, clock))
     arms = SearchArms(store.trials, clock, settings.loop.gateway_lease_seconds, halted)
     serving = Serving(snapshots, Loading(snapshots, chosen.cross_encoder), clock, arms)
     return Plane(
@@ -59,10 +59,8 @@ def directory_of(settings: Settings) -> Path:
     return settings.knowledge.directory or settings.server.state_dir / "knowledge"
 
 
-def opener(settings: Settings, clock: Clock) -> Callable[[Path], Index]:
-    """Give what opens the index of a directory."""
-    from meliora.knowledge.index.embedded import Embedded
-
+def opener(settings: Settings, store: Store, clock: Clock) -> Open:
+    """Give what opens the index of a collection: in its directory, or in the database."""
     chosen = settings.knowledge
 
     def chunk(document: Document) -> tuple[Passage, ...]:
@@ -71,7 +69,18 @@ def opener(settings: Settings, clock: Clock) -> Callable[[Path], Index]:
         return cut(document, chosen.passage_words, chosen.passage_overlap)
 
     embed = embedder(settings)
-    return lambda directory: Embedded(directory, chunk=chunk, clock=clock, embed=embed)
+
+    def embedded(tenant: str, collection: str, directory: Path) -> Index:
+        from meliora.knowledge.index.embedded import Embedded
+
+        return Embedded(directory, chunk=chunk, clock=clock, embed=embed)
+
+    def postgres(tenant: str, collection: str, directory: Path) -> Index:
+        from meliora.store.knowledge_index import PostgresIndex
+
+        return PostgresIndex(store.engine, tenant, collection, chunk=chunk, clock=clock)
+
+    return postgres if chosen.backend == "postgres" else embedded
 
 
 def embedder(settings: Settings) -> Callable[[Sequence[str]], Any] | None:
