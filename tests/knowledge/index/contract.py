@@ -333,7 +333,8 @@ class IndexContract:
 
     def test_a_query_of_ten_thousand_words_is_answered_by_its_rarest(self, index: Index) -> None:
         index.apply([*many(100), put(101, "rare", "needle needle needle")])
-        words = " ".join(f"unknown{at} engine oil flour" for at in range(10_000))
+        letters = str.maketrans("0123456789", "bcdfghjklm")
+        words = " ".join(f"unknown{at} engine oil flour".translate(letters) for at in range(10_000))
         hits = index.view().retrieve("words", asked(f"{words} needle"), 5)
         assert hits[0].passage == "rare#0"
 
