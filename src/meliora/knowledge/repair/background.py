@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 KEPT = 500
 """Terms whose neighbours are kept at hand: the words of queries come again and again."""
-
-
 ENOUGH = 200
 """Documents of a term, spread over all that have it, that tell what stands beside it."""
 
@@ -24,7 +22,6 @@ class Background:
                 self._holding.setdefault(term, []).append(at)
         self._known: dict[str, Mapping[str, float]] = {}
         self._all = sum(map(len, self._documents))
-        self._beside: dict[str, Mapping[str, float]] = {}
 
     def knows(self, term: str) -> bool:
         """Tell whether any document has a term."""
@@ -45,6 +42,7 @@ class Background:
 
     def _beside(self, term: str) -> Mapping[str, float]:
         holding = self._holding.get(term, ())
+        holding = holding[:: max(1, len(holding) // ENOUGH)]
         shares: dict[str, float] = {}
         for at in holding:
             own = self._documents[at]
