@@ -20,6 +20,7 @@ from meliora.gateway.snapshot import rules_of
 from meliora.gateway.state import Scope
 from meliora.routing.crosscheck import Told
 from meliora.runtime.control import Offers, improvement_of
+from meliora.runtime.knowledge.plane import plane_of
 from meliora.runtime.shared import effective
 from meliora.server import ControlContext, build_app
 from meliora.settings.models import Server, Settings
@@ -131,6 +132,7 @@ def control_house(state_dir: Path, settings: Settings | None = None, **changes: 
             price=offers.price,
             erase=lambda tenant, user: store.housekeeping.erase(tenant, user).counts(),
             ask=lambda _secret, _feature, _seconds: lambda model, _messages, _schema: Told("Yes.", model),
+            knowledge=plane_of(served, store, clock),
             settings_rules=rules_of(served),
             version="0.0.test",
             look_seconds=0.0,

@@ -5,25 +5,31 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Collection as Collection_
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import msgspec
 
-from meliora.errors import Conflict, InvalidRequest
+from meliora.errors import Conflict, InvalidRequest, NotFound, StoreError
 from meliora.knowledge.answers import Answer
 from meliora.knowledge.config import SearchConfig
 from meliora.knowledge.documents import Document
 from meliora.knowledge.indexes import Audit, Indexes, next_generation
 from meliora.knowledge.library import Library, Taken
 from meliora.knowledge.memory.memory import Memory
+from meliora.knowledge.quality.evidence import Evidence
+from meliora.knowledge.quality.records import SearchLog
 from meliora.knowledge.search.searcher import Request, search
 from meliora.knowledge.service import Knowledge
 from meliora.knowledge.serving import Who
-from meliora.knowledge.shelf import Collection, DocumentShelf, GenerationShelf, SnapshotShelf
+from meliora.knowledge.shelf import Collection, DocumentShelf, GenerationShelf, JudgmentShelf, SnapshotShelf
+from meliora.knowledge.upkeep.keeper import Keeper
 
 DEFAULT = "default"
 """The collection that is meant where none is named."""
+
+KNOWN_SECONDS = 1.0
+"""For how long it is believed that a collection is there."""
 
 Said = Literal["click", "accept", "reject", "rating"]
 
@@ -53,7 +59,11 @@ class Shelf(DocumentShelf, GenerationShelf, Protocol):
     """Documents, and which generation of their index is to serve."""
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
+class Known(Evidence, SearchLog, Protocol):
+    """What is known of how good searches are."""
+
+
+class CollectionStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How a collection stands."""
 
     collection: Collection
@@ -77,10 +87,39 @@ class Plane:
     indexes: Indexes
     searches: Knowledge
     opinions: Opinions
-    memory: Memory
+    keeper: Keeper
+    judgments: JudgmentShelf
+    evidence: Known
+    memory: Memory | None = None
+    """None where conversations are not kept."""
     closing: Callable[[], None] = lambda: None
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
+    _seen: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def check(self, tenant: str, collection: str) -> None:
+        """Raise `NotFound` for an unknown collection. With the store away, what was there stays known."""
+        seen, now = self._seen.get((tenant, collection)), self.monotonic()
+        if seen is not None and 0 <= now - seen < KNOWN_SECONDS:
+            return
+        try:
+            self.shelf.collection(tenant, collection)
+        except StoreError:
+            if seen is None:
+                raise
+            return
+        except NotFound:
+            self._seen.pop((tenant, collection), None)
+            raise
+        self._seen[tenant, collection] = now
+
+    def drop(self, tenant: str, collection: str) -> int:
+        """Delete a collection with all that is in it, its index on this machine too; give how many documents that were."""
+        self.shelf.collection(tenant, collection)
+        gone = self.shelf.drop(tenant, collection)
+        self._seen.pop((tenant, collection), None)
+        self.indexes.forget(tenant, collection)
+        return gone
 
     def put(self, tenant: str, collection: str, documents: Iterable[Document], wait: float = 0.0) -> tuple[Taken, bool]:
         """Keep documents, and wait at most so many seconds until this machine's index has them; say whether it has."""
@@ -102,11 +141,11 @@ class Plane:
         self.shelf.collection(tenant, collection)
         return self.shelf.delete(tenant, collection, ids)
 
-    def status(self, tenant: str, collection: str) -> Status:
+    def status(self, tenant: str, collection: str) -> CollectionStatus:
         """Tell how a collection stands on this machine. Raises `NotFound`."""
         kept = self.shelf.collection(tenant, collection)
         view = self.indexes.view(tenant, collection)
-        return Status(
+        return CollectionStatus(
             collection=kept,
             configuration=self.snapshots.serving(tenant, collection).config,
             generation=view.generation,

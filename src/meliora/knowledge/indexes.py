@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -63,10 +65,28 @@ class Indexes:
         with self._lock:
             index = self._opened.get((tenant, collection))
             if index is None:
-                # A name from outside is no path.
-                name = sha256(f"{tenant}\0{collection}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
-                index = self._opened[tenant, collection] = self._open(tenant, collection, self._directory / name)
+                index = self._opened[tenant, collection] = self._open(self._directory / folder_of(tenant, collection))
             return index
+
+    def forget(self, tenant: str, collection: str) -> None:
+        """Remove the index of a collection from this machine."""
+        with self._lock:
+            self._opened.pop((tenant, collection), None)
+            shutil.rmtree(self._directory / folder_of(tenant, collection), ignore_errors=True)
+
+    def keep_only(self, collections: Iterable[tuple[str, str]]) -> int:
+        """Remove the indexes of all collections but these, by tenant and name; give how many."""
+        kept = {folder_of(tenant, collection) for tenant, collection in collections}
+        try:
+            found = [one for one in self._directory.iterdir() if one.is_dir() and _FOLDER.fullmatch(one.name)]
+        except FileNotFoundError:
+            return 0
+        gone = [one for one in found if one.name not in kept]
+        for one in gone:
+            shutil.rmtree(one, ignore_errors=True)
+        with self._lock:
+            self._opened = {key: index for key, index in self._opened.items() if folder_of(*key) in kept}
+        return len(gone)
 
     def view(self, tenant: str, collection: str) -> View:
         """Give what serves on this machine."""
@@ -140,6 +160,14 @@ class Indexes:
             extra=tuple(held),
             behind=behind,
         )
+
+
+_FOLDER = re.compile("[0-9a-f]{32}")
+
+
+def folder_of(tenant: str, collection: str) -> str:
+    """Name the directory of an index: a name from outside is no path."""
+    return sha256(f"{tenant}\0{collection}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def next_generation(serving: str, maker: str) -> str:

@@ -19,10 +19,12 @@ from meliora.gateway.offers import offers
 from meliora.gateway.prices import Ask
 from meliora.gateway.rates import cost_micros
 from meliora.gateway.snapshot import rules_of
+from meliora.knowledge.front import Plane
 from meliora.routing.pool import Catalogue
 from meliora.routing.rules import validate_pattern
 from meliora.runtime.asking import gateway_url
 from meliora.runtime.gateway import catalog_of
+from meliora.runtime.knowledge.plane import knowledge_of
 from meliora.runtime.legs import asking
 from meliora.runtime.loop import loop_of
 from meliora.runtime.shared import (
@@ -129,10 +131,10 @@ def run(settings: Settings, config: Path | None = None) -> None:
     start_logging(settings, "control")
     settings = effective(settings)
     clock = SystemClock()
-    with open_store(settings) as store:
+    with open_store(settings) as store, knowledge_of(settings, store, clock) as knowledge:
         offers = Offers(settings, clock, store)
         served = uvicorn.Config(
-            build(settings, store, clock, offers),
+            build(settings, store, clock, offers, knowledge=knowledge),
             loop="uvloop",
             http="httptools",
             ws="none",
@@ -149,7 +151,12 @@ def run(settings: Settings, config: Path | None = None) -> None:
 
 
 def build(
-    settings: Settings, store: Store, clock: Clock, offers: Offers, gateway: Callable[[], str] | None = None
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    offers: Offers,
+    gateway: Callable[[], str] | None = None,
+    knowledge: Plane | None = None,
 ) -> FastAPI:
     """Give the control process's app; `settings` are the effective ones, `gateway` says where the gateway is."""
     began = clock.monotonic()
@@ -168,6 +175,7 @@ def build(
             loop=loop_of(
                 settings, store, clock, process_name("control"), uptime=lambda: round(clock.monotonic() - began, 1)
             ),
+            knowledge=knowledge,
             version=__version__,
         )
     )

@@ -289,6 +289,8 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
         tasks.append(Task("preferences", refresher(settings, store, clock).step, PREFERENCES_SECONDS))
     if settings.otlp.enabled:
         tasks.append(_exporter(settings, store))
+    if settings.knowledge.enabled:
+        tasks.extend(_knowledge(settings, store, clock))
     if settings.loop.enabled:
         tasks.extend(_loop(settings, store, clock))
     worker = Worker(tasks, clock)
@@ -329,6 +331,15 @@ def _loop(settings: Settings, store: Store, clock: Clock) -> list[Task]:
         Task("artifacts", Aside(loop.archive.step).step, ARTIFACTS_SECONDS),
         Task("readings", lambda: prune_readings(settings, store, clock), RETENTION_SECONDS),
     ]
+
+
+def _knowledge(settings: Settings, store: Store, clock: Clock) -> list[Task]:
+    from meliora.runtime.knowledge.tasks import FOLLOW_SECONDS, UPKEEP_SECONDS, Following, Upkeeping
+
+    made = [Task("indexes", Aside(Following(settings, store, clock).step).step, FOLLOW_SECONDS)]
+    if settings.knowledge.upkeep.enabled:
+        made.append(Task("upkeep", Aside(Upkeeping(settings, store, clock).step).step, UPKEEP_SECONDS))
+    return made
 
 
 def _exporter(settings: Settings, store: Store) -> Task:

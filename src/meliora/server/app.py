@@ -28,6 +28,8 @@ from meliora.server.routers import (
     health,
     internal,
     keys,
+    knowledge,
+    knowledge_upkeep,
     learning,
     lineup,
     metrics,
@@ -67,6 +69,8 @@ _ROUTERS = (
     alerts,
     operations,
     users,
+    knowledge,
+    knowledge_upkeep,
     health,
     docs,
     internal,
@@ -88,9 +92,13 @@ _TAGS = (
     ("alerts", "What people are told, and what an Alertmanager tells."),
     ("operations", "Processes, breakers, caches, the activity log."),
     ("users", "Erasure of a person."),
+    ("knowledge", "Documents and their searches: found, explained, judged, and kept in order."),
     ("health", "How the deployment is."),
 )
 
+
+WITH_DOCUMENTS = ("/api/v1/knowledge/documents",)
+"""Paths to which larger bodies may be posted."""
 
 _ABOUT = (
     "Everything but the model calls. A key goes into `authorization: Bearer KEY` or `x-api-key: KEY`; the tenant comes from the "
@@ -125,7 +133,12 @@ def build_app(context: ControlContext) -> FastAPI:
             store.preferences, context.settings.learning.rate, lambda: moment(context.clock.now_us())
         ),
     )
-    app.add_middleware(Guard, body_bytes=context.body_bytes, depth=context.settings.gateway.limits.json_depth)
+    app.add_middleware(
+        Guard,
+        body_bytes=context.body_bytes,
+        depth=context.settings.gateway.limits.json_depth,
+        larger={path: max(context.body_bytes, context.documents_bytes) for path in WITH_DOCUMENTS},
+    )
     return app
 
 
@@ -135,4 +148,5 @@ def bare_app(version: str) -> FastAPI:
     handle_failures(app)
     for module in _ROUTERS:
         app.include_router(module.router)
+    app.include_router(knowledge_upkeep.bare)
     return app

@@ -96,6 +96,8 @@ class ControlContext:
     version: str = "0"
     body_bytes: int = 2 * 1024 * 1024
     """Largest request body."""
+    documents_bytes: int = 25 * 1024 * 1024
+    """Largest body of a request that brings documents."""
     long_poll_seconds: float = 20.0
     """How long a gateway's question for a newer state is held."""
     look_seconds: float = 0.5

@@ -5,7 +5,7 @@ Refuses what no database can hold (NUL) and what JSON cannot say (NaN, lone surr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -23,11 +23,12 @@ _SAFE_HEADERS = [
 
 
 class Guard:
-    """Wrap an app. `depth` bounds how far JSON may nest."""
+    """Wrap an app. `depth` bounds how far JSON may nest, `larger` names paths to which more may be posted."""
 
-    def __init__(self, app: ASGIApp, *, body_bytes: int, depth: int) -> None:
+    def __init__(self, app: ASGIApp, *, body_bytes: int, depth: int, larger: Mapping[str, int] | None = None) -> None:
         self._app = app
         self._body_bytes = body_bytes
+        self._larger = dict(larger or {})
         self._depth = depth
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,10 +56,10 @@ class Guard:
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
         """Give the whole body. Raises `BodyTooLarge`, `InvalidRequest`, or `_Gone` with its sender."""
-        headers = dict(scope["headers"])
+        headers, most = dict(scope["headers"]), self._most(scope)
         declared = headers.get(b"content-length", b"")
-        if declared.isdigit() and int(declared) > self._body_bytes:
-            raise self._too_large()
+        if declared.isdigit() and int(declared) > most:
+            raise _too_large(most)
         parts, size, more = [], 0, True
         while more:
             message = await receive()
@@ -66,8 +67,8 @@ class Guard:
                 raise _Gone
             part = message.get("body", b"")
             size += len(part)
-            if size > self._body_bytes:
-                raise self._too_large()
+            if size > most:
+                raise _too_large(most)
             parts.append(part)
             more = message.get("more_body", False)
         body = b"".join(parts)
@@ -75,12 +76,16 @@ class Guard:
             check_json(body, self._depth)
         return body
 
-    def _too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(f"The body is larger than {self._body_bytes} bytes.")
+    def _most(self, scope: Scope) -> int:
+        return self._larger.get(scope["path"], self._body_bytes) if scope["method"] == "POST" else self._body_bytes
 
 
 class _Gone(Exception):
     """The client left."""
+
+
+def _too_large(most: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is larger than {most} bytes.")
 
 
 def check_json(body: bytes, depth: int) -> None:

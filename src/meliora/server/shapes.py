@@ -20,6 +20,7 @@ _WHY = {
     413: "The body is too large.",
     429: "The key's rate or budget is used up.",
     502: "The model that was asked did not answer.",
+    501: "This deployment keeps no documents, or lacks the extra that it takes.",
     504: "It took longer than it may.",
     503: "The store cannot be used now.",
 }
@@ -63,6 +64,11 @@ def says(shape: Any, *more: int, status: int = 200) -> dict[str, Any]:
         "responses": {status: _described("Done.", shape), **failures},
         "openapi_extra": {_EXTRA: components},
     }
+
+
+def knows(shape: Any, *more: int, status: int = 200) -> dict[str, Any]:
+    """Describe a route of the knowledge plane, which a deployment may be without."""
+    return says(shape, 501, *more, status=status)
 
 
 def _described(what: str, shape: Any) -> dict[str, Any]:

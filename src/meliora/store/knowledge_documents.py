@@ -44,6 +44,7 @@ from meliora.store.tables import (
     judgment_sets,
     judgments,
     knowledge_archived,
+    knowledge_collections,
     knowledge_deletions,
     knowledge_documents,
     knowledge_pairs,
@@ -59,6 +60,12 @@ class KnowledgeDocuments:
     def __init__(self, engine: sa.Engine, clock_us: Callable[[], int]) -> None:
         self._engine = engine
         self._clock_us = clock_us
+
+    def tenants(self) -> tuple[str, ...]:
+        """Give every tenant that has a collection, by name: for what works on all of them."""
+        query = sa.select(knowledge_collections.c.tenant).distinct().order_by(knowledge_collections.c.tenant)
+        with reading(self._engine) as connection:
+            return tuple(connection.execute(query).scalars())
 
     def collections(self, tenant: str) -> Sequence[Collection]:
         """Give the collections, by name."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 import msgspec
 import sqlalchemy as sa
 
 from meliora.errors import Conflict, InvalidRequest, NotFound
 from meliora.knowledge.shelf import Fenced, unfenced
+from meliora.knowledge.upkeep.shelf import Archived, ArchiveNote, KeptPair, LikePair, PairState
 from meliora.store.engine import reading, writing
 from meliora.store.knowledge_collections import hold_in
 from meliora.store.knowledge_documents import set_state_in
@@ -17,66 +17,10 @@ from meliora.store.knowledge_rows import chunks
 from meliora.store.rows import AnyRow, insert_into, page_size
 from meliora.store.tables import knowledge_archived, knowledge_documents, knowledge_pairs
 
-PairState = Literal["open", "merged", "kept"]
+__all__ = ["ArchiveNote", "Archived", "KeptPair", "KnowledgeUpkeep", "LikePair", "PairState"]
 _P = knowledge_pairs.c
 _N = knowledge_archived.c
 _D = knowledge_documents.c
-
-
-class LikePair(msgspec.Struct, frozen=True, kw_only=True):
-    """Two documents that say nearly the same."""
-
-    a: str
-    """The lesser of the two ids."""
-    b: str
-    containment: float
-    ratio: float
-    why: str
-    """Why it is left to a person."""
-    said: str = ""
-    """What differs: data, like the documents that it is of."""
-
-
-class KeptPair(msgspec.Struct, frozen=True, kw_only=True):
-    """A pair as it is kept."""
-
-    pair: LikePair
-    state: PairState
-    at_us: int
-    decided_by: str | None
-    decided_us: int | None
-
-
-class ArchiveNote(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a document is to be archived."""
-
-    document: str
-    why: str
-    kept_instead: str | None = None
-    """The document that says the same, and stays."""
-    hash: str | None = None
-    """Of the document as it was looked at: archived only while it is that, and `kept_instead` live. None: as it is. Not kept."""
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How documents stand that a change is to archive or has archived."""
-
-    ready: int
-    """Live, with the hash that was looked at, and what stays in their place is live."""
-    held: int
-    """In the archive by this change."""
-    returned: int
-    """Archived by it once, and restored."""
-
-
-class Archived(msgspec.Struct, frozen=True, kw_only=True):
-    """What a change archived."""
-
-    change: str
-    note: ArchiveNote
-    at_us: int
-    restored_us: int | None
-    """None: it was not restored by this change's undoing."""
 
 
 class KnowledgeUpkeep:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -17,6 +18,7 @@ from meliora.clock import Clock, SystemClock
 from meliora.gateway.state import State
 from meliora.runtime.control import Offers, bind
 from meliora.runtime.control import build as build_control
+from meliora.runtime.knowledge.plane import knowledge_of
 from meliora.runtime.shared import control_socket, effective, open_store, private_dir
 from meliora.runtime.worker import Worker
 from meliora.runtime.worker import build as build_worker
@@ -63,7 +65,11 @@ class RunningMeliora:
         """Serve the control app, also again after `stop_control`."""
         settings = effective(self.settings)
         offers = Offers(settings, self.clock, self.store, no_list)
-        app = build_control(settings, self.store, self.clock, offers, lambda: f"http://127.0.0.1:{self.gateway.port}")
+        self._open = ExitStack()
+        self._knowledge = self._open.enter_context(knowledge_of(settings, self.store, self.clock))
+        app = build_control(
+            settings, self.store, self.clock, offers, lambda: f"http://127.0.0.1:{self.gateway.port}", self._knowledge
+        )
         config = uvicorn.Config(
             app, loop="uvloop", lifespan="off", ws="none", log_config=None, timeout_graceful_shutdown=1
         )
@@ -76,6 +82,7 @@ class RunningMeliora:
         """Let the control app be away; calls go on."""
         self._control.should_exit = True
         self._thread.join(timeout=30)
+        self._open.close()
 
     def settle(self) -> None:
         """Let the worker do all it has to do now."""

@@ -11,5 +11,7 @@
 - `ratio`       how much two texts have in common, letter by letter
 - `plan`        what would be archived, and why: data, under its hash
 - `archive`     what carries a plan out, entry by entry, and a file of it
+- `shelf`       what upkeep asks of the store
+- `keeper`      all of it over a collection
 - `health`      figures of a collection's state
 """

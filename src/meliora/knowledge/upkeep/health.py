@@ -20,7 +20,7 @@ HEALTHY = 70
 Status = Literal["healthy", "degraded", "unknown"]
 
 
-class Share(msgspec.Struct, frozen=True, kw_only=True):
+class HealthShare(msgspec.Struct, frozen=True, kw_only=True):
     """A share of the documents, with its 95% interval as of a sample of what they might have been."""
 
     value: float
@@ -29,7 +29,7 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     n: int
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True):
+class CollectionHealth(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of a collection."""
 
     health_score: int
@@ -39,9 +39,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     redundant: int | None
     relevance: float | None
     """Mean over documents that were shown."""
-    stale_share: Share | None
-    redundant_share: Share | None
-    shown_share: Share | None
+    stale_share: HealthShare | None
+    redundant_share: HealthShare | None
+    shown_share: HealthShare | None
     """Documents of which relevance is known."""
     unknown: tuple[str, ...]
     """What the verdict stands without."""
@@ -53,14 +53,15 @@ def health(
     *,
     redundancy: Redundancy | None = None,
     relevances: Mapping[str, Relevance] | None = None,
-) -> Health:
+    stale_days: Mapping[str, float] | None = None,
+) -> CollectionHealth:
     """Judge the live documents: 100, less 20 above 10 stale ones, 15 above 20 redundant ones, 15 below a relevance of 0.5.
 
     These counts say little of a large collection; the shares do. Without documents, or with something unknown and nothing wrong, the
     status is unknown.
     """
     live = [one for one in kept if one.state == "live"]
-    stale = len(all_stale(live, now_us))
+    stale = len(all_stale(live, now_us, stale_days))
     ids = {one.document.id for one in live}
     redundant = None if redundancy is None else sum(pair.archived in ids for pair in redundancy.pairs)
     known = [one.score for name, one in (relevances or {}).items() if name in ids]
@@ -68,7 +69,7 @@ def health(
     lacking = {"documents": not live, "redundant": redundant is None, "relevance": relevance is None}
     score = 100 - 20 * (stale > 10) - 15 * ((redundant or 0) > 20) - 15 * (relevance is not None and relevance < 0.5)
     unknown = tuple(name for name, missing in lacking.items() if missing)
-    return Health(
+    return CollectionHealth(
         health_score=score,
         status="degraded" if score < HEALTHY else "unknown" if unknown else "healthy",
         total=len(live),
@@ -82,8 +83,8 @@ def health(
     )
 
 
-def _share(hits: int, n: int) -> Share | None:
+def _share(hits: int, n: int) -> HealthShare | None:
     if n == 0:
         return None
     low, high = wilson(hits, n)
-    return Share(value=hits / n, low=low, high=high, n=n)
+    return HealthShare(value=hits / n, low=low, high=high, n=n)

@@ -23,6 +23,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Confidence."""
     protected: tuple[str, ...] = ("history",)
     """Categories of which nothing is archived."""
+    stale_days: Mapping[str, float] = {}
+    """Days by category, in place of those that it has by itself."""
     useless: float = 0.02
     """Relevance below which a document is useless; 0 archives none for that."""
     evidence: float = 50.0
@@ -73,7 +75,11 @@ def plan(
         raise ValueError(f"a confidence lies in [0, 1], not {rules.least}")
     live = {one.document.id: one for one in kept if one.state == "live"}
     found: dict[str, Entry] = {}
-    for entry in (*_redundant(live, redundancy), *_stale(live, now_us), *_useless(live, relevances or {}, rules)):
+    for entry in (
+        *_redundant(live, redundancy),
+        *_stale(live, now_us, rules),
+        *_useless(live, relevances or {}, rules),
+    ):
         if entry.confidence >= rules.least:
             found.setdefault(entry.id, entry)
     instead = {one.kept_instead for one in found.values()}
@@ -89,8 +95,8 @@ def _redundant(live: Mapping[str, Kept], redundancy: Redundancy | None) -> Itera
             yield _entry(live[pair.archived], "redundant", said, pair.ratio, pair.kept)
 
 
-def _stale(live: Mapping[str, Kept], now_us: int) -> Iterable[Entry]:
-    for one in all_stale(live.values(), now_us):
+def _stale(live: Mapping[str, Kept], now_us: int, rules: Rules) -> Iterable[Entry]:
+    for one in all_stale(live.values(), now_us, rules.stale_days):
         yield _entry(live[one.id], "stale", one.reason, one.confidence)
 
 

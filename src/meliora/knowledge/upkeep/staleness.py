@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -34,17 +34,17 @@ class Stale(msgspec.Struct, frozen=True, kw_only=True):
         return f"{since} {self.days:.0f} days ago; {self.category or 'its category'} is stale after {self.threshold:g}"
 
 
-def threshold_days(category: str) -> int:
-    """Give the days of a category; `STALE_DAYS` for one of the caller's own."""
-    return CATEGORIES.get(category, STALE_DAYS)
+def threshold_days(category: str, days: Mapping[str, float] | None = None) -> float:
+    """Give the days of a category, those of `days` first; `STALE_DAYS` for one of the caller's own."""
+    return (days or {}).get(category, CATEGORIES.get(category, STALE_DAYS))
 
 
-def stale(kept: Kept, now_us: int) -> Stale | None:
+def stale(kept: Kept, now_us: int, days_of: Mapping[str, float] | None = None) -> Stale | None:
     """Tell whether a live document is stale; None where it is not, or where nothing is known of when it was added.
 
     Confidence is min(1, 0.5 + 0.5 x over / threshold), `over` being the days beyond; 0.9 where it never was used.
     """
-    threshold = float(threshold_days(kept.document.category))
+    threshold = float(threshold_days(kept.document.category, days_of))
     used = kept.accessed_us is not None
     since = max(kept.updated_us, kept.added_us, kept.accessed_us or 0) if used else kept.added_us
     if kept.state != "live" or since <= 0:
@@ -60,7 +60,7 @@ def stale(kept: Kept, now_us: int) -> Stale | None:
     )
 
 
-def all_stale(kept: Iterable[Kept], now_us: int) -> list[Stale]:
+def all_stale(kept: Iterable[Kept], now_us: int, days_of: Mapping[str, float] | None = None) -> list[Stale]:
     """Give the stale ones, the surest first."""
-    found = (stale(one, now_us) for one in kept)
+    found = (stale(one, now_us, days_of) for one in kept)
     return sorted((one for one in found if one is not None), key=lambda one: (-one.confidence, -one.days, one.id))

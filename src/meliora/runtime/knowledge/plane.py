@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,19 @@ from meliora.knowledge.library import Library, Limits
 from meliora.knowledge.memory.memory import Memory
 from meliora.knowledge.service import Knowledge, Searched
 from meliora.knowledge.serving import Serving
+from meliora.knowledge.upkeep.keeper import Keeper
+from meliora.knowledge.upkeep.plan import Rules
 from meliora.runtime.knowledge.arms import SearchArms
+from meliora.runtime.knowledge.evidence import StoredEvidence, searched
 from meliora.runtime.knowledge.parts import Loading
 from meliora.settings import Settings
+from meliora.store.searches import MOST
 from meliora.store.store import Store
 
 if TYPE_CHECKING:
     from meliora.knowledge.documents import Passage
+    from meliora.knowledge.memory.memory import Memory
+    from meliora.knowledge.quality.records import Searched as Logged
 
 
 FEATURE = "knowledge"
@@ -50,8 +57,51 @@ def plane_of(
         indexes=indexes,
         searches=Knowledge(indexes, serving, clock, store.search_ids.new, record),
         opinions=store.searches,
-        memory=Memory(store.memory, clock, marks=marks),
+        keeper=keeper_of(settings, store, clock),
+        judgments=store.judgments,
+        evidence=StoredEvidence(store, indexes),
+        memory=memory_of(settings, store, clock),
     )
+
+
+def keeper_of(settings: Settings, store: Store, clock: Clock) -> Keeper:
+    """Give what keeps collections in order."""
+    chosen = settings.knowledge.upkeep
+
+    def searches(tenant: str, collection: str, since_us: int, until_us: int) -> list[Logged]:
+        return [searched(one) for one in store.searches.window(tenant, collection, since_us, until_us, MOST)]
+
+    rules = Rules(least=chosen.prune_confidence, stale_days=chosen.stale_days)
+    return Keeper(store.knowledge_documents, store.knowledge_upkeep, searches, clock.now_us, rules)
+
+
+def memory_of(settings: Settings, store: Store, clock: Clock) -> Memory | None:
+    """Give the memory of conversations; None where it is switched off."""
+    if not settings.knowledge.memory.enabled:
+        return None
+    from meliora.knowledge.memory.memory import Memory
+    from meliora.knowledge.text.marks import marks
+
+    return Memory(store.memory, clock, marks=marks)
+
+
+@contextmanager
+def knowledge_of(settings: Settings, store: Store, clock: Clock) -> Iterator[Plane | None]:
+    """Give the plane of a process that answers searches, and write down what is searched; None where it is switched off."""
+    if not settings.knowledge.enabled:
+        yield None
+        return
+    from meliora.loop.control import KillFile
+    from meliora.runtime.knowledge.recording import SearchRecorder
+    from meliora.runtime.shared import process_name
+
+    recorder = SearchRecorder(settings, store.secret, process_name("control"))
+    plane = plane_of(settings, store, clock, recorder, KillFile(settings.server.state_dir).present)
+    try:
+        yield plane
+    finally:
+        plane.close()
+        recorder.close()
 
 
 def directory_of(settings: Settings) -> Path:

@@ -55,14 +55,14 @@ class Notification(Foreign):
     alerts: Annotated[list[AlertFields], Field(max_length=200)]
 
 
-class Taken(msgspec.Struct, frozen=True):
+class TakenAlerts(msgspec.Struct, frozen=True):
     """How many alerts were taken, and how many left since they came from here."""
 
     taken: int
     own: int
 
 
-@router.post("/alertmanager", **says(Taken))
+@router.post("/alertmanager", **says(TakenAlerts))
 def alertmanager(said: Notification, caller: FeedbackCaller, control: HereControl) -> Answer:
     """Take what an Alertmanager's webhook receiver sends; what went out from here is left aside.
 
@@ -74,7 +74,7 @@ def alertmanager(said: Notification, caller: FeedbackCaller, control: HereContro
     for one in foreign:
         context = {"category": one.severity, "fingerprint": one.fingerprint}
         control.store.metrics.record(caller.tenant, f"alert:{one.name}", float(one.firing), "", context)
-    return Answer(Taken(len(foreign), len(said.alerts) - len(foreign)))
+    return Answer(TakenAlerts(len(foreign), len(said.alerts) - len(foreign)))
 
 
 @router.get("", **says(Page[AlertRow]))

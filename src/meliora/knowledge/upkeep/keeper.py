@@ -1,0 +1,243 @@
+"""Upkeep of a collection as one object: it looks, plans, archives on a person's word, and takes that back. It deletes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
+
+import msgspec
+
+from meliora.errors import Conflict, InvalidRequest, NotFound
+from meliora.knowledge.documents import DocumentState, Kept
+from meliora.knowledge.quality.records import Searched
+from meliora.knowledge.shelf import DocumentShelf
+from meliora.knowledge.upkeep import archive
+from meliora.knowledge.upkeep.health import CollectionHealth, health
+from meliora.knowledge.upkeep.plan import Entry, Pruning, Rules, plan
+from meliora.knowledge.upkeep.redundancy import Redundancy, redundant
+from meliora.knowledge.upkeep.relevance import Relevance, Shown, relevance
+from meliora.knowledge.upkeep.shelf import Archived, ArchiveNote, KeptPair, LikePair, PairState, UpkeepShelf
+from meliora.knowledge.upkeep.staleness import Stale, all_stale
+
+MOST_COMPARED = 20_000
+"""Documents of a collection that are held against each other while somebody waits; the worker compares more."""
+MOST_ENTRIES = 500
+"""Documents that one plan archives: of more, the surest."""
+LOOKED_US = 180 * 86_400_000_000
+"""How far back it is read what people did with results."""
+_PAGE = 500
+
+SearchesOf = Callable[[str, str, int, int], Sequence[Searched]]
+"""Gives the searches of a tenant's collection in a stretch of time."""
+
+
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """A collection as upkeep sees it."""
+
+    kept: Sequence[Kept]
+    redundancy: Redundancy | None
+    """None: there are too many documents to compare them while somebody waits."""
+    relevances: Mapping[str, Relevance]
+    """Empty where nobody says what they used."""
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan, and what came of it."""
+
+    plan: str
+    """Its hash: what it archived is restored by this name."""
+    pruning: Pruning
+    applied: bool
+    archived: int
+    left: tuple[str, ...] = ()
+    """Changed or gone since it was planned."""
+
+
+class Keeper:
+    """Keeps collections in order."""
+
+    def __init__(
+        self,
+        documents: DocumentShelf,
+        shelf: UpkeepShelf,
+        searches: SearchesOf,
+        now_us: Callable[[], int],
+        rules: Rules | None = None,
+    ) -> None:
+        self._documents, self._shelf, self._searches, self._now_us = documents, shelf, searches, now_us
+        self.rules = rules or Rules()
+
+    def look(self, tenant: str, collection: str, *, most: int = MOST_COMPARED, compared: bool = True) -> Looked:
+        """Look at a collection. Raises `NotFound`."""
+        self._documents.collection(tenant, collection)
+        kept = list(self._all(tenant, collection, "live"))
+        redundancy = redundant(kept) if compared and len(kept) <= most else None
+        return Looked(kept=kept, redundancy=redundancy, relevances=self._relevances(tenant, collection))
+
+    def stale(self, tenant: str, collection: str) -> list[Stale]:
+        """Give what is too old, the surest first. Raises `NotFound`."""
+        self._documents.collection(tenant, collection)
+        return all_stale(self._all(tenant, collection, "live"), self._now_us(), self.rules.stale_days)
+
+    def live(self, tenant: str, collection: str) -> Iterator[Kept]:
+        """Give every document that can be found."""
+        return self._all(tenant, collection, "live")
+
+    def compared(self, tenant: str, collection: str) -> Redundancy:
+        """Give near-duplicates. Raises `NotFound`, `Conflict` where there are too many documents for that."""
+        found = self.look(tenant, collection).redundancy
+        if found is None:
+            raise Conflict(
+                f"{collection!r} has too many documents to compare them while you wait; {MOST_COMPARED:,} are.",
+                hint="Look at the pairs that the worker found.",
+            )
+        return found
+
+    def health(self, looked: Looked) -> CollectionHealth:
+        """Judge a collection that was looked at."""
+        return health(
+            looked.kept,
+            self._now_us(),
+            redundancy=looked.redundancy,
+            relevances=looked.relevances,
+            stale_days=self.rules.stale_days,
+        )
+
+    def plan(
+        self,
+        tenant: str,
+        collection: str,
+        *,
+        least: float | None = None,
+        stale: bool = True,
+        redundant: bool = True,
+        apply: bool = False,
+    ) -> Applied:
+        """Plan what to archive; with `apply`, archive it. Raises `NotFound`, `InvalidRequest`."""
+        rules = self.rules if least is None else msgspec.structs.replace(self.rules, least=least)
+        looked = self.look(tenant, collection, compared=redundant)
+        if redundant and looked.redundancy is None and not stale:
+            raise InvalidRequest(
+                f"{collection!r} has too many documents to compare them now; {MOST_COMPARED:,} are.",
+                hint="Look at the pairs that the worker found.",
+            )
+        relevances = looked.relevances if stale else {}
+        found = plan(
+            collection,
+            looked.kept,
+            self._now_us(),
+            redundancy=looked.redundancy,
+            relevances=relevances,
+            rules=rules,
+        )
+        wanted = [one for one in found.entries if stale or one.reason == "redundant"]
+        surest = sorted(wanted, key=lambda one: (-one.confidence, one.id))[:MOST_ENTRIES]
+        found = msgspec.structs.replace(found, entries=tuple(sorted(surest, key=lambda one: one.id)))
+        return (
+            self._applied(tenant, found)
+            if apply
+            else Applied(plan=found.sha256, pruning=found, applied=False, archived=0)
+        )
+
+    def restore(self, tenant: str, collection: str, plan: str, ids: Sequence[str] | None = None) -> int:
+        """Let what a plan archived be found again, all of it or some; give how many. Raises `NotFound`."""
+        return self._shelf.restore(tenant, collection, plan, ids)
+
+    def archived(self, tenant: str, collection: str, limit: int = 100) -> Sequence[Archived]:
+        """Give what was archived, the latest first. Raises `NotFound`."""
+        self._documents.collection(tenant, collection)
+        return self._shelf.archived(tenant, collection, limit=limit)
+
+    def export(self, tenant: str, collection: str) -> tuple[str, bytes]:
+        """Give the name and the bytes of a file of all that is archived. Raises `NotFound`."""
+        self._documents.collection(tenant, collection)
+        now = self._now_us()
+        entries = [self._noted(tenant, collection, one) for one in self._all(tenant, collection, "archived")]
+        return archive.file_name(now), archive.export(collection, entries, now)
+
+    def ask(self, tenant: str, collection: str, most: int = 100_000) -> int:
+        """Let the pairs that upkeep does not decide wait for a person; give how many are new. Raises `NotFound`."""
+        found = self.look(tenant, collection, most=most).redundancy
+        pairs = () if found is None else found.queued
+        return self._shelf.ask(
+            tenant,
+            collection,
+            [
+                LikePair(
+                    a=one.a, b=one.b, containment=one.containment, ratio=min(1.0, one.ratio), why=one.why, said=one.said
+                )
+                for one in pairs
+            ],
+        )
+
+    def pairs(self, tenant: str, collection: str, state: PairState | None, limit: int) -> Sequence[KeptPair]:
+        """Give pairs. Raises `NotFound`."""
+        self._documents.collection(tenant, collection)
+        return self._shelf.pairs(tenant, collection, state=state, limit=limit)
+
+    def decide(self, tenant: str, collection: str, ids: tuple[str, str], keep: str | None, by: str) -> KeptPair:
+        """Note a person's word on a pair: both stay, or `keep` stays and the other is archived. Raises `NotFound`, `InvalidRequest`."""
+        a, b = ids
+        if keep is None:
+            return self._shelf.decide(tenant, collection, a, b, "kept", by)
+        if keep not in ids:
+            raise InvalidRequest(f"{keep!r} is neither of the two.", field="keep")
+        found = self._shelf.decide(tenant, collection, a, b, "merged", by)
+        other = b if keep == a else a
+        change = sha256("\0".join(("pair", collection, *sorted(ids))).encode("utf-8", "surrogatepass")).hexdigest()
+        note = ArchiveNote(document=other, why=f"a person keeps {keep}", kept_instead=keep)
+        self._shelf.archive(tenant, collection, change, [note])
+        return found
+
+    def _applied(self, tenant: str, pruning: Pruning) -> Applied:
+        unchanged = [one for one in pruning.entries if self._as_planned(tenant, pruning.collection, one)]
+        notes = [ArchiveNote(document=one.id, why=one.said, kept_instead=one.kept_instead) for one in unchanged]
+        done = self._shelf.archive(tenant, pruning.collection, pruning.sha256, notes) if notes else 0
+        left = {one.id for one in pruning.entries} - {one.id for one in unchanged}
+        return Applied(plan=pruning.sha256, pruning=pruning, applied=True, archived=done, left=tuple(sorted(left)))
+
+    def _as_planned(self, tenant: str, collection: str, entry: Entry) -> bool:
+        for id, hash in ((entry.id, entry.hash), (entry.kept_instead, None)):
+            if id is None:
+                continue
+            try:
+                found = self._documents.get(tenant, collection, id)
+            except NotFound:
+                return False
+            if found.state != "live" or hash not in (None, found.hash):
+                return False
+        return True
+
+    def _noted(self, tenant: str, collection: str, kept: Kept) -> archive.Archived:
+        id = kept.document.id
+        noted = next(iter(self._shelf.archived(tenant, collection, document=id, limit=1)), None)
+        entry = Entry(
+            id=id,
+            hash=kept.hash,
+            reason="stale" if noted is None or noted.note.kept_instead is None else "redundant",
+            said="" if noted is None else noted.note.why,
+            confidence=1.0,
+            kept_instead=None if noted is None else noted.note.kept_instead,
+        )
+        change, at = ("", kept.updated_us) if noted is None else (noted.change, noted.at_us)
+        return archive.Archived(kept=kept, entry=entry, plan=change, at_us=at)
+
+    def _relevances(self, tenant: str, collection: str) -> Mapping[str, Relevance]:
+        now = self._now_us()
+        searches = [
+            one for one in self._searches(tenant, collection, max(0, now - LOOKED_US), now) if one.error is None
+        ]
+        if not any(one.clicked for one in searches):
+            return {}
+        shown = (
+            Shown(document=document, used=document in one.clicked, at_us=one.at_us, seen=1 / place)
+            for one in searches
+            for place, document in enumerate(one.shown, start=1)
+        )
+        return relevance(shown, now)
+
+    def _all(self, tenant: str, collection: str, state: DocumentState) -> Iterator[Kept]:
+        after = ""
+        while page := self._documents.list(tenant, collection, state=state, after=after, limit=_PAGE):
+            yield from page
+            after = page[-1].document.id

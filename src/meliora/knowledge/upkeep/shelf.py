@@ -1,0 +1,96 @@
+"""What upkeep asks of the store: pairs that wait for a person, and what was archived, by which change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from meliora.knowledge.shelf import Fenced, unfenced
+
+PairState = Literal["open", "merged", "kept"]
+
+
+class LikePair(msgspec.Struct, frozen=True, kw_only=True):
+    """Two documents that say nearly the same."""
+
+    a: str
+    """The lesser of the two ids."""
+    b: str
+    containment: float
+    ratio: float
+    why: str
+    """Why it is left to a person."""
+    said: str = ""
+    """What differs: data, like the documents that it is of."""
+
+
+class KeptPair(msgspec.Struct, frozen=True, kw_only=True):
+    """A pair as it is kept."""
+
+    pair: LikePair
+    state: PairState
+    at_us: int
+    decided_by: str | None
+    decided_us: int | None
+
+
+class ArchiveNote(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a document is to be archived."""
+
+    document: str
+    why: str
+    kept_instead: str | None = None
+    """The document that says the same, and stays."""
+
+
+class Archived(msgspec.Struct, frozen=True, kw_only=True):
+    """What a change archived."""
+
+    change: str
+    note: ArchiveNote
+    at_us: int
+    restored_us: int | None
+    """None: it was not restored by this change's undoing."""
+
+
+class UpkeepShelf(Protocol):
+    """Keeps what upkeep did and asks. Every method raises `StoreError` where the store fails."""
+
+    def ask(self, tenant: str, collection: str, pairs: Sequence[LikePair]) -> int:
+        """Let pairs wait for a person, and give how many are new: one that was decided is not asked about again."""
+        ...
+
+    def pairs(
+        self, tenant: str, collection: str, *, state: PairState | None = "open", limit: int = 100
+    ) -> Sequence[KeptPair]:
+        """Give pairs, those that wait longest first."""
+        ...
+
+    def decide(self, tenant: str, collection: str, a: str, b: str, state: PairState, by: str) -> KeptPair:
+        """Note what a person decided of a pair. Raises `NotFound`."""
+        ...
+
+    def archive(
+        self, tenant: str, collection: str, change: str, notes: Sequence[ArchiveNote], fenced: Fenced = unfenced
+    ) -> int:
+        """Archive documents with the reason of each, all or none; give how many were live."""
+        ...
+
+    def restore(
+        self,
+        tenant: str,
+        collection: str,
+        change: str,
+        documents: Sequence[str] | None = None,
+        fenced: Fenced = unfenced,
+    ) -> int:
+        """Let what a change archived be searched again, all of it or some; give how many. Raises `NotFound`."""
+        ...
+
+    def archived(
+        self, tenant: str, collection: str, *, change: str | None = None, document: str | None = None, limit: int = 100
+    ) -> Sequence[Archived]:
+        """Give what was archived, the latest first."""
+        ...

@@ -1,0 +1,93 @@
+"""What the worker does for the knowledge plane. It deletes no document; the index of a collection that is gone, it removes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import structlog
+
+from meliora.clock import Clock
+from meliora.errors import Conflict, MelioraError, NotFound
+from meliora.knowledge.indexes import Indexes
+from meliora.runtime.knowledge.plane import directory_of, keeper_of, opener
+from meliora.settings import Settings
+from meliora.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+FOLLOW_SECONDS = 0.5
+"""How often documents are looked at that have changed."""
+SWEEP_SECONDS = 60.0
+"""How often indexes are looked for whose collection is gone."""
+
+
+class Following:
+    """Keeps this machine's indexes after their documents, those of all tenants."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self._indexes = Indexes(directory_of(settings), store.knowledge_documents, opener(settings, clock))
+        self._swept = float("-inf")
+
+    def step(self) -> bool:
+        """Take up a step of each collection; say whether there may be more. One that fails stops no other, and is raised at the end."""
+        more, failed = False, None
+        known = list(collections(self._store))
+        for tenant, collection in known:
+            try:
+                more |= self._indexes.follow(tenant, collection)
+            except (Conflict, NotFound):
+                continue  # another process is at it, or somebody just deleted it
+            except (MelioraError, OSError) as error:
+                log.error("an index could not follow its documents", collection=collection, error=str(error))
+                failed = error
+        if failed is not None:
+            raise failed
+        if self._clock.monotonic() - self._swept >= SWEEP_SECONDS:
+            self._swept = self._clock.monotonic()
+            self._indexes.keep_only(collections(self._store))
+        return more
+
+
+def collections(store: Store) -> Iterator[tuple[str, str]]:
+    """Give every collection, by tenant and name."""
+    for tenant in store.knowledge_documents.tenants():
+        for one in store.knowledge_documents.collections(tenant):
+            yield tenant, one.name
+
+
+UPKEEP_SECONDS = 60.0
+"""How often it is looked which collection's upkeep is due."""
+
+
+class Upkeeping:
+    """Looks at each collection at its interval, and lets pairs of documents that are nearly the same wait for a person."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self._keeper = keeper_of(settings, store, clock)
+        self._every = settings.knowledge.upkeep.interval
+        self._looked: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def step(self) -> bool:
+        """Look at the collections that are due and have changed since. One that fails stops no other, and is raised at the end."""
+        failed: MelioraError | None = None
+        for tenant, collection in list(collections(self._store)):
+            now = self._clock.monotonic()
+            try:
+                latest = self._store.knowledge_documents.latest(tenant, collection)
+                at, seen = self._looked.get((tenant, collection), (float("-inf"), -1))
+                if now - at < self._every:
+                    continue
+                self._looked[tenant, collection] = now, latest
+                if latest != seen:
+                    asked = self._keeper.ask(tenant, collection)
+                    log.info("a collection was looked after", collection=collection, pairs=asked)
+            except NotFound:
+                continue  # somebody just deleted it
+            except MelioraError as error:
+                log.error("a collection could not be looked after", collection=collection, error=str(error))
+                failed = error
+        if failed is not None:
+            raise failed
+        return False
