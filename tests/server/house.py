@@ -20,6 +20,7 @@ from meliora.gateway.snapshot import rules_of
 from meliora.gateway.state import Scope
 from meliora.routing.crosscheck import Told
 from meliora.runtime.control import Offers, improvement_of
+from meliora.runtime.knowledge.erasing import Erasing
 from meliora.runtime.knowledge.plane import plane_of
 from meliora.runtime.shared import effective
 from meliora.server import ControlContext, build_app
@@ -123,6 +124,7 @@ def control_house(state_dir: Path, settings: Settings | None = None, **changes: 
     engine = connect(database_url("", state_dir))
     with Store(engine, clock_us=clock.now_us, spool=state_dir / "spool") as store:
         offers = Offers(served, clock, store)
+        plane = plane_of(served, store, clock)
         context = ControlContext(
             settings=served,
             store=store,
@@ -130,9 +132,9 @@ def control_house(state_dir: Path, settings: Settings | None = None, **changes: 
             improvement=improvement_of(store),
             offers=offers,
             price=offers.price,
-            erase=lambda tenant, user: store.housekeeping.erase(tenant, user).counts(),
+            erase=Erasing(store, plane),
             ask=lambda _secret, _feature, _seconds: lambda model, _messages, _schema: Told("Yes.", model),
-            knowledge=plane_of(served, store, clock),
+            knowledge=plane,
             settings_rules=rules_of(served),
             version="0.0.test",
             look_seconds=0.0,

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from meliora.loop.change import Origin
 from meliora.runtime.loop import loop_of
 from meliora.server import build_app
+from meliora.store.knowledge_upkeep import ArchiveNote
 from tests.server.house import House
 
 MARK = "of-tenant-a"
@@ -51,6 +52,7 @@ def mine(house: House) -> dict[str, str]:
     for _ in range(SNAPSHOT):
         house.store.routing_snapshots.add("a", lambda _: b"", kind="fit", made_by="cli", evidence={"note": MARK})
     house.store.routing_snapshots.promote("a", SNAPSHOT)
+    known = _knowledge(house, client)
     loop = loop_of(house.context.settings, house.store, house.clock, "t")
     house.app = build_app(replace(house.context, loop=loop))
     origin = Origin("gate", MARK)
@@ -67,7 +69,36 @@ def mine(house: House) -> dict[str, str]:
         summary=MARK,
     )
     ours = {"change_id": change.id, "cycle_id": cycle.id}
+    ours |= known
     return ours | {"key_id": key["id"], "rule_id": rule["id"], "call_id": call_id, "user": MARK, "prompt": "hello"}
+
+
+def _knowledge(house: House, client: TestClient) -> dict[str, str]:
+    """Keep documents, searches and a conversation of `a`, in collections that `b` has not, and in one that both have."""
+    plane = house.context.knowledge
+    assert plane is not None
+    docs = [
+        {"id": MARK, "text": f"text {MARK}", "title": MARK},
+        {"id": f"{MARK}-old", "text": "old", "category": "temporary"},
+    ]
+    for collection in ("default", MARK):
+        said = {"collection": collection, "documents": docs}
+        assert client.post("/api/v1/knowledge/documents", json=said).status_code == 200
+        plane.follow("a", collection)
+    house.store.knowledge_upkeep.archive("a", "default", MARK, [ArchiveNote(document=f"{MARK}-old", why=MARK)])
+    plane.follow("a", "default")
+    judged = {"judgments": [{"query": MARK, "document": MARK}], "name": MARK}
+    assert client.post("/api/v1/knowledge/judgments", json=judged).status_code == 200
+    for words in range(SNAPSHOT):
+        config = {"fusion": {"words": words + 2}}
+        assert client.post("/api/v1/knowledge/snapshots", json={"config": config}).status_code == 200
+    search = client.post("/api/v1/knowledge/search", json={"query": MARK}).json()["id"]
+    turns = {"turns": [{"speaker": MARK, "text": MARK, "user": MARK}]}
+    assert client.post(f"/api/v1/memory/{MARK}/turns", json=turns).status_code == 200
+    theirs = {"documents": [{"id": "first of b", "text": "text of b"}]}
+    assert house.client(house.key("b")).post("/api/v1/knowledge/documents", json=theirs).status_code == 200
+    plane.follow("b", "default")
+    return {"search_id": search, "plan": MARK, "conversation": MARK, "name": MARK, "id": MARK}
 
 
 def _body(path: str, ids: dict[str, str]) -> Any:
@@ -94,6 +125,23 @@ def _body(path: str, ids: dict[str, str]) -> Any:
         "/api/v1/routing/snapshots/{number}/promote": {"force": True},
         "/api/v1/routing/rollback": {"number": SNAPSHOT},
         "/api/v1/routing/start": {"reference": "simulated-large"},
+        "/api/v1/knowledge/documents": {"documents": [{"id": "of b", "text": "text of b"}], "ids": ["of b"]},
+        "/api/v1/knowledge/search": {"query": MARK},
+        "/api/v1/knowledge/feedback": {"search_id": ids["search_id"], "type": "accept"},
+        "/api/v1/knowledge/explain": {"query": MARK},
+        "/api/v1/knowledge/rerank": {"query": "b", "engine": "plain", "response": []},
+        "/api/v1/knowledge/judgments": {"judgments": [{"query": "of b", "document": "of b"}]},
+        "/api/v1/knowledge/snapshots": {"config": {"fusion": {"words": 2}}},
+        "/api/v1/knowledge/snapshots/{number}/promote": {},
+        "/api/v1/knowledge/pairs": {"a": MARK, "b": "of b"},
+        "/api/v1/knowledge/restore": {"plan": ids["plan"]},
+        **{
+            f"{start}/{act}": {"id": "of b", "text": "text of b"} if act == "entry" else {}
+            for start in ("/knowledge", "/api/v1/knowledge")
+            for act in ("entry", "prune", "consolidate", "optimize")
+        },
+        "/api/v1/memory/{conversation}/turns": {"turns": [{"speaker": "b", "text": "of b"}]},
+        "/api/v1/memory/recall": {"query": "hello", "conversation": ids["conversation"]},
         "/route": {"prompt": MARK},
         "/routing/classify": {"prompt": "hello"},
         "/routing/route": {"prompt": "hello", "session": MARK},

@@ -19,6 +19,8 @@ from meliora.knowledge.library import Library, Taken
 from meliora.knowledge.memory.memory import Memory
 from meliora.knowledge.quality.evidence import Evidence
 from meliora.knowledge.quality.records import SearchLog
+from meliora.knowledge.search.explaining import ExplainedSearch, explain
+from meliora.knowledge.search.parts import Ranker
 from meliora.knowledge.search.searcher import Request, search
 from meliora.knowledge.service import Knowledge
 from meliora.knowledge.serving import Who
@@ -179,6 +181,20 @@ class Plane:
         view = self.indexes.view(tenant, collection)
         snapshot = self.searches.serving.serving(tenant, collection)
         return search(request, view, snapshot, self.searches.serving.parts(tenant, collection, snapshot, view))
+
+    def explain(self, tenant: str, collection: str, request: Request, document: str | None = None) -> ExplainedSearch:
+        """Answer with reasons, without a record; tell the place of a document. Raises `NotFound` where the index has it not."""
+        view = self.indexes.view(tenant, collection)
+        snapshot = self.searches.serving.serving(tenant, collection)
+        parts = self.searches.serving.parts(tenant, collection, snapshot, view)
+        return explain(request, view, snapshot, parts, document)
+
+    def ranker(self, tenant: str, collection: str) -> tuple[Ranker | None, dict[str, str]]:
+        """Give the reranker that serves a collection, None where none does; with it, why one that should could not be loaded."""
+        view = self.indexes.view(tenant, collection)
+        snapshot = self.searches.serving.serving(tenant, collection)
+        parts = self.searches.serving.parts(tenant, collection, snapshot, view)
+        return parts.ranker, {name: why for name, why in parts.missing.items() if name == "reranking"}
 
     def rebuild(self, tenant: str, collection: str) -> str:
         """Build the index again on this machine and let it serve, on a person's word; give its generation."""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 import structlog
@@ -25,6 +25,19 @@ BATCH = 1000
 
 class Shelf(DocumentShelf, GenerationShelf, Protocol):
     """Documents, and which generation of their index is to serve."""
+
+
+ERASED = "-erased"
+"""End of the name of a generation that was built since somebody was erased: nothing older is kept."""
+
+
+@runtime_checkable
+class Retires(Protocol):
+    """An index that keeps generations which serve no more."""
+
+    def retire(self) -> None:
+        """Remove them."""
+        ...
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +116,8 @@ class Indexes:
         if view.generation != wanted:
             index.build(self.all(tenant, collection), wanted)
             index.switch(wanted)
+            if wanted.endswith(ERASED) and isinstance(index, Retires):
+                index.retire()
             return True
         try:
             changes = self._shelf.changes(tenant, collection, view.watermark, BATCH)

@@ -24,6 +24,7 @@ from meliora.routing.pool import Catalogue
 from meliora.routing.rules import validate_pattern
 from meliora.runtime.asking import gateway_url
 from meliora.runtime.gateway import catalog_of
+from meliora.runtime.knowledge.erasing import Erasing
 from meliora.runtime.knowledge.plane import knowledge_of
 from meliora.runtime.legs import asking
 from meliora.runtime.loop import loop_of
@@ -168,7 +169,7 @@ def build(
             improvement=improvement_of(store),
             offers=offers,
             price=offers.price,
-            erase=lambda tenant, user: store.housekeeping.erase(tenant, user).counts(),
+            erase=Erasing(store, knowledge),
             ask=asking(gateway or partial(gateway_url, settings), offers, clock),
             spool=lambda: look_at_spool(spool_dir(settings), store.sink.offsets),
             settings_rules=rules_of(settings),

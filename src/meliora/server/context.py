@@ -22,6 +22,7 @@ from meliora.telemetry.records import Usage
 
 if TYPE_CHECKING:
     from meliora.knowledge.front import Plane
+    from meliora.knowledge.memory.memory import Memory
     from meliora.loop.front import Loop
     from meliora.routing.preferences.tracker import Preferences
     from meliora.server.auth import Keyring
@@ -140,6 +141,14 @@ class Control:
                 hint="Set knowledge.enabled = true, and `pip install 'meliora[knowledge]'`.",
             )
         return self.context.knowledge
+
+    @property
+    def memory(self) -> Memory:
+        """Conversations. Raises `MissingExtra` where this deployment keeps none."""
+        memory = self.knowledge.memory
+        if memory is None:
+            raise MissingExtra("This deployment keeps no conversations.", hint="Set knowledge.memory.enabled = true.")
+        return memory
 
     def now_us(self) -> int:
         """Give the time."""

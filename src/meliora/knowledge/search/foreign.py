@@ -1,184 +1,203 @@
-"""Results of another engine, put in order: its answer comes from the caller and goes back to the caller, with its hits in another order.
+"""Results of another engine, put in order: its own order fused with local words and n-grams, then a reranker where one is given.
 
-The engine is never called. Its own order counts as one leg, words and character n-grams of the texts it gave as two others; where the
-collection has a learned reranker, that orders what they agree on.
+Nothing is indexed and nothing is kept. The response is data of a stranger: what is missing in it is named, the rest is passed through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 
-from meliora.errors import InvalidRequest
-from meliora.knowledge.config import Leg, SearchConfig
-from meliora.knowledge.index.base import Asked, Hit, Stored, View
+from meliora.errors import InvalidRequest, MelioraError
+from meliora.knowledge.answers import Place
+from meliora.knowledge.config import Fusion
+from meliora.knowledge.index.base import Stored
 from meliora.knowledge.index.local import LocalView
 from meliora.knowledge.search.asking import as_it_is, question, read
-from meliora.knowledge.search.fusion import fuse
-from meliora.knowledge.search.parts import Parts, Pool
+from meliora.knowledge.search.fusion import Candidate, fuse
+from meliora.knowledge.search.parts import Pool, Ranker
 from meliora.knowledge.text.analysis import analyse
 
 Engine = Literal["opensearch", "qdrant", "plain"]
-MOST = 1000
-"""Hits of one answer."""
-LONGEST = 100_000
-"""Characters of a hit's text that are read."""
+MOST_HITS = 1000
+MOST_TEXT = 20_000
+"""Characters of a hit that are read."""
+RULES = Fusion(words=1.0, grams=0.5, dense=1.0)
+"""Weights; the engine's own order stands where vectors do."""
+_TITLES = ("title", "name", "heading")
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):
     """A hit, and where it went."""
 
     id: str
-    before: int
-    after: int
-    """Places from 1."""
-    score: float
+    was: int
+    now: int
+    """Places, from 1."""
 
 
 class Reordered(msgspec.Struct, frozen=True, kw_only=True):
-    """The engine's answer with its hits in order."""
+    """The response with its hits in another order, and what was done."""
 
     response: Any
-    """As it came, but for the order of the hits: their own scores stay as the engine gave them."""
     moved: tuple[Moved, ...]
     """In the new order."""
+    stages: tuple[str, ...]
+    without_text: int
+    """Hits of which no text was found: they stand by the engine's order alone."""
     skipped: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
-    hits: list[Any]
-    put_back: Callable[[list[Any]], Any]
+class _Hit:
+    id: str
+    score: float
+    fields: Mapping[str, Any]
 
 
-def reorder(
+def rerank(
     query: str,
     engine: Engine,
     response: Any,
-    *,
-    fields: Sequence[str] = ("title", "text"),
-    parts: Parts | None = None,
-    config: SearchConfig | None = None,
+    fields: Sequence[str] = (),
+    ranker: Ranker | None = None,
+    language: str = "",
 ) -> Reordered:
-    """Put an engine's hits in order. `fields` name the texts of a hit, the title first. Raises `InvalidRequest` for what is no answer."""
-    answer = _read(engine, response)
-    if len(answer.hits) > MOST:
-        raise InvalidRequest(f"The answer has {len(answer.hits)} hits; {MOST} are taken.", field="response")
-    stored = [_stored(engine, at, hit, fields) for at, hit in enumerate(answer.hits)]
-    if not any(one.terms or one.title_terms for one in stored):
-        if stored:
-            raise InvalidRequest(
-                f"No hit has a text in {', '.join(map(repr, fields))}.",
-                hint="Name the fields that have it.",
-                field="fields",
-            )
-        return Reordered(response=response, moved=())
+    """Put a response's hits in order. `fields` names where the texts stand (`a.b` for what is nested); none: every text.
+
+    Raises `InvalidRequest` naming what the response lacks.
+    """
+    hits = _hits(engine, response)
+    if len(hits) > MOST_HITS:
+        raise InvalidRequest(f"The response has {len(hits)} hits; {MOST_HITS} are put in order.", field="response")
+    stored = [_stored(at, hit, fields, language) for at, hit in enumerate(hits)]
     view = LocalView(stored)
-    names = [f"{one.document}#0" for one in stored]
-    order, scores, skipped = _order(query, view, names, parts or Parts(), config or SearchConfig())
-    places = {name: at for at, name in enumerate(names)}
-    moved = tuple(
-        Moved(id=_id(engine, answer.hits[places[name]]), before=places[name] + 1, after=at, score=scores[name])
-        for at, name in enumerate(order, start=1)
-    )
+    analysed, cut = read(query, view, language)
+    asked = question(analysed, as_it_is(analysed), view, cut)
+    depth = max(1, len(hits))
+    found = fuse({leg: view.retrieve(leg, asked.asked, depth) for leg in ("words", "grams")}, RULES)
+    by_passage = {one.passage: one for one in found}
+    candidates = [_with_own(by_passage.get(f"{at}#0"), at, hit) for at, hit in enumerate(hits)]
+    candidates.sort(key=lambda one: (-one.score, int(one.passage.partition("#")[0])))
+    stages, skipped = ["engine", "words", "grams", "fusion"], {}
+    if ranker is not None and candidates:
+        try:
+            kept = [stored[int(one.passage.partition("#")[0])] for one in candidates]
+            scores = ranker(Pool(view, analysed, asked.asked, candidates, kept)).scores
+            best = sorted(range(len(candidates)), key=lambda at: (-scores[at], at))
+            candidates = [candidates[at] for at in best]
+            stages.append("reranking")
+        except Exception as error:  # noqa: BLE001 - a model from a file may raise anything; the fusion stands, and it is said
+            skipped["reranking"] = str(error) if isinstance(error, MelioraError) else f"{type(error).__name__}: {error}"
+    order = [int(one.passage.partition("#")[0]) for one in candidates]
     return Reordered(
-        response=answer.put_back([answer.hits[places[name]] for name in order]), moved=moved, skipped=skipped
+        response=_put(engine, response, order),
+        moved=tuple(Moved(id=hits[at].id, was=at + 1, now=now) for now, at in enumerate(order, 1)),
+        stages=tuple(stages),
+        without_text=sum(not one.terms and not one.title_terms for one in stored),
+        skipped=skipped,
     )
 
 
-def _order(
-    query: str, view: View, names: Sequence[str], parts: Parts, config: SearchConfig
-) -> tuple[list[str], dict[str, float], dict[str, str]]:
-    analysed, cut = read(query, view)
-    asked = question(analysed, as_it_is(analysed), view, cut).asked
-    asked = Asked(terms=asked.terms, grams=asked.grams, text=query)
-    # The engine's own order stands where vectors stand in a search of ours: it knows what words do not.
-    found: dict[Leg, Sequence[Hit]] = {
-        "words": view.retrieve("words", asked, len(names)),
-        "grams": view.retrieve("grams", asked, len(names)),
-        "dense": [Hit(name, 1 / at) for at, name in enumerate(names, start=1)],
-    }
-    candidates = fuse(found, config.fusion)
-    order = [one.passage for one in candidates]
-    scores = {one.passage: one.score for one in candidates}
-    if parts.ranker is None:
-        return order, scores, dict(parts.missing)
-    depth = config.reranking.depth if config.reranking else 50
-    first = candidates[:depth]
-    kept = [one for one in view.stored([one.passage for one in first]) if one is not None]
-    try:
-        ranked = parts.ranker(Pool(view, analysed, asked, first, kept))
-    except Exception as error:  # noqa: BLE001 - a model of any kind: the fusion's order is as good as before, and the reason is told
-        return order, scores, {"reranking": f"{type(error).__name__}: {error}"}
-    best = sorted(range(len(first)), key=lambda at: (-ranked.scores[at], at))
-    scores |= {first[at].passage: ranked.scores[at] for at in best}
-    return [first[at].passage for at in best] + order[len(first) :], scores, dict(ranked.skipped)
+def _with_own(found: Candidate | None, at: int, hit: _Hit) -> Candidate:
+    own = Place("dense", at + 1, hit.score, RULES.dense / (RULES.k + at + 1))
+    places = (*(() if found is None else found.places), own)
+    return Candidate(f"{at}#0", sum(one.contribution for one in places), places)
 
 
-def _read(engine: Engine, response: Any) -> _Answer:
-    """Find the hits of an answer, and how others are put in their place."""
+def _hits(engine: Engine, response: Any) -> list[_Hit]:
+    listed, path = _listed(engine, response)
+    id, score, fields = {
+        "opensearch": ("_id", "_score", "_source"),
+        "qdrant": ("id", "score", "payload"),
+        "plain": ("id", "score", ""),
+    }[engine]
+    found: list[_Hit] = []
+    for at, one in enumerate(listed):
+        place = f"{path}.{at}"
+        if not isinstance(one, dict):
+            raise _lacks(place, "an object")
+        if not isinstance(one.get(id), (str, int)) or isinstance(one.get(id), bool):
+            raise _lacks(f"{place}.{id}", "an id")
+        body = one.get(fields) if fields else {name: value for name, value in one.items() if name not in (id, score)}
+        if body is not None and not isinstance(body, dict):
+            raise _lacks(f"{place}.{fields}", "an object")
+        value = one.get(score)
+        number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0
+        found.append(_Hit(str(one[id]), number, body or {}))
+    return found
+
+
+def _listed(engine: Engine, response: Any) -> tuple[list[Any], str]:
+    """Give the list of hits, and where it stands."""
     if engine == "opensearch":
-        hits = _at(response, ("hits", "hits"), "an OpenSearch answer has them in hits.hits")
-        return _Answer(hits, lambda new: {**response, "hits": {**response["hits"], "hits": new}})
-    if engine == "qdrant":
-        result = response.get("result") if isinstance(response, Mapping) else None
-        if isinstance(result, Mapping):
-            points = _at(response, ("result", "points"), "a Qdrant answer has them in result or result.points")
-            return _Answer(points, lambda new: {**response, "result": {**response["result"], "points": new}})
-        hits = _at(response, ("result",), "a Qdrant answer has them in result or result.points")
-        return _Answer(hits, lambda new: {**response, "result": new})
-    if not isinstance(response, list):
-        raise InvalidRequest("The response is no list of hits.", field="response")
-    return _Answer(_checked(response), lambda new: new)
-
-
-def _at(response: Any, path: Sequence[str], hint: str) -> list[Any]:
-    found = response
-    for name in path:
-        if not isinstance(found, Mapping) or name not in found:
-            raise InvalidRequest(f"The response has no {'.'.join(path)}.", hint=f"Hits: {hint}.", field="response")
-        found = found[name]
+        outer = response.get("hits") if isinstance(response, dict) else None
+        if not isinstance(outer, dict):
+            raise _lacks("response.hits", "an object")
+        found, path = outer.get("hits"), "response.hits.hits"
+    elif engine == "qdrant":
+        found, path = (response.get("result") if isinstance(response, dict) else None), "response.result"
+        if isinstance(found, dict):
+            found, path = found.get("points"), "response.result.points"
+    else:
+        found, path = (
+            (response.get("results"), "response.results") if isinstance(response, dict) else (response, "response")
+        )
     if not isinstance(found, list):
-        raise InvalidRequest(f"{'.'.join(path)} of the response is no list.", hint=f"Hits: {hint}.", field="response")
-    return _checked(found)
+        raise _lacks(path, "a list of hits")
+    return found, path
 
 
-def _checked(hits: list[Any]) -> list[Any]:
-    for at, hit in enumerate(hits):
-        if not isinstance(hit, Mapping):
-            raise InvalidRequest(f"Hit {at} of the response is no object.", field="response")
-    return hits
+def _put(engine: Engine, response: Any, order: Sequence[int]) -> Any:
+    """Give the response with its hits in this order; nothing else in it changes."""
+    listed, path = _listed(engine, response)
+    hits = [listed[at] for at in order]
+    if path == "response":
+        return hits
+    if path == "response.results":
+        return {**response, "results": hits}
+    if path == "response.result":
+        return {**response, "result": hits}
+    outer, inner = ("hits", "hits") if engine == "opensearch" else ("result", "points")
+    return {**response, outer: {**response[outer], inner: hits}}
 
 
-def _stored(engine: Engine, at: int, hit: Mapping[str, Any], fields: Sequence[str]) -> Stored:
-    source = hit.get({"opensearch": "_source", "qdrant": "payload"}.get(engine, ""), hit)
-    texts = [_text(source, field)[:LONGEST] for field in fields] if isinstance(source, Mapping) else []
-    title = texts[0] if len(texts) > 1 else ""
-    text = "\n".join(one for one in texts[1 if len(texts) > 1 else 0 :] if one)
+def _lacks(place: str, what: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The response lacks {what} at {place}.", hint="Send the engine's answer as it came.", field=place
+    )
+
+
+def _stored(at: int, hit: _Hit, fields: Sequence[str], language: str) -> Stored:
+    texts = [_field(hit.fields, name) for name in fields] if fields else [*_every(hit.fields)]
+    title = (
+        "" if fields else next((str(hit.fields[name]) for name in _TITLES if isinstance(hit.fields.get(name), str)), "")
+    )
+    text = "\n".join(one for one in texts if one)[:MOST_TEXT]
+    title = title[:500]
     return Stored(
-        document=f"{at:04}",
+        document=str(at),
         number=0,
         title=title,
         text=text,
         start=0,
         end=len(text),
-        terms=analyse(text).terms,
-        title_terms=analyse(title).terms if title else (),
+        terms=analyse(text, language).terms,
+        title_terms=analyse(title, language).terms,
     )
 
 
-def _text(source: Mapping[str, Any], field: str) -> str:
-    """Give a field's text; a dotted name goes inward."""
-    found: Any = source
-    for name in field.split("."):
-        found = found.get(name) if isinstance(found, Mapping) else None
-    if isinstance(found, list):
-        return " ".join(one for one in found if isinstance(one, str))
-    return found if isinstance(found, str) else ""
+def _field(fields: Mapping[str, Any], name: str) -> str:
+    value: Any = fields
+    for part in name.split(".")[:8]:
+        value = value.get(part) if isinstance(value, dict) else None
+    if isinstance(value, list):
+        return "\n".join(one for one in value if isinstance(one, str))
+    return value if isinstance(value, str) else ""
 
 
-def _id(engine: Engine, hit: Mapping[str, Any]) -> str:
-    return str(hit.get("_id" if engine == "opensearch" else "id", ""))
+def _every(fields: Mapping[str, Any]) -> Sequence[str]:
+    return [value for name, value in fields.items() if isinstance(value, str) and name not in _TITLES]

@@ -11,7 +11,7 @@ from pydantic import Field
 from meliora.knowledge.answers import Result, Rewrite
 from meliora.knowledge.documents import Document, DocumentState, Kept
 from meliora.knowledge.filters import read_filter
-from meliora.knowledge.front import DEFAULT, Opinion, Said, CollectionStatus
+from meliora.knowledge.front import DEFAULT, CollectionStatus, Opinion, Said
 from meliora.knowledge.indexes import Audit
 from meliora.knowledge.library import Taken
 from meliora.knowledge.search.searcher import MOST_RESULTS, Request

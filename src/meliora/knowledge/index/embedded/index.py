@@ -127,6 +127,11 @@ class Embedded:
             if last != generation:
                 self._retire({generation, last})
 
+    def retire(self) -> None:
+        """Remove every generation but the one that serves: a person's words are to be nowhere."""
+        with self._folder.writing("retire what served before"):
+            self._retire({self._folder.current().partition("/")[0]})
+
     def _first(self, changes: Sequence[Changed]) -> int:
         self._build(changes, FIRST)
         latest = self._folder.latest(FIRST)

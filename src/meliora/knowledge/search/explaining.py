@@ -1,0 +1,122 @@
+"""Why a search answers as it does: each stage's part in every result, and the place of one document, be it found or not."""
+
+from __future__ import annotations
+
+import msgspec
+
+from meliora.errors import NotFound
+from meliora.knowledge.answers import Answer, Matched
+from meliora.knowledge.config import LEGS, Leg, Snapshot
+from meliora.knowledge.filters import Condition, Filter
+from meliora.knowledge.index.base import Stored, View
+from meliora.knowledge.search.asking import Question, as_it_is, question, read
+from meliora.knowledge.search.fusion import weight_of
+from meliora.knowledge.search.parts import Parts
+from meliora.knowledge.search.searcher import MOST_RESULTS, Request, search
+
+DEEP = 1000
+"""Passages of a leg among which a document's place is looked for."""
+_PASSAGES = 50
+
+
+class LegPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one leg puts a document."""
+
+    leg: Leg
+    weight: float
+    """In the fusion; of weight 0, the leg is not asked."""
+    rank: int | None
+    """Of its best passage, from 1; None: not among the first thousand."""
+    score: float | None
+    """None: the leg does not find it at all."""
+
+
+class DocumentPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """What the search makes of one document."""
+
+    document: str
+    position: int | None
+    """Among the first hundred results; None: it is not there."""
+    legs: tuple[LegPlace, ...]
+    matched: tuple[Matched, ...]
+    """Terms of the query that it has."""
+    lacking: tuple[str, ...]
+    """Terms that were asked for and that it has not."""
+    said: str
+    """In a sentence."""
+
+
+class ExplainedSearch(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer with its reasons."""
+
+    answer: Answer
+    document: DocumentPlace | None = None
+
+
+def explain(
+    request: Request, view: View, snapshot: Snapshot, parts: Parts, document: str | None = None
+) -> ExplainedSearch:
+    """Answer with reasons; of a document that is named, tell its place by leg. Raises `NotFound` where the index has it not."""
+    wanted = _deep(request) if document is not None else request
+    answer = search(wanted, view, snapshot, parts)
+    shown = msgspec.structs.replace(answer, results=answer.results[: request.limit])
+    if document is None:
+        return ExplainedSearch(answer=shown)
+    passages = _passages(view, document)
+    if not passages:
+        raise NotFound(f"The index has no document {document!r}.", hint="It may be archived, or not indexed yet.")
+    asked = _asked(request, view, parts)
+    position = next((one.position for one in answer.results if one.document == document), None)
+    legs = tuple(_leg(view, snapshot, asked, leg, document) for leg in LEGS)
+    terms = frozenset(term for one in passages for term in (*one.terms, *one.title_terms))
+    place = DocumentPlace(
+        document=document,
+        position=position,
+        legs=legs,
+        matched=asked.matched(terms),
+        lacking=tuple(term for term in asked.asked.terms if term not in terms),
+        said=_said(position, legs),
+    )
+    return ExplainedSearch(answer=shown, document=place)
+
+
+def _deep(request: Request) -> Request:
+    """Give the request with as many results as a search can give."""
+    return Request(request.text, MOST_RESULTS, request.where, request.language, explain=True)
+
+
+def _passages(view: View, document: str) -> list[Stored]:
+    found = view.stored([f"{document}#{number}" for number in range(_PASSAGES)])
+    return [one for one in found if one is not None]
+
+
+def _asked(request: Request, view: View, parts: Parts) -> Question:
+    query, cut = read(request.text, view, request.language)
+    rewritten = as_it_is(query)
+    for name, repairer in parts.repairers:
+        try:
+            rewritten = repairer(query)
+        except Exception:  # noqa: BLE001 - the answer beside this one names the stage that failed, and why
+            assert name
+    return question(query, rewritten, view, cut)
+
+
+def _leg(view: View, snapshot: Snapshot, asked: Question, leg: Leg, document: str) -> LegPlace:
+    weight = weight_of(snapshot.config.fusion, leg)
+    own = Filter((Condition("id", "in", (document,)),))
+    best = next(iter(view.retrieve(leg, asked.asked, 1, own)), None)
+    rank = None
+    if best is not None:
+        hits = view.retrieve(leg, asked.asked, DEEP)
+        rank = next((at for at, hit in enumerate(hits, 1) if hit.passage.rpartition("#")[0] == document), None)
+    return LegPlace(leg=leg, weight=weight, rank=rank, score=None if best is None else best.score)
+
+
+def _said(position: int | None, legs: tuple[LegPlace, ...]) -> str:
+    if position is not None:
+        return f"It is result {position}."
+    found = [one for one in legs if one.score is not None and one.weight]
+    if not found:
+        return "No leg finds it: it has nothing of what was asked."
+    places = ", ".join(f"{one.leg} {f'at {one.rank}' if one.rank else f'after the first {DEEP}'}" for one in found)
+    return f"It is not among the first {MOST_RESULTS} results; found by {places}."
