@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
 
 from meliora.errors import Conflict, InvalidRequest, NotFound
 from meliora.knowledge.shelf import Fenced, unfenced
-from meliora.knowledge.upkeep.shelf import Archived, ArchiveNote, KeptPair, LikePair, PairState
+from meliora.knowledge.upkeep.shelf import Archived, ArchiveNote, KeptPair, LikePair, PairState, Standing
 from meliora.store.engine import reading, writing
 from meliora.store.knowledge_collections import hold_in
 from meliora.store.knowledge_documents import set_state_in
@@ -17,7 +17,7 @@ from meliora.store.knowledge_rows import chunks
 from meliora.store.rows import AnyRow, insert_into, page_size
 from meliora.store.tables import knowledge_archived, knowledge_documents, knowledge_pairs
 
-__all__ = ["ArchiveNote", "Archived", "KeptPair", "KnowledgeUpkeep", "LikePair", "PairState"]
+__all__ = ["ArchiveNote", "Archived", "KeptPair", "KnowledgeUpkeep", "LikePair", "PairState", "Standing"]
 _P = knowledge_pairs.c
 _N = knowledge_archived.c
 _D = knowledge_documents.c

@@ -43,6 +43,19 @@ class ArchiveNote(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     kept_instead: str | None = None
     """The document that says the same, and stays."""
+    hash: str | None = None
+    """Of the document as it was looked at: archived only while it is that, and `kept_instead` live. None: as it is. Not kept."""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How documents stand that a change is to archive or has archived."""
+
+    ready: int
+    """Live, with the hash that was looked at, and what stays in their place is live."""
+    held: int
+    """In the archive by this change."""
+    returned: int
+    """Archived by it once, and restored."""
 
 
 class Archived(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ class Following:
 
     def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
         self._store, self._clock = store, clock
-        self._indexes = Indexes(directory_of(settings), store.knowledge_documents, opener(settings, clock))
+        self._indexes = Indexes(directory_of(settings), store.knowledge_documents, opener(settings, store, clock))
         self._swept = float("-inf")
 
     def step(self) -> bool:
