@@ -24,9 +24,11 @@ Ranks = Callable[[SearchConfig, str, str], Sequence[str]]
 """Answers a query by a configuration and a generation of the index."""
 
 
-def query(number: int, origin: Any = "used", at_us: int = 0, word: str = "new") -> JudgedQuery:
+def query(number: int, origin: Any = "used", at_us: int = 0, word: str = "new", again: bool = True) -> JudgedQuery:
     text = f"{SECRET} {word} {number}"
-    return JudgedQuery(id=text, text=text, grades={answer(text): 1.0}, origin=origin, at_us=at_us)
+    return JudgedQuery(
+        id=text, text=text, grades={answer(text): 1.0}, origin=origin, at_us=at_us, again=again and origin == "used"
+    )
 
 
 def answer(text: str) -> str:
