@@ -19,7 +19,7 @@ from benchmarks.report import Report, conclude, figure
 from meliora.changes.comparing import ALPHA, compared, decided
 from meliora.stats.proportion import wilson
 
-PROOFS, PROOFS_QUICK = 2_000, 100
+PROOFS, PROOFS_QUICK = 1_000, 100
 SIZES = (12, 60, 150)
 """Queries that a change is for."""
 OTHERS = 100

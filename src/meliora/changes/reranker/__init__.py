@@ -1,1 +1,1 @@
-"""A reranker trained again on judgments, on what people used, and on made queries."""
+"""A reranker trained again on judgments and on what people used."""

@@ -1,6 +1,6 @@
 """Trains a reranker on half of the queries that have a known answer, and proves it on the other half.
 
-With it go made queries about the words that the finding names weak; none that is like a query of the half that proves.
+A trainer may add made queries, about the words that the finding names weak; none that is like a query of the half that proves.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -32,16 +32,26 @@ class RerankerTraining:
         tokens: Sequence[str],
         seed: int,
     ) -> Trained | None:
-        """Train on `fitted`; None where too few of them tell anything."""
+        """Train on `fitted`; None where too few of them tell anything, or a model of one part of them orders the rest no better."""
         from meliora.knowledge.ranking.examples import examples
-        from meliora.knowledge.ranking.train import train
+        from meliora.knowledge.ranking.train import cross_validate, train
 
         view = self._evidence.view(tenant, collection)
         bare = msgspec.structs.replace(config, reranking=None)
         made = list(examples(fitted, view, bare, self._load(tenant, bare, view)))
+        drawn = seed % 1_000_003
         try:
-            model = train(made, seed=seed % 1_000_003)
+            folded = cross_validate(made, seed=drawn)
+            before, after = (_mean(scores) for scores in (folded.before, folded.after))
+            if after <= before:
+                return None
+            figures = {"ndcg10_before": round(before, 5), "ndcg10_after": round(after, 5)}
+            model = train(made, seed=drawn, figures=figures)
         except InvalidRequest:
             return None
-        notes = {"examples": len(made), "held": len(held), "tokens": len(tokens)}
+        notes = {"examples": len(made), "held": len(held), "tokens": len(tokens), **figures}
         return Trained(model=model.write(), notes=notes)
+
+
+def _mean(scores: Mapping[str, float]) -> float:
+    return sum(scores.values()) / len(scores) if scores else 0.0
