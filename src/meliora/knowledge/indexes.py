@@ -78,7 +78,8 @@ class Indexes:
         with self._lock:
             index = self._opened.get((tenant, collection))
             if index is None:
-                index = self._opened[tenant, collection] = self._open(self._directory / folder_of(tenant, collection))
+                folder = self._directory / folder_of(tenant, collection)
+                index = self._opened[tenant, collection] = self._open(tenant, collection, folder)
             return index
 
     def forget(self, tenant: str, collection: str) -> None:
