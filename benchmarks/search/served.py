@@ -85,7 +85,9 @@ def serving(judged: Judged) -> Iterator[Served]:
                 "c",
                 (Document(id=id, title=title, text=text) for id, (title, text) in judged.documents.items()),
             )
-            indexes = Indexes(folder / "indexes", shelf, lambda where: Embedded(where, chunk=chunk, clock=clock))
+            indexes = Indexes(
+                folder / "indexes", shelf, lambda tenant, name, where: Embedded(where, chunk=chunk, clock=clock)
+            )
             indexes.build(TENANT, "c", "1")
             indexes.of(TENANT, "c").switch("1")
             refused = len(taken.refused)

@@ -10,11 +10,12 @@ from meliora.changes.manner import Manner
 from meliora.changes.searching import Plane
 from meliora.clock import Clock
 from meliora.knowledge.indexes import Audit, Indexes
+from meliora.knowledge.upkeep.keeper import Keeper
 from meliora.runtime.knowledge.diagnosing import SearchDiagnosis
 from meliora.runtime.knowledge.evidence import StoredEvidence
 from meliora.runtime.knowledge.learning import ExpansionLearning
-from meliora.runtime.knowledge.plane import directory_of, opener
-from meliora.runtime.knowledge.pruning import StoredArchive, StoredPlanning
+from meliora.runtime.knowledge.plane import directory_of, keeper_of, opener
+from meliora.runtime.knowledge.pruning import StoredArchive
 from meliora.runtime.knowledge.training import RerankerTraining
 from meliora.settings import Settings
 from meliora.store.store import Store
@@ -34,8 +35,8 @@ class Knowing:
     indexes: Indexes
     evidence: StoredEvidence
     diagnosis: SearchDiagnosis
-    prune_confidence: float = 0.8
-    """From which a document is archived without a person."""
+    keeper: Keeper
+    """Plans what to archive."""
 
 
 def knowing_of(settings: Settings, store: Store, clock: Clock) -> Knowing | None:
@@ -43,8 +44,8 @@ def knowing_of(settings: Settings, store: Store, clock: Clock) -> Knowing | None
     if not settings.knowledge.enabled:
         return None
     indexes = Indexes(directory_of(settings), store.knowledge_documents, opener(settings, store, clock))
-    least = settings.knowledge.upkeep.prune_confidence
-    return Knowing(store, indexes, StoredEvidence(store, indexes), SearchDiagnosis(store, indexes), least)
+    keeper = keeper_of(settings, store, clock)
+    return Knowing(store, indexes, StoredEvidence(store, indexes), SearchDiagnosis(store, indexes), keeper)
 
 
 def search_kinds(knowing: Knowing, manner: Callable[[str], Manner]) -> tuple[ChangeKind, ...]:
@@ -69,13 +70,13 @@ def search_kinds(knowing: Knowing, manner: Callable[[str], Manner]) -> tuple[Cha
         store.knowledge_documents, Hands(knowing.indexes), store.knowledge_snapshots, evidence, names, check
     )
     shears = Shears(
-        StoredPlanning(store, evidence, knowing.prune_confidence),
+        lambda tenant, collection, now_us: knowing.keeper.plan(tenant, collection).pruning,
         StoredArchive(store.knowledge_upkeep),
         store.knowledge_snapshots,
         evidence,
         names,
         check,
-        least=knowing.prune_confidence,
+        least=knowing.keeper.rules.least,
     )
     return (
         QueryRepair(plane(QueryRepair.name), ExpansionLearning(store, evidence)),
