@@ -15,7 +15,8 @@ from benchmarks.search.served import Asking, serving
 from benchmarks.search.sets import Judged, conversations, folders, load
 from benchmarks.search.shifts import Query
 
-WORDS = "valve pump rotor piston gasket turbine bearing nozzle flange impeller shaft casing coupling strainer".split()  # noqa: SIM905
+PARTS = ("valve", "pump", "rotor", "piston", "gasket", "turbine", "bearing", "nozzle", "flange", "shaft", "casing")
+WORDS = [one + other for one in PARTS for other in PARTS]
 
 
 def made(documents: int = 40) -> Judged:
@@ -117,9 +118,10 @@ def test_who_finds_nothing_asks_again_in_the_old_words_and_uses_what_that_gives(
     assert all(one.at_us >= DAY_US for one in seen.now)
 
 
-def test_what_is_not_there_is_told_and_not_filled_in() -> None:
+def test_what_is_not_there_is_told_and_not_filled_in(monkeypatch) -> None:
     report = quiet()
+    monkeypatch.setattr(memory, "speed", lambda *given: None)
     repairs.measure(report, [], 7, quick=True)
     memory.measure(report, None, 7, quick=True)
     assert {"typo_recovered", "clean_loss", "locomo.turn_recall10"} <= set(report.missing)
-    assert [one.name for one in report.figures] == ["memory_p99_ms"]
+    assert report.figures == []
