@@ -26,7 +26,7 @@ from meliora.knowledge.library import hash_of
 from meliora.knowledge.text.analysis import analyse
 from meliora.stats.ranking import ndcg
 
-DRAWS, DRAWS_QUICK = 16, 2
+DRAWS, DRAWS_QUICK = 12, 2
 FAULTS, FAULTS_QUICK = 5, 1
 MISSING, STALE = 0.2, 0.1
 """Of the documents, in a faulty index; what is stale has the first third of its text."""

@@ -51,7 +51,7 @@ class Learning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Different queries that a word must stand in."""
     words: int = 4
     """That it is translated to."""
-    total: float = 1.3
+    total: float = 1.0
     """What they weigh together, beside 1 of a word that the documents have."""
     rounds: int = 4
     most_weight: float = 3.0
