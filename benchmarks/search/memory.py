@@ -23,6 +23,8 @@ from meliora.knowledge.memory.wanted import Recalled
 from meliora.testing.turns import TurnsInMemory
 
 LIMIT = 10
+LEAST = 20
+"""Questions below which nothing is said of recall."""
 MESSAGES = 10_000
 RECALLS, RECALLS_QUICK = 2000, 400
 _HOUR_US = 3_600_000_000
@@ -51,6 +53,10 @@ def quality(report: Report, file: Path) -> None:
     if not any(_turns(one, found) for pairs in given.values() for one, found in pairs):
         raise ControlFailed("memory recalled no evidence at all")
     held = [talk for talk in talks if talk.name not in FITTED]
+    if sum(len(given[talk.name]) for talk in held) < LEAST:
+        for name in ("locomo.turn_recall10", "locomo.session_recall10"):
+            report.miss(name, f"fewer than {LEAST} questions of conversations that nothing was fitted on")
+        return
     note = f"{len(held)} conversations that nothing was fitted on; all with evidence, category 5 included"
     categories = {f"category {c}": _of_category(given, held, c) for c in range(1, 6)}
     report.add(

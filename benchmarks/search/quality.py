@@ -32,6 +32,7 @@ def measure(report: Report, served: Served, seed: int) -> None:
         "recall 100": _recall(judged, fused),
         "bm25": float(np.mean(_scores(judged, words))),
         "documents": float(len(judged.documents)),
+        "indexed": float(served.view.documents),
         "passages": float(served.view.passages),
         "left out": float(judged.left_out),
     } | ms

@@ -28,6 +28,8 @@ from meliora.stats.ranking import ndcg
 
 DRAWS, DRAWS_QUICK = 12, 2
 FAULTS, FAULTS_QUICK = 5, 1
+LARGE = 20_000
+"""Documents above which an index is spoiled and built again for one seed only."""
 MISSING, STALE = 0.2, 0.1
 """Of the documents, in a faulty index; what is stale has the first third of its text."""
 MOST_QUERIES = 400
@@ -72,7 +74,8 @@ def measure(report: Report, sets: Sequence[Served], seed: int, quick: bool) -> N
         house.typos(draws, slips, losses["typos"])
         house.jargon(draws, new, losses["jargon"])
         house.jargon(draws, clicked, Scores(), again=0.0, counted=False)
-        house.faults(draws[: FAULTS_QUICK if quick else FAULTS], faults, losses["index fault"])
+        few = quick or len(served.judged.documents) > LARGE
+        house.faults(draws[: FAULTS_QUICK if few else FAULTS], faults, losses["index fault"])
     _add(
         report,
         "typo_recovered",

@@ -46,7 +46,7 @@ def load(folder: Path) -> Judged:
     """Read a collection. Grades of documents that are not there stay: they count for the best possible order."""
     documents = {str(row["_id"]): (row.get("title") or "", row.get("text") or "") for row in _rows(_corpus(folder))}
     grades = _grades(folder / "qrels.tsv")
-    texts = {str(row["_id"]): row["text"] for row in _rows(folder / "queries.jsonl")}
+    texts = {str(row["_id"]): row.get("text") or "" for row in _rows(folder / "queries.jsonl")}
     queries = {
         query: text
         for query, text in texts.items()
