@@ -22,8 +22,9 @@ PATIENCE_MS = 600_000
 
 @contextmanager
 def asking(engine: sa.Engine) -> Iterator[Cursor]:
-    """Hold a transaction that only reads. Raises `StoreUnavailable` where the database is away."""
-    with _ours(), reading(engine) as connection:
+    """Hold a connection to read by; each statement sees what is committed then. Raises `StoreUnavailable` where the database is away."""
+    # Without a transaction there is no word to and fro for its beginning and its end: a search asks several times.
+    with _ours(), reading(engine.execution_options(isolation_level="AUTOCOMMIT")) as connection:
         yield connection.connection.cursor(binary=True)  # pyright: ignore[reportCallIssue]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,8 @@ from meliora.knowledge.index.embedded.entries import Record, safe
 from meliora.knowledge.index.embedded.vectors import Embed, normalised
 from meliora.knowledge.index.embedded.view import refuse_unknown
 from meliora.store.knowledge_index.catalog import State, check_kept, lengths
-from meliora.store.knowledge_index.driver import asking
-from meliora.store.knowledge_index.files import Files
+from meliora.store.knowledge_index.driver import Cursor, asking
+from meliora.store.knowledge_index.files import Files, outlived
 from meliora.store.knowledge_index.making import hashed, unpacked
 from meliora.store.knowledge_index.models import Nearest, decode
 from meliora.store.knowledge_index.postings import Scored, TextLeg
@@ -71,11 +71,11 @@ class PostgresView:
         if limit < 1 or not self.passages:
             return ()
         allowed = self._alive if where is None else self._columns.passing(where) & self._alive
-        if leg == "dense":
-            rows, scores = self._dense(asked, limit, allowed)
-        else:
-            rows, scores = self._lexical(leg, asked, limit, allowed)
-        names = self._names(rows)
+        rank = self._ranking(leg, asked, limit, allowed)
+        with asking(self._engine) as cursor:
+            rows, scores = rank(cursor)
+            names = self._names(cursor, rows)
+            check_kept(cursor, self._state)
         hits = [Hit(names[row], score) for row, score in zip(rows, scores, strict=True)]
         hits.sort(key=lambda one: (-one.score, one.passage))
         return hits
@@ -118,16 +118,16 @@ class PostgresView:
                 last = record.document
                 yield record.document, record.hash
 
-    def _lexical(self, leg: Leg, asked: Asked, limit: int, allowed: NDArray[np.bool_]) -> tuple[list[int], list[float]]:
+    def _ranking(
+        self, leg: Leg, asked: Asked, limit: int, allowed: NDArray[np.bool_]
+    ) -> Callable[[Cursor], tuple[list[int], list[float]]]:
+        """Give what finds rows and scores. What it takes besides is read before: nobody waits for a second connection."""
+        if leg == "dense":
+            vector = self._vector(asked.terms, asked.text)
+            ranked = ([], []) if vector is None else self._nearest.nearest(vector, limit, allowed)
+            return lambda cursor: ranked
         scored, terms = (self._words, asked.terms) if leg == "words" else (self._grams, asked.grams)
-        with asking(self._engine) as cursor:
-            found = scored.search(cursor, self._state.id, self._state.parts, terms, limit, allowed)
-            check_kept(cursor, self._state)
-        return found
-
-    def _dense(self, asked: Asked, limit: int, allowed: NDArray[np.bool_]) -> tuple[list[int], list[float]]:
-        vector = self._vector(asked.terms, asked.text)
-        return ([], []) if vector is None else self._nearest.nearest(vector, limit, allowed)
+        return lambda cursor: scored.search(cursor, self._state.id, self._state.parts, terms, limit, allowed)
 
     def _vector(self, terms: Mapping[str, float], text: str = "") -> NDArray[np.float32] | None:
         model = self._state.model
@@ -167,13 +167,13 @@ class PostgresView:
         halves = [one[: len(one) // 2] if leg == "w" else one[len(one) // 2 :] for one in found]
         return Scored(leg, np.concatenate(halves), self._alive, self.passages)
 
-    def _names(self, rows: Sequence[int]) -> dict[int, str]:
+    def _names(self, cursor: Cursor, rows: Sequence[int]) -> dict[int, str]:
         if not rows:
             return {}
         query = "SELECT row, name FROM index_passages WHERE generation = %s AND row = ANY(%s)"
-        with asking(self._engine) as cursor:
-            found = cursor.execute(query, (self._state.id, list(rows))).fetchall()
-            check_kept(cursor, self._state)
+        found = cursor.execute(query, (self._state.id, list(rows))).fetchall()
+        if len(found) < len(rows):
+            raise outlived()
         return {row: name.decode() for row, name in found}
 
     def _find(self, names: Sequence[str]) -> list[tuple[int, Record]]:

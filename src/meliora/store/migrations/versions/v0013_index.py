@@ -82,12 +82,11 @@ def _content() -> None:
     op.create_table(
         "index_postings",
         sa.Column("generation", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("part", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("leg", sa.Text(), nullable=False),
         sa.Column("term", sa.LargeBinary(), nullable=False),
-        sa.Column("part", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("rows", sa.LargeBinary(), nullable=False),
         sa.Column("times", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("generation", "leg", "term", "part", name=op.f("pk_index_postings")),
+        sa.PrimaryKeyConstraint("generation", "part", "leg", "term", name=op.f("pk_index_postings")),
     )
-    op.create_index("ix_index_postings_part", "index_postings", ["generation", "part"])
