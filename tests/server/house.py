@@ -21,7 +21,7 @@ from meliora.gateway.state import Scope
 from meliora.routing.crosscheck import Told
 from meliora.runtime.control import Offers, improvement_of
 from meliora.runtime.knowledge.erasing import Erasing
-from meliora.runtime.knowledge.plane import plane_of
+from meliora.runtime.knowledge.plane import knowledge_of
 from meliora.runtime.shared import effective
 from meliora.server import ControlContext, build_app
 from meliora.settings.models import Server, Settings
@@ -122,9 +122,11 @@ def control_house(state_dir: Path, settings: Settings | None = None, **changes: 
     served = effective(given.model_copy(update={"server": Server(state_dir=state_dir)}))
     shutil.copy(empty_database(), state_dir / "meliora.db")
     engine = connect(database_url("", state_dir))
-    with Store(engine, clock_us=clock.now_us, spool=state_dir / "spool") as store:
+    with (
+        Store(engine, clock_us=clock.now_us, spool=state_dir / "spool") as store,
+        knowledge_of(served, store, clock) as plane,
+    ):
         offers = Offers(served, clock, store)
-        plane = plane_of(served, store, clock)
         context = ControlContext(
             settings=served,
             store=store,

@@ -22,7 +22,10 @@ SHARED = {
     *(f"{URL}/quality-gates/{{metric}}", f"{URL}/rollback"),
 }
 """Of the deployment, not of a tenant; and what names nothing of another: the bound of a gate, one's own last delivery."""
-NAMES_NOTHING = {"/api/v1/users/{user}", "/routing/classify/{prompt}", "/preferences/users/{user}"}
+NAMES_NOTHING = {
+    *("/api/v1/users/{user}", "/routing/classify/{prompt}", "/preferences/users/{user}"),
+    *("/api/v1/memory/users/{user}", "/api/v1/memory/users/{user}/export", "/api/v1/memory/{conversation}/turns"),
+}
 """Routes whose path holds no id of a thing."""
 
 SNAPSHOT = 2
@@ -93,6 +96,7 @@ def _knowledge(house: House, client: TestClient) -> dict[str, str]:
         config = {"fusion": {"words": words + 2}}
         assert client.post("/api/v1/knowledge/snapshots", json={"config": config}).status_code == 200
     search = client.post("/api/v1/knowledge/search", json={"query": MARK}).json()["id"]
+    house.ingest()
     turns = {"turns": [{"speaker": MARK, "text": MARK, "user": MARK}]}
     assert client.post(f"/api/v1/memory/{MARK}/turns", json=turns).status_code == 200
     theirs = {"documents": [{"id": "first of b", "text": "text of b"}]}
@@ -101,7 +105,7 @@ def _knowledge(house: House, client: TestClient) -> dict[str, str]:
     return {"search_id": search, "plan": MARK, "conversation": MARK, "name": MARK, "id": MARK}
 
 
-def _body(path: str, ids: dict[str, str]) -> Any:
+def _body(path: str, ids: dict[str, str], method: str = "post") -> Any:
     """Give a valid body that reaches for what belongs to `a`, for each route that takes one."""
     return {
         "/api/v1/keys": {"name": "b"},
@@ -125,10 +129,12 @@ def _body(path: str, ids: dict[str, str]) -> Any:
         "/api/v1/routing/snapshots/{number}/promote": {"force": True},
         "/api/v1/routing/rollback": {"number": SNAPSHOT},
         "/api/v1/routing/start": {"reference": "simulated-large"},
-        "/api/v1/knowledge/documents": {"documents": [{"id": "of b", "text": "text of b"}], "ids": ["of b"]},
-        "/api/v1/knowledge/search": {"query": MARK},
+        "/api/v1/knowledge/documents": {"documents": [{"id": "of b", "text": "text of b"}]}
+        if method == "post"
+        else {"ids": [MARK]},
+        "/api/v1/knowledge/search": {"query": "text"},
         "/api/v1/knowledge/feedback": {"search_id": ids["search_id"], "type": "accept"},
-        "/api/v1/knowledge/explain": {"query": MARK},
+        "/api/v1/knowledge/explain": {"query": "text"},
         "/api/v1/knowledge/rerank": {"query": "b", "engine": "plain", "response": []},
         "/api/v1/knowledge/judgments": {"judgments": [{"query": "of b", "document": "of b"}]},
         "/api/v1/knowledge/snapshots": {"config": {"fusion": {"words": 2}}},
@@ -164,6 +170,10 @@ NAMES_ANOTHERS = {
     "/api/v1/learning/feedback",
     "/api/v1/quotas",
     "/api/v1/routing/rollback",
+    "/api/v1/knowledge/feedback",
+    "/api/v1/knowledge/pairs",
+    "/api/v1/knowledge/restore",
+    "/api/v1/memory/recall",
 }
 """Routes whose body above names something of `a`: not found."""
 
@@ -193,7 +203,7 @@ def test_nothing_of_a_tenant_is_seen_or_changed_by_another(house: House, mine: d
     for path, method, operation in _routes(house):
         takes_body = "requestBody" in operation
         answer = stranger.request(
-            method, path.format(**mine, number=SNAPSHOT), json=_body(path, mine) if takes_body else None
+            method, path.format(**mine, number=SNAPSHOT), json=_body(path, mine, method) if takes_body else None
         )
         where = f"{method} {path}: {answer.status_code} {answer.text}"
         named = "{" in path or (method == "post" and path in NAMES_ANOTHERS)
@@ -209,7 +219,7 @@ def test_nothing_of_a_tenant_is_seen_or_changed_by_another(house: House, mine: d
 def test_every_route_asks_for_a_key(house: House, mine: dict[str, str]) -> None:
     nobody = house.client()
     for path, method, operation in _routes(house):
-        body = _body(path, mine) if "requestBody" in operation else None
+        body = _body(path, mine, method) if "requestBody" in operation else None
         assert nobody.request(method, path.format(**mine, number=SNAPSHOT), json=body).status_code == 401, (
             method,
             path,
@@ -222,7 +232,9 @@ def test_a_key_that_may_only_call_reaches_nothing_but_decisions(house: House, mi
         path
         for path, method, operation in _routes(house)
         if caller.request(
-            method, path.format(**mine, number=SNAPSHOT), json=_body(path, mine) if "requestBody" in operation else None
+            method,
+            path.format(**mine, number=SNAPSHOT),
+            json=_body(path, mine, method) if "requestBody" in operation else None,
         ).status_code
         != 403
     }
@@ -239,6 +251,12 @@ def test_a_key_that_may_only_call_reaches_nothing_but_decisions(house: House, mi
         "/routing/escalation",
         "/routing/cost/estimate",
         "/routing/crosscheck",
+        "/api/v1/knowledge/search",
+        "/api/v1/knowledge/explain",
+        "/api/v1/knowledge/rerank",
+        "/api/v1/memory/recall",
+        "/api/v1/memory/{conversation}/turns",
+        "/api/v1/memory/{conversation}/window",
     }
 
 

@@ -90,12 +90,6 @@ def erase(user: User, caller: AdminCaller, control: HereControl) -> Answer:
     return Answer(ForgottenTurns(counts))
 
 
-@router.post("/{conversation}/turns", **knows(Appended, 409))
-def append(conversation: ConversationId, fields: TurnsFields, caller: CallCaller, control: HereControl) -> Answer:
-    """Keep turns at the end of a conversation; the first turn makes it. They are on the disk once this answers."""
-    return Answer(control.memory.append(caller.tenant, conversation, [one.said() for one in fields.turns]))
-
-
 @router.get("/{conversation}/window", **knows(Window, 404))
 def window(
     conversation: ConversationId,
@@ -105,6 +99,12 @@ def window(
 ) -> Answer:
     """Give a conversation within so many tokens: its last turns as they were said, and a summary of all before."""
     return Answer(control.memory.window(caller.tenant, conversation, tokens))
+
+
+@router.post("/{conversation}/turns", **knows(Appended, 409))
+def append(conversation: ConversationId, fields: TurnsFields, caller: CallCaller, control: HereControl) -> Answer:
+    """Keep turns at the end of a conversation; the first turn makes it. They are on the disk once this answers."""
+    return Answer(control.memory.append(caller.tenant, conversation, [one.said() for one in fields.turns]))
 
 
 def _list(turns: Iterator[dict[str, Any]]) -> Iterator[bytes]:
