@@ -160,25 +160,35 @@ def build(
     knowledge: Plane | None = None,
 ) -> FastAPI:
     """Give the control process's app; `settings` are the effective ones, `gateway` says where the gateway is."""
+    return build_app(context_of(settings, store, clock, offers, gateway, knowledge))
+
+
+def context_of(
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    offers: Offers,
+    gateway: Callable[[], str] | None = None,
+    knowledge: Plane | None = None,
+) -> ControlContext:
+    """Give all that the routes are given."""
     began = clock.monotonic()
-    return build_app(
-        ControlContext(
-            settings=settings,
-            store=store,
-            clock=clock,
-            improvement=improvement_of(store),
-            offers=offers,
-            price=offers.price,
-            erase=Erasing(store, knowledge),
-            ask=asking(gateway or partial(gateway_url, settings), offers, clock),
-            spool=lambda: look_at_spool(spool_dir(settings), store.sink.offsets),
-            settings_rules=rules_of(settings),
-            loop=loop_of(
-                settings, store, clock, process_name("control"), uptime=lambda: round(clock.monotonic() - began, 1)
-            ),
-            knowledge=knowledge,
-            version=__version__,
-        )
+    return ControlContext(
+        settings=settings,
+        store=store,
+        clock=clock,
+        improvement=improvement_of(store),
+        offers=offers,
+        price=offers.price,
+        erase=Erasing(store, knowledge),
+        ask=asking(gateway or partial(gateway_url, settings), offers, clock),
+        spool=lambda: look_at_spool(spool_dir(settings), store.sink.offsets),
+        settings_rules=rules_of(settings),
+        loop=loop_of(
+            settings, store, clock, process_name("control"), uptime=lambda: round(clock.monotonic() - began, 1)
+        ),
+        knowledge=knowledge,
+        version=__version__,
     )
 
 

@@ -125,8 +125,20 @@ class _App(FastAPI):
 def build_app(context: ControlContext) -> FastAPI:
     """Give the app of the control process. Serve it on a Unix socket: `/internal` asks for no key."""
     app = bare_app(context.version)
+    app.state.control = control_from(context)
+    app.add_middleware(
+        Guard,
+        body_bytes=context.body_bytes,
+        depth=context.settings.gateway.limits.json_depth,
+        larger={path: max(context.body_bytes, context.documents_bytes) for path in WITH_DOCUMENTS},
+    )
+    return app
+
+
+def control_from(context: ControlContext) -> Control:
+    """Give what the routes work with."""
     store = context.store
-    app.state.control = Control(
+    return Control(
         context=context,
         keyring=Keyring(store.keys.open, context.clock),
         feed=StateFeed(
@@ -140,13 +152,6 @@ def build_app(context: ControlContext) -> FastAPI:
             store.preferences, context.settings.learning.rate, lambda: moment(context.clock.now_us())
         ),
     )
-    app.add_middleware(
-        Guard,
-        body_bytes=context.body_bytes,
-        depth=context.settings.gateway.limits.json_depth,
-        larger={path: max(context.body_bytes, context.documents_bytes) for path in WITH_DOCUMENTS},
-    )
-    return app
 
 
 def bare_app(version: str) -> FastAPI:

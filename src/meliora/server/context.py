@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from meliora.store import Store
 
 
+MOUNTED = "meliora.control"
+"""Where a route that stands in another app has what it works with, in the scope."""
 CHECKS = 8
 """Cross-checks that may run at once: each holds a thread for as long as models think."""
 
@@ -163,5 +165,5 @@ class Control:
 
 
 def control_of(request: Request) -> Control:
-    """Give what the app of a request works with."""
-    return request.app.state.control
+    """Give what a request is answered by: what its route was mounted with, else what its app works with."""
+    return request.scope.get(MOUNTED) or request.app.state.control

@@ -37,6 +37,15 @@ def handle_failures(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _defect)
 
 
+async def answered(request: Request, error: Exception) -> Answer:
+    """Give the answer for any exception, for a route that stands in another's app."""
+    if isinstance(error, MelioraError):
+        return failure(error)
+    if isinstance(error, RequestValidationError):
+        return await _invalid(request, error)
+    return await (_http if isinstance(error, HTTPException) else _defect)(request, error)
+
+
 async def _ours(_request: Request, error: Exception) -> Answer:
     assert isinstance(error, MelioraError)
     return failure(error)

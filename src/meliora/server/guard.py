@@ -46,8 +46,8 @@ class Guard:
         try:
             _check_way_in(scope)
             if scope["method"] in _WITH_BODY:
-                receive = _again(await self._read(scope, receive), receive)
-        except _Gone:
+                receive = again(await self._read(scope, receive), receive)
+        except Gone:
             return
         except MelioraError as error:
             await failure(error)(scope, receive, send_safely)
@@ -55,32 +55,36 @@ class Guard:
         await self._app(scope, receive, send_safely)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
-        """Give the whole body. Raises `BodyTooLarge`, `InvalidRequest`, or `_Gone` with its sender."""
-        headers, most = dict(scope["headers"]), self._most(scope)
-        declared = headers.get(b"content-length", b"")
-        if declared.isdigit() and int(declared) > most:
-            raise _too_large(most)
-        parts, size, more = [], 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _Gone
-            part = message.get("body", b"")
-            size += len(part)
-            if size > most:
-                raise _too_large(most)
-            parts.append(part)
-            more = message.get("more_body", False)
-        body = b"".join(parts)
-        if body and b"json" in headers.get(b"content-type", b"application/json").lower():
-            check_json(body, self._depth)
-        return body
+        return await read_body(scope, receive, self._most(scope), self._depth)
 
     def _most(self, scope: Scope) -> int:
         return self._larger.get(scope["path"], self._body_bytes) if scope["method"] == "POST" else self._body_bytes
 
 
-class _Gone(Exception):
+async def read_body(scope: Scope, receive: Receive, most: int, depth: int) -> bytes:
+    """Give the whole body. Raises `BodyTooLarge`, `InvalidRequest`, or `Gone` with its sender."""
+    headers = dict(scope["headers"])
+    declared = headers.get(b"content-length", b"")
+    if declared.isdigit() and int(declared) > most:
+        raise _too_large(most)
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        part = message.get("body", b"")
+        size += len(part)
+        if size > most:
+            raise _too_large(most)
+        parts.append(part)
+        more = message.get("more_body", False)
+    body = b"".join(parts)
+    if body and b"json" in headers.get(b"content-type", b"application/json").lower():
+        check_json(body, depth)
+    return body
+
+
+class Gone(Exception):
     """The client left."""
 
 
@@ -141,7 +145,7 @@ def _check_way_in(scope: Scope) -> None:
         raise InvalidRequest("The address holds a NUL character.")
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
+def again(body: bytes, receive: Receive) -> Receive:
     """Give the body that was read, then whatever comes after it."""
     given = False
 
