@@ -12,6 +12,7 @@ from meliora.cli.shared import Json, Tenant, paint, plain, say, settings, show, 
 from meliora.errors import Conflict, InvalidRequest
 
 if TYPE_CHECKING:
+    from meliora.knowledge.answers import Answer
     from meliora.knowledge.documents import Document
     from meliora.knowledge.front import Plane
     from meliora.knowledge.library import Taken
@@ -45,35 +46,31 @@ def index(
     ],
     collection: Collection = "default",
     category: Annotated[str, typer.Option(help="Category of all of them: how soon they are stale.")] = "",
-    prune: Annotated[bool, typer.Option(help="Delete documents of this source that are there no more.")] = False,
     tenant: Tenant = "default",
     json: Json = False,
 ) -> None:
     """Keep documents and make them searchable. The same source again takes up what has changed."""
-    from meliora.knowledge.reading.sources import Refused, read_source
+    from meliora.knowledge.reading.base import Refused
+    from meliora.knowledge.reading.sources import read_any
 
     refused: list[Refused] = []
-    seen: set[str] = set()
 
     def documents() -> Iterator[Document]:
         import msgspec
 
-        for one in read_source(source):
+        for one in read_any(source):
             if isinstance(one, Refused):
                 refused.append(one)
                 continue
-            seen.add(one.id)
             yield msgspec.structs.replace(one, category=category) if category and not one.category else one
 
     with opened_plane() as plane:
         taken = plane.library.put(tenant, collection, documents())
-        gone = plane.prune_source(tenant, collection, source, seen) if prune and not refused else 0
         ready = _followed(plane, tenant, collection, taken.latest)
     said = {
         "added": taken.added,
         "updated": taken.updated,
         "unchanged": taken.unchanged,
-        "deleted": gone,
         "refused": [*({"id": one.source, "reason": one.reason, "hint": one.hint} for one in refused), *taken.refused],
         "marked": taken.marked,
         "searchable": ready,
@@ -81,7 +78,7 @@ def index(
     if json:
         show(said)
         return
-    _tell(taken, gone, [(one.source, one.reason, one.hint) for one in refused], ready)
+    _tell(taken, [(one.source, one.reason, one.hint) for one in refused], ready)
 
 
 def _followed(plane: Plane, tenant: str, collection: str, latest: int) -> bool:
@@ -95,9 +92,9 @@ def _followed(plane: Plane, tenant: str, collection: str, latest: int) -> bool:
     return True
 
 
-def _tell(taken: Taken, gone: int, refused: list[tuple[str, str, str]], ready: bool) -> None:
+def _tell(taken: Taken, refused: list[tuple[str, str, str]], ready: bool) -> None:
     parts = [f"{taken.added} added", f"{taken.updated} updated", f"{taken.unchanged} unchanged"]
-    say(", ".join([*parts, f"{gone} deleted"] if gone else parts) + ("." if ready else "; the index is still behind."))
+    say(", ".join(parts) + ("." if ready else "; the index is still behind."))
     refused += [(one.id, one.reason, one.hint) for one in taken.refused]
     for name, reason, hint in refused[:_SHOWN]:
         say(f"  {paint('refused', 'error')} {plain(name)}: {plain(reason)}. {plain(hint)}".rstrip())
@@ -128,6 +125,11 @@ def search(
     if json:
         show(answer)
         return
+    tell_answer(answer)
+
+
+def tell_answer(answer: Answer) -> None:
+    """Print an answer."""
     for one in answer.rewrites:
         say(paint(f"{one.stage}: {plain(one.written)} -> {', '.join(one.terms)}", "yellow"))
     for stage, why in answer.skipped.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from collections.abc import Collection as Collection_
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -207,15 +206,6 @@ class Plane:
             )
         self.follow(tenant, collection)
         return made
-
-    def prune_source(self, tenant: str, collection: str, source: str, kept: Collection_[str]) -> int:
-        """Delete the documents of a source but for those that it still has; give how many that were."""
-        gone: list[str] = []
-        after = ""
-        while page := self.shelf.list(tenant, collection, state=None, after=after, limit=500):
-            gone += [one.document.id for one in page if one.document.source == source and one.document.id not in kept]
-            after = page[-1].document.id
-        return self.shelf.delete(tenant, collection, gone) if gone else 0
 
     def close(self) -> None:
         """Let go of what is open."""

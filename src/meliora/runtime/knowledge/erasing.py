@@ -12,6 +12,7 @@ from meliora.knowledge.indexes import next_generation
 
 if TYPE_CHECKING:
     from meliora.knowledge.front import Plane
+    from meliora.store.housekeeping import Erasure
     from meliora.store.store import Store
 
 log = structlog.get_logger(__name__)
@@ -24,16 +25,20 @@ class Erasing:
         self._store, self._plane = store, plane
 
     def __call__(self, tenant: str, user: str) -> Mapping[str, int]:
-        """Erase what is kept of a user, and count it by kind. An index that cannot follow now is brought up by the worker."""
+        """Erase what is kept of a user, and count it by kind."""
+        return self.erase(tenant, user).counts()
+
+    def erase(self, tenant: str, user: str) -> Erasure:
+        """Erase what is kept of a user. An index that cannot follow now is brought up by the worker."""
         shelf = self._store.knowledge_documents
         before = {one.name: one.latest for one in shelf.collections(tenant)}
-        counts = dict(self._store.housekeeping.erase(tenant, user).counts())
+        done = self._store.housekeeping.erase(tenant, user)
         if self._plane is not None and self._plane.memory is not None:
             self._plane.memory.erase(tenant, user)  # what it keeps in this process
         for one in shelf.collections(tenant):
             if one.latest != before.get(one.name):
                 self._forget(tenant, one.name)
-        return counts
+        return done
 
     def _forget(self, tenant: str, collection: str) -> None:
         """Let no search find what is gone, then have the index built anew: a file of an index may hold what it no longer gives."""
