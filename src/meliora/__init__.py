@@ -7,6 +7,7 @@ The planes (`gateway`, `routing`, `knowledge`) serve; `telemetry` says what happ
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,6 +31,5 @@ def __getattr__(name: str) -> Any:
     """Give a router's maker; what it takes is imported only then."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from meliora.runtime import mount
-
-    return getattr(mount, name)
+    # By name: whoever imports `meliora` for its version does not depend on all of it.
+    return getattr(import_module("meliora.runtime.mount"), name)
