@@ -91,6 +91,7 @@ REPOSITORIES = (
 FOR_THE_DEPLOYMENT = {
     "keys.open",  # how a tenant is found
     "keys.tenants",  # the administrator's
+    "knowledge_documents.tenants",  # the worker's
     "audit.append",  # the note says whose it is
     "audit.digest",
     "audit.export",  # the administrator may have all; checked below
@@ -255,6 +256,7 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "gate_figures.calls": [Slice(), stretch],
         "gate_figures.behind_us": [],
         "gate_figures.words": [Slice(), stretch],
+        "gate_figures.searches": [Slice(), stretch],
         "gate_figures.observations": ["m", 0, clock.now + 1_000_000],
         "gate_figures.budget_share": [clock.now],
         "triggers.list": [],
@@ -391,6 +393,7 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "memory.erase",
         "memory.fetch",
         "memory.standing",
+        "knowledge_upkeep.standing",
         "gates.record",
         "gates.freeze",
         "triggers.put",
@@ -453,6 +456,8 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     assert store.searches.reformulated("other", [searched]) == 0
     assert store.memory.fetch("other", [("talk", 1)]) == (None,)
     assert store.memory.standing("other", "ann").seq == 0
+    assert store.knowledge_upkeep.standing("acme", "c", "chg_1", [ArchiveNote(document="z", why="")]).held == 1
+    assert store.knowledge_upkeep.standing("other", "c", "chg_1", [ArchiveNote(document="z", why="")]).held == 0
     assert store.memory.erase("other", "ann").turns == 0
     store.memory.append("other", "talk", [Said(speaker="x", text="x", user="ann")], 1)
     store.knowledge_documents.put("other", "c", [document("a", "stolen")])
