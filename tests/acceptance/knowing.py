@@ -1,0 +1,21 @@
+"""A house with documents in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from tests.server.house import House
+
+DAY = 86_400.0
+
+
+def kept(house: House, documents: list[dict[str, Any]], collection: str = "default") -> TestClient:
+    """Keep documents, index them, and give a client that may do everything."""
+    client = house.client(house.key())
+    answer = client.post("/api/v1/knowledge/documents", json={"collection": collection, "documents": documents})
+    assert answer.status_code == 200, answer.text
+    assert house.context.knowledge is not None
+    house.context.knowledge.follow("default", collection)
+    return client
