@@ -160,5 +160,6 @@ def bare_app(version: str) -> FastAPI:
     handle_failures(app)
     for module in _ROUTERS:
         app.include_router(module.router)
-    app.include_router(knowledge_upkeep.bare)
+        if module is knowledge_upkeep:
+            app.include_router(module.bare)
     return app
