@@ -130,7 +130,10 @@ class Embedded:
     def retire(self) -> None:
         """Remove every generation but the one that serves: a person's words are to be nowhere."""
         with self._folder.writing("retire what served before"):
-            self._retire({self._folder.current().partition("/")[0]})
+            serving = self._folder.current().partition("/")[0]
+            for one in self._folder.generations():
+                if one.name != serving:
+                    shutil.rmtree(one, ignore_errors=True)
 
     def _first(self, changes: Sequence[Changed]) -> int:
         self._build(changes, FIRST)
