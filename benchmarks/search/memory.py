@@ -26,7 +26,7 @@ LIMIT = 10
 LEAST = 20
 """Questions below which nothing is said of recall."""
 MESSAGES = 10_000
-RECALLS, RECALLS_QUICK = 2000, 400
+RECALLS, RECALLS_QUICK = 2000, 200
 _HOUR_US = 3_600_000_000
 _Share = Callable[[Question, Recalled], float]
 

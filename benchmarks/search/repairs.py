@@ -73,7 +73,8 @@ def measure(report: Report, sets: Sequence[Served], seed: int, quick: bool) -> N
         house = _House(served, draws[0])
         house.typos(draws, slips, losses["typos"])
         house.jargon(draws, new, losses["jargon"])
-        house.jargon(draws, clicked, Scores(), again=0.0, counted=False)
+        if not quick:
+            house.jargon(draws, clicked, Scores(), again=0.0, counted=False)
         few = quick or len(served.judged.documents) > LARGE
         house.faults(draws[: FAULTS_QUICK if few else FAULTS], faults, losses["index fault"])
     _add(
@@ -158,8 +159,9 @@ class _House:
 
     def faults(self, draws: Sequence[int], scores: Scores, loss: Scores) -> None:
         indexes, name = self.served.indexes, self.served.name
+        documents = [one.id for one in indexes.all(TENANT, name)]
         for draw in draws:
-            planted = index_fault(self.queries, list(self.served.judged.documents), draw, missing=MISSING, stale=STALE)
+            planted = index_fault(self.queries, documents, draw, missing=MISSING, stale=STALE)
             _spoil(self.served, planted)
             broken = Asking(self.served)
             audit = indexes.audit(TENANT, name)

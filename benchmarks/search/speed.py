@@ -28,7 +28,7 @@ from meliora.knowledge.search.parts import Parts
 from meliora.knowledge.search.searcher import Request, search
 
 _T = TypeVar("_T")
-QUICK, SMALL, LARGE = 10_000, 50_000, 500_000
+QUICK, SMALL, LARGE = 5_000, 50_000, 500_000
 QUERIES, QUERIES_QUICK = 2_000, 400
 WARM = 50
 """Queries before the clock counts."""
@@ -55,7 +55,7 @@ class Asked(msgspec.Struct):
 
 
 def measure(report: Report, seed: int, quick: bool) -> None:
-    """Add index_docs_per_s, p50_ms_50k, p99_ms_50k and p99_ms_500k; with `quick` of 10,000 documents, and named so."""
+    """Add index_docs_per_s, p50_ms_50k, p99_ms_50k and p99_ms_500k; with `quick` of 5,000 documents, and named so."""
     queries, documents = (QUERIES_QUICK, QUICK) if quick else (QUERIES, SMALL)
     size = f"{documents // 1000}k"
     with tempfile.TemporaryDirectory(prefix="meliora-search-") as folder:

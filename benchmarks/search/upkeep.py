@@ -14,7 +14,7 @@ from meliora.knowledge.documents import Document, Kept
 from meliora.knowledge.upkeep.redundancy import Redundancy, redundant
 from meliora.stats.proportion import wilson
 
-ENTRIES, ENTRIES_QUICK = 100_000, 10_000
+ENTRIES, ENTRIES_QUICK = 100_000, 5_000
 ADVERSARIAL = 1_000
 TWINS = 700
 BOILERPLATE = 10_000
