@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -88,12 +88,25 @@ class Metrics:
 
         Raises `InvalidRequest` for an empty name or a value that is no finite number below 1e14.
         """
+        row = self._row(tenant, name, value, unit, context)
+        with writing(self._engine) as connection:
+            made = connection.execute(sa.insert(performance_metrics).values(**row).returning(*_COLUMNS)).one()
+        return MetricPoint(**made._mapping)
+
+    def record_all(self, tenant: str, found: Sequence[tuple[str, float, dict[str, Any]]], unit: str = "") -> None:
+        """Keep many observations (name, value, context) at once: all or none. Raises `InvalidRequest` as `record` does."""
+        rows = [self._row(tenant, name, value, unit, context) for name, value, context in found]
+        if rows:
+            with writing(self._engine) as connection:
+                connection.execute(sa.insert(performance_metrics), rows)
+
+    def _row(self, tenant: str, name: str, value: float, unit: str, context: dict[str, Any] | None) -> dict[str, Any]:
         if not name:
             raise InvalidRequest("A metric needs a name.", field="name")
         if not abs(value) < _MOST:  # also for nan
             raise InvalidRequest(f"value is {value}.", hint="Write a finite number below 1e14.", field="value")
         category = (context or {}).get("category")
-        row = {
+        return {
             "tenant": tenant,
             "metric_name": name,
             "metric_type": "value",
@@ -104,9 +117,6 @@ class Metrics:
             "samples": 1,
             "recorded_at": self._clock_us(),
         }
-        with writing(self._engine) as connection:
-            made = connection.execute(sa.insert(performance_metrics).values(**row).returning(*_COLUMNS)).one()
-        return MetricPoint(**made._mapping)
 
     def names(self, tenant: str) -> tuple[MetricName, ...]:
         """Give the metrics of a tenant by name."""

@@ -62,7 +62,7 @@ class StoredEvidence:
         return [searched(one) for one in found if one.query]
 
     def answering(
-        self, tenant: str, collection: str, config: SearchConfig, generation: str = ""
+        self, tenant: str, collection: str, config: SearchConfig, generation: str = "", depth: int = DEPTH
     ) -> Callable[[str], Sequence[str]]:
         """Give what answers by a configuration, over this machine's index. What it takes must be there: raises `NotFound`."""
         view = self.view(tenant, collection, generation)
@@ -72,7 +72,7 @@ class StoredEvidence:
             raise NotFound(f"The configuration cannot answer: {'; '.join(parts.missing.values())}")
 
         def answer(query: str) -> Sequence[str]:
-            found = search(Request(query, DEPTH), view, snapshot, parts)
+            found = search(Request(query, depth), view, snapshot, parts)
             return [one.document for one in found.results]
 
         return answer

@@ -1,0 +1,242 @@
+"""Whether the loop over searches repairs what was planted, by itself: gate, diagnosis, proof, trial on live traffic, delivery.
+
+Whole lives of a deployment on a moved clock: clean days, then a shift (or none), then as many days as the loop takes at most.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import numpy as np
+import structlog
+
+from benchmarks.intervals import Estimate
+from benchmarks.report import Report, figure
+from benchmarks.search.made import synthetic
+from benchmarks.search.repairs import FRAME, _spoiled
+from benchmarks.search.served import TENANT
+from benchmarks.search.sets import Judged, folders, load
+from benchmarks.search.shifts import Query, Shift, index_fault, jargon
+from benchmarks.search.town import DELIVERED, NAME, Town, founded, opened
+from benchmarks.search.users import Asking
+from meliora.knowledge.quality.evidence import half
+from meliora.knowledge.text.analysis import analyse
+from meliora.loop.change import Change
+from meliora.loop.states import State
+from meliora.stats.proportion import wilson
+from meliora.stats.ranking import ndcg
+
+Planted = Literal["typos", "jargon", "index", "none"]
+DAY = 86_400.0
+CLEAN_DAYS, MOST_DAYS = 2.0, 8.0
+QUIET_DAYS = 3.0
+RUNS, RUNS_QUICK = 100, 3
+A_DAY, PEOPLE = 400, 1500
+
+
+@dataclass(frozen=True)
+class Lived:
+    """What one life came to."""
+
+    planted: Planted
+    promoted: tuple[str, ...]
+    """Kinds in the order in which they were delivered, a query repair with its methods."""
+    right: bool
+    hours: float | None
+    """From the shift to the delivery."""
+    regained: float | None
+    """Of the lost NDCG@10, on queries that the repair was not fitted on."""
+    why: str
+    """What became of the changes."""
+    seconds: float = field(compare=False, default=0.0)
+
+
+def measure(report: Report, data: Path | None, seed: int, quick: bool) -> None:
+    """Add `right_repair_share` and `quiet_no_promotion_share`."""
+    lives = list(lived(data, seed, RUNS_QUICK if quick else RUNS, quick=quick))
+    shifted = [one for one in lives if one.planted != "none"]
+    quiet = [one for one in lives if one.planted == "none"]
+    beside: dict[str, float] = {}
+    for kind in ("typos", "jargon", "index"):
+        own = [one for one in shifted if one.planted == kind]
+        if own:
+            beside[f"{kind} right"] = float(np.mean([one.right for one in own]))
+    hours = [one.hours for one in shifted if one.hours is not None]
+    back = [one.regained for one in shifted if one.regained is not None]
+    beside |= {"hours, median": float(np.median(hours))} if hours else {}
+    beside |= {"regained, mean": float(np.mean(back))} if back else {}
+    wrong = sum(bool(one.promoted) and not one.right for one in shifted)
+    beside |= {"wrong promotions": float(wrong), "none promoted": float(sum(not one.promoted for one in shifted))}
+    _share(report, "right_repair_share", [one.right for one in shifted], beside)
+    _share(report, "quiet_no_promotion_share", [not one.promoted for one in quiet], {})
+
+
+def lived(data: Path | None, seed: int, runs: int, *, quick: bool = False) -> Iterator[Lived]:
+    """Live `runs` lives with a shift, and as many without (one, if quick)."""
+    sets = [synthetic(seed)] if quick or not folders(data) else [load(one) for one in folders(data)]
+    with ExitStack() as stack:
+        grounds = [stack.enter_context(ground(one)) for one in sets]
+        order: tuple[Planted, ...] = ("typos", "jargon", "index")
+        for run in range(runs):
+            yield life(grounds[run % len(grounds)], order[run % 3], seed * 100_000 + run)
+            if not quick or run == 0:
+                yield life(grounds[run % len(grounds)], "none", seed * 100_000 + 50_000 + run)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A collection founded in a folder, to be copied for each life."""
+
+    judged: Judged
+    folder: Path
+
+
+@contextmanager
+def ground(judged: Judged) -> Iterator[Ground]:
+    """Found a collection, with half of its queries as frozen judgments."""
+    with TemporaryDirectory(prefix="meliora-ground-") as name:
+        folder = Path(name)
+        founded(judged, folder, sorted(judged.queries)[::2])
+        yield Ground(judged, folder)
+
+
+def life(ground: Ground, planted: Planted, seed: int) -> Lived:
+    """Live one life."""
+    began, rng = time.monotonic(), random.Random(seed)
+    judged = ground.judged
+    queries = [Query(one, judged.queries[one], judged.grades[one]) for one in sorted(judged.queries)]
+    with TemporaryDirectory(prefix="meliora-life-") as name:
+        folder = Path(name) / "state"
+        shutil.copytree(ground.folder, folder)
+        with opened(folder, queries, rng, a_day=A_DAY, people=PEOPLE) as town:
+            town.live(Asking(), CLEAN_DAYS * DAY)
+            clean = _score(town, [(one, one.text) for one in queries])
+            asking, _ = _plant(town, planted, queries, rng, seed)
+            shifted_us = town.clock.now_us()
+            probe = [(one, asking(one, random.Random(seed + at))) for at, one in enumerate(queries)]
+            broken = _score(town, probe)
+            most = QUIET_DAYS if planted == "none" else MOST_DAYS
+            town.live(asking, most * DAY, lambda: any(one.state in DELIVERED for one in town.changes()))
+            changes = town.changes()
+            done = [one for one in changes if one.state in DELIVERED]
+            after = _score(town, probe)
+            hours = (done[0].updated_us - shifted_us) / 3.6e9 if done else None
+            return Lived(
+                planted=planted,
+                promoted=tuple(_named(one) for one in done),
+                right=bool(done) and _right(planted, done[0]),
+                hours=hours,
+                regained=_regained(done, probe, clean, broken, after) if done else None,
+                why="; ".join(_told(one) for one in changes) or _gates(town),
+                seconds=time.monotonic() - began,
+            )
+
+
+def _plant(
+    town: Town, planted: Planted, queries: list[Query], rng: random.Random, seed: int
+) -> tuple[Asking, Shift | None]:
+    if planted == "typos":
+        return Asking(misspelled=rng.uniform(0.2, 0.6)), None
+    if planted == "jargon":
+        view = town.plane.indexes.view(TENANT, NAME)
+
+        def able(term: str) -> bool:
+            common = 0.005 * view.passages <= view.frequency(term) <= 0.35 * view.passages
+            return term.isalpha() and len(term) >= 3 and term not in FRAME and common
+
+        least = 6 if len(queries) >= 150 else 4
+        words = rng.randrange(8, 21)
+        shift = jargon(queries, seed, terms_of=lambda text: analyse(text).terms, able=able, words=words, least=least)
+        said = {was.id: now.text for was, now in zip(shift.clean, shift.broken, strict=True)}
+        return Asking(new=lambda query: said[query.id]), shift
+    if planted == "index":
+        indexes = town.plane.indexes
+        missing = rng.uniform(0.05, 0.4)
+        shift = index_fault(queries, list(town.documents), seed, missing=missing, stale=rng.uniform(0, 0.1))
+        index = indexes.of(TENANT, NAME)
+        index.build(_spoiled(indexes.all(TENANT, NAME), shift), "9fault")
+        index.switch("9fault")
+        shelf = town.store.knowledge_documents
+        shelf.exchange_generation(TENANT, NAME, "9fault", instead_of=shelf.generation(TENANT, NAME))
+        return Asking(), shift
+    return Asking(), None
+
+
+def _score(town: Town, asked: list[tuple[Query, str]]) -> dict[str, float]:
+    answer = town.answering()
+    return {query.id: ndcg(list(answer(text))[:10], query.grades, 10) for query, text in asked}
+
+
+def _regained(
+    done: list[Change],
+    probe: list[tuple[Query, str]],
+    clean: dict[str, float],
+    broken: dict[str, float],
+    after: dict[str, float],
+) -> float | None:
+    fresh = [one.id for one, text in probe if half(text, done[0].id) == "held"]
+    lost = sum(clean[one] - broken[one] for one in fresh)
+    return sum(after[one] - broken[one] for one in fresh) / lost if lost > 0 else None
+
+
+def _named(one: Change) -> str:
+    methods = (one.payload.get("notes") or {}).get("methods") or ()
+    return f"{one.kind}({'+'.join(methods)})" if methods else one.kind
+
+
+def _right(planted: Planted, first: Change) -> bool:
+    methods = (first.payload.get("notes") or {}).get("methods") or ()
+    wanted = {"typos": "spelling", "jargon": "expansion"}.get(planted)
+    return wanted in methods if wanted else planted == "index" and first.kind == "reindex"
+
+
+def _told(one: Change) -> str:
+    said = one.reason or str(one.progress.get("looked", ""))
+    return f"{_named(one)} {one.state.value}" + (f": {said[:200]}" if said and one.state is not State.KEPT else "")
+
+
+def _gates(town: Town) -> str:
+    rows = town.loop.board.status(TENANT)
+    return ", ".join(
+        f"{row.name} {row.standing.state} {row.last.value if row.last else None}"
+        for row in rows
+        if row.name in ("search_success", "ndcg_drop", "recall_drop")
+    )
+
+
+def _share(report: Report, name: str, hits: list[bool], beside: dict[str, float]) -> None:
+    estimate = Estimate(sum(hits) / len(hits), *wilson(sum(hits), len(hits)), len(hits))
+    report.add(figure(name, "share", estimate, beside=beside))
+
+
+def main() -> None:
+    """Live single lives and tell each: `python -m benchmarks.search.loop DATA SEED RUNS [KIND]`."""
+    import sys
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    data = Path(sys.argv[1]) if sys.argv[1] != "-" else None
+    seed, runs = int(sys.argv[2]), int(sys.argv[3])
+    counts: Counter[tuple[str, bool]] = Counter()
+    if len(sys.argv) > 4:
+        judged = synthetic(seed) if data is None else load(folders(data)[0])
+        with ground(judged) as one:
+            for run in range(runs):
+                print(life(one, sys.argv[4], seed * 100_000 + run), flush=True)  # type: ignore[arg-type]
+        return
+    for one in lived(data, seed, runs):
+        counts[one.planted, one.right or (one.planted == "none" and not one.promoted)] += 1
+        print(one, dict(counts), flush=True)
+
+
+if __name__ == "__main__":
+    main()
