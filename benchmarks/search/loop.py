@@ -38,7 +38,7 @@ from meliora.stats.ranking import ndcg
 
 Planted = Literal["typos", "jargon", "index", "none"]
 DAY = 86_400.0
-CLEAN_DAYS, MOST_DAYS = 2.0, 8.0
+CLEAN_DAYS, MOST_DAYS = 1.5, 7.0
 QUIET_DAYS = 3.0
 RUNS, RUNS_QUICK = 100, 3
 A_DAY, PEOPLE = 400, 1500

@@ -34,6 +34,6 @@ def synthetic(seed: int, documents: int = 400, queries: int = 120) -> Judged:
     asked, grades = {}, {}
     for at in range(queries):
         number = rng.randrange(len(families))
-        asked[f"q{at:03}"] = " ".join([*rng.sample(families[number], 3), rng.choice(common)])
+        asked[f"q{at:03}"] = " ".join([*rng.sample(families[number], 2), rng.choice(common)])
         grades[f"q{at:03}"] = {f"d{one}": 1.0 for one in range(number, documents, len(families))}
     return Judged("made", texts, asked, grades, 0)

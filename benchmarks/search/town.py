@@ -37,7 +37,7 @@ from meliora.telemetry.ingest import Batch
 from meliora.testing import FrozenClock
 
 NAME = "c"
-STEP_SECONDS = 1800.0
+STEP_SECONDS = 3600.0
 DELIVERED = frozenset((State.WATCHING, State.KEPT))
 
 

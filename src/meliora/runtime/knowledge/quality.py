@@ -5,7 +5,7 @@ A baseline is frozen once, after a whole window with enough in it. One that stan
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -32,6 +32,9 @@ ENOUGH = 300
 """Searches in the window that make a baseline by itself: its own chance must be small beside the drop that fails the gate."""
 
 
+_Figure = tuple[str, float, dict[str, str]]
+
+
 class Quality:
     """Measures, and freezes what no baseline is frozen of."""
 
@@ -39,6 +42,8 @@ class Quality:
         self._store, self._board, self._clock = store, board, clock
         self._evidence = StoredEvidence(store, indexes)
         self._measured = float("-inf")
+        self._kept: dict[tuple[str, str], tuple[tuple[object, ...], list[_Figure]]] = {}
+        """What was measured last, and of what: what has not changed since is not asked again."""
 
     def step(self) -> bool:
         """Measure where an hour is over. A collection that fails stops no other, and is raised at the end."""
@@ -65,15 +70,14 @@ class Quality:
         queries: Sequence[JudgedQuery] = self._evidence.judged(tenant, collection)[:MOST]
         if not queries:
             return
-        config = self._store.knowledge_snapshots.serving(tenant, collection).config
-        answer = self._evidence.answering(tenant, collection, config, depth=DEPTH)
-        found: list[tuple[str, float, dict[str, str]]] = []
-        for one in queries:
-            ranked, context = answer(one.text), {"query": f"{collection}/{one.id}", "collection": collection}
-            grades = {document: max(0.0, grade) for document, grade in one.grades.items()}
-            if any(grades.values()):
-                found.append(("ndcg@10", ndcg(list(ranked)[:10], grades, 10), context))
-                found.append(("recall@20", recall(list(ranked), grades, DEPTH), context))
+        snapshot = self._store.knowledge_snapshots.serving(tenant, collection)
+        view = self._evidence.view(tenant, collection)
+        state = (snapshot.number, view.generation, view.watermark, hash(tuple((one.id, one.text) for one in queries)))
+        kept = self._kept.get((tenant, collection))
+        if kept is None or kept[0] != state:
+            answer = self._evidence.answering(tenant, collection, snapshot.config, depth=DEPTH)
+            kept = self._kept[tenant, collection] = state, _figures(collection, queries, answer)
+        found = kept[1]
         self._store.metrics.record_all(tenant, found)
 
     def _freeze(self, tenant: str) -> None:
@@ -99,3 +103,14 @@ class Quality:
         shelf, now = self._store.searches, self._clock.now_us()
         older = any(shelf.window(tenant, name, 0, since_us, 1) for name in names)
         return older and sum(len(shelf.window(tenant, name, since_us, now, ENOUGH)) for name in names) >= ENOUGH
+
+
+def _figures(collection: str, queries: Sequence[JudgedQuery], answer: Callable[[str], Sequence[str]]) -> list[_Figure]:
+    found: list[_Figure] = []
+    for one in queries:
+        grades = {document: max(0.0, grade) for document, grade in one.grades.items()}
+        if any(grades.values()):
+            ranked, context = list(answer(one.text)), {"query": f"{collection}/{one.id}", "collection": collection}
+            found.append(("ndcg@10", ndcg(ranked[:10], grades, 10), context))
+            found.append(("recall@20", recall(ranked, grades, DEPTH), context))
+    return found
