@@ -14,6 +14,7 @@ from meliora.errors import Conflict, InvalidRequest, NotFound, StoreError, Store
 from meliora.knowledge.config import LEGS
 from meliora.knowledge.index.embedded import Settings
 from meliora.knowledge.index.local import LocalView
+from meliora.knowledge.indexes import Indexes
 from meliora.store import Store
 from meliora.store.dump import dump_tables, load_tables
 from meliora.store.engine import connect
@@ -342,3 +343,46 @@ def test_the_setting_says_where_the_index_is_kept(store: Store, tmp_path: Path) 
         return type(opener(settings, store, FrozenClock())("default", "c", tmp_path)).__name__
 
     assert (made("embedded"), made("postgres")) == ("Embedded", "PostgresIndex")
+
+
+def test_after_an_erasure_nothing_but_what_serves_is_kept_and_of_a_dropped_collection_nothing(
+    database: sa.Engine,
+) -> None:
+    index = opened(database)
+    index.apply([*animals(), put(4, "own", "a word of ann")])
+    old = index.view()
+    index.build(animals(), "2-erased")
+    index.switch("2-erased")
+    index.retire()
+    assert rows_of(database, "index_passages") == 3
+    with pytest.raises(StoreError, match="older"):
+        found(old, "word")
+    opened(database, "other").apply(animals())
+    index.drop()
+    assert (index.view().documents, opened(database, "other").view().documents) == (0, 3)
+    assert rows_of(database, "index_passages") == rows_of(database, "index_generations") * 3 == 3
+
+
+def test_the_indexes_of_a_plane_follow_and_forget_in_the_database(database: sa.Engine, tmp_path: Path) -> None:
+    def open_index(tenant: str, collection: str, directory: Path) -> PostgresIndex:
+        return PostgresIndex(database, tenant, collection, chunk=chunk, clock=FrozenClock())
+
+    indexes = Indexes(tmp_path, Shelf(), open_index)  # pyright: ignore[reportArgumentType]
+    while indexes.follow("default", "c"):
+        pass
+    assert found(indexes.view("default", "c"), "quick fox") == ["fox"]
+    indexes.forget("default", "c")
+    assert indexes.view("default", "c").documents == rows_of(database, "index_states") == 0
+
+
+class Shelf:
+    """Three documents in generation 1."""
+
+    def generation(self, tenant: str, collection: str) -> str:
+        return "1"
+
+    def latest(self, tenant: str, collection: str) -> int:
+        return 3
+
+    def changes(self, tenant: str, collection: str, after: int, limit: int, *, begun: int = 0):
+        return [one for one in animals() if one.seq > after]

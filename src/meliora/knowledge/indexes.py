@@ -32,6 +32,15 @@ ERASED = "-erased"
 
 
 @runtime_checkable
+class Drops(Protocol):
+    """An index that is kept elsewhere than in its directory."""
+
+    def drop(self) -> None:
+        """Remove all of it."""
+        ...
+
+
+@runtime_checkable
 class Retires(Protocol):
     """An index that keeps generations which serve no more."""
 
@@ -83,7 +92,10 @@ class Indexes:
             return index
 
     def forget(self, tenant: str, collection: str) -> None:
-        """Remove the index of a collection from this machine."""
+        """Remove the index of a collection, from this machine or from where it is kept for all."""
+        index = self.of(tenant, collection)
+        if isinstance(index, Drops):
+            index.drop()
         with self._lock:
             self._opened.pop((tenant, collection), None)
             shutil.rmtree(self._directory / folder_of(tenant, collection), ignore_errors=True)

@@ -104,6 +104,12 @@ def names(cursor: Cursor, tenant: str, collection: str) -> list[str]:
     return [name for (name,) in cursor.execute(query, (tenant, collection))]
 
 
+def all_of(cursor: Cursor, tenant: str, collection: str) -> list[int]:
+    """Give the numbers of all generations, those that cannot be used among them."""
+    query = "SELECT id FROM index_generations WHERE tenant = %s AND collection = %s"
+    return [id for (id,) in cursor.execute(query, (tenant, collection)).fetchall()]
+
+
 def load(cursor: Cursor, generation: int, state: int) -> tuple[State, bytes]:
     """Give a state, and a bit a row that lives. Raises `StoreError` where it was removed."""
     query = "SELECT manifest, alive FROM index_states WHERE generation = %s AND state = %s"

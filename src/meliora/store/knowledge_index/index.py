@@ -139,6 +139,17 @@ class PostgresIndex:
             if last is not None and last[0] != found[0]:
                 catalog.retire(cursor, *self._of, [found[0], last[0]])
 
+    def retire(self) -> None:
+        """Remove every generation but the one that serves, now: nothing of a person who was erased is to remain."""
+        with self._writing() as cursor:
+            serving = catalog.serving(cursor, *self._of)
+            catalog.remove(cursor, [id for id in catalog.all_of(cursor, *self._of) if serving and id != serving[0]])
+
+    def drop(self) -> None:
+        """Remove all of it: its collection is gone."""
+        with self._writing() as cursor:
+            catalog.remove(cursor, catalog.all_of(cursor, *self._of))
+
     @contextmanager
     def _writing(self) -> Iterator[Cursor]:
         with holding(self._engine, catalog.lock_of(*self._of), self._of[1]) as cursor:
