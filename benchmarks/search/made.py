@@ -22,7 +22,7 @@ def synthetic(seed: int, documents: int = 400, queries: int = 120) -> Judged:
         word = "".join(rng.choice(_FIRST) for _ in range(rng.randrange(2, 4))) + rng.choice(_LAST)
         if word not in words:
             words.append(word)
-    common, own = words[:200], words[200:]
+    common, own = words[:200], words[200:400]
     families = [rng.sample(own, 10) for _ in range(documents // 4)]
     texts: dict[str, tuple[str, str]] = {}
     for at in range(documents):

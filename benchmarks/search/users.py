@@ -45,7 +45,7 @@ class Asking:
         if rng.random() >= self.misspelled:
             return text
         drawn = Query(query.id, text, query.grades)
-        return typos((drawn,), rng.getrandbits(48), share=0.5).broken[0].text
+        return typos((drawn,), rng.getrandbits(48), share=0.7).broken[0].text
 
 
 def wishes(

@@ -156,7 +156,7 @@ def defaults() -> tuple[Gate, ...]:
         Gate(name="ndcg", metric="ndcg@10", threshold=0.75, severity="critical", **quality),
         Gate(name="ndcg_drop", metric="ndcg@10", change=-0.03, **quality),
         Gate(name="recall_drop", metric="recall@20", change=-0.05, **quality),
-        Gate(name="search_success", metric="search_success", change=-0.1, **searched),
+        Gate(name="search_success", metric="search_success", change=-0.05, **searched),
         Gate(name="latency", metric="latency_mean", direction="max", threshold=500.0),
         Gate(name="latency_p95", metric="latency_p95", direction="max", threshold=800.0),
         Gate(name="errors", metric="error_rate", direction="max", threshold=0.01, severity="critical"),
