@@ -23,7 +23,7 @@ from meliora.loop.desk import Desk
 from meliora.loop.engine import Engine
 from meliora.loop.front import Loop
 from meliora.loop.gates.board import GateBoard
-from meliora.loop.gates.signals import Signals
+from meliora.loop.gates.signals import Schedule, Signals
 from meliora.loop.governance import Governed
 from meliora.loop.house import Happened, House, Rules
 from meliora.loop.judge import ArmJudge
@@ -49,6 +49,8 @@ from meliora.store.store import Store
 log = structlog.get_logger(__name__)
 
 DAY_US = 86_400_000_000
+SEARCH_REPAIRS = ("query_repair", "reindex", "fusion_weights", "reranker")
+"""Kinds that a look at searches tries, those first that the finding names."""
 BEFORE_WINDOWS = 24
 """How many windows before the breach a diagnosis compares with."""
 
@@ -95,8 +97,10 @@ def loop_of(
     signals = Signals(
         board,
         triggers,
-        chosen.retrain,
-        tuple(kind for kind in ("routing_policy",) if kind in kinds),
+        (
+            Schedule("retrain", chosen.retrain, tuple(kind for kind in ("routing_policy",) if kind in kinds)),
+            Schedule("searches", chosen.searches, tuple(kind for kind in SEARCH_REPAIRS if kind in kinds)),
+        ),
         lambda tenant, since, subject: bool(store.cycles.since(tenant, since, subject)),
         clock.now_us,
     )
@@ -324,7 +328,7 @@ _MEASURED: dict[str, tuple[Measured, Unit]] = {
 
 def breach_of(change: Change, seen: dict[str, Any], now_us: int, environment: str) -> Breach:
     """Give what a gate saw as a diagnosis takes it. What was asked for without a breach is looked at by its errors, over a day."""
-    metric = str(seen.get("metric", "error_rate"))
+    metric = str(seen.get("metric", "search_success" if change.surface == SEARCH else "error_rate"))
     measured, unit = _MEASURED.get(metric, ("dissatisfied", "points"))
     reading = seen.get("reading") or {}
     until = int(reading.get("at_us") or now_us)

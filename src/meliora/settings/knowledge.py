@@ -68,7 +68,7 @@ class Knowledge(Section):
         default=200, ge=20, le=2000, description="Words of a passage: what is indexed and found."
     )
     passage_overlap: int = Field(
-        default=30, ge=0, description="Words that a passage has in common with the one before it."
+        default=40, ge=0, description="Words that a passage has in common with the one before it."
     )
     language: str = Field(
         default="",

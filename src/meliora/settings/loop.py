@@ -275,6 +275,13 @@ class Loop(Section):
         default="0 2 * * 0",
         description="When policies are fitted again whatever the gates say, as cron has it (UTC); empty: never.",
     )
+    searches: str = Field(
+        default="30 3 * * *",
+        description=(
+            "When searches of the last day are looked into whatever the gates say, as cron has it (UTC); empty: never. Where the"
+            " diagnosis names no cause, nothing is proposed."
+        ),
+    )
     policies: Path | None = Field(
         default=None,
         description="Directory of your own Cedar policies (`*.cedar`), asked besides Meliora's. They may only forbid.",
@@ -309,7 +316,7 @@ class Loop(Section):
     alerts: Alerts = Alerts()
     tracking: Tracking = Tracking()
 
-    @field_validator("retrain")
+    @field_validator("retrain", "searches")
     @classmethod
     def _is_cron(cls, text: str) -> str:
         if text and not _is_cron(text):

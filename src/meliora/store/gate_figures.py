@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import sqlalchemy as sa
 
 from meliora.loop.gates.figures import CallCell, Observation, WordCell
@@ -103,22 +105,29 @@ class GateFigures:
         return tuple(WordCell(start, counts[start]) for start in sorted(counts))
 
     def searches(self, tenant: str, where: Slice, span: Span) -> tuple[WordCell, ...]:
-        """Give the searches of a time in its parts: 1 for one whose answer somebody used, 0 for one that nobody did in time.
+        """Give the searches of a time in its parts: 1 where the first result was used, 1 / log2(1 + place) further down, 0 where none was.
 
-        A search counts once it is `SAID_IN_US` old; one that ended with an error counts as not used.
+        A search counts once it is `SAID_IN_US` old; one that ended with an error counts as not used. Of several that were used
+        the first counts, and an answer that was said to be good as a whole counts as its first place.
         """
         s, f = searches.c, search_feedback.c
         good = sa.and_(f.tenant == s.tenant, f.search_id == s.id, f.value >= 0.5, f.kind != "reformulated")
-        used = sa.exists().where(good)
+        place = sa.select(sa.func.min(sa.func.coalesce(f.position, 1))).where(good).scalar_subquery()
         until = span.until_us - SAID_IN_US
         part = (s.at_us - s.at_us % span.width_us).label("part")
-        query = sa.select(part, sa.func.count(), sa.func.sum(sa.case((used, 1), else_=0)))
+        query = sa.select(part, place.label("place"))
         query = query.where(s.tenant == tenant, s.at_us >= span.since_us, s.at_us < until)
         if where.feature is not None:
             query = query.where(s.feature == where.feature)
+        seen = query.subquery()
+        counted = sa.select(seen.c.part, seen.c.place, sa.func.count()).group_by(seen.c.part, seen.c.place)
+        cells: dict[int, dict[float, int]] = {}
         with reading(self._engine) as connection:
-            rows = connection.execute(query.group_by(sa.text("1")).order_by(sa.text("1"))).all()
-        return tuple(WordCell(int(start), {1.0: int(hits), 0.0: int(n) - int(hits)}) for start, n, hits in rows)
+            for start, first, n in connection.execute(counted):
+                value = 0.0 if first is None else round(1 / math.log2(1 + max(1, first)), 4)
+                own = cells.setdefault(int(start), {})
+                own[value] = own.get(value, 0) + int(n)
+        return tuple(WordCell(start, cells[start]) for start in sorted(cells))
 
     def observations(self, tenant: str, metric: str, since_us: int, until_us: int) -> tuple[Observation, ...]:
         """Give pushed measurements of a metric, the oldest first; of more than a hundred thousand the newest."""

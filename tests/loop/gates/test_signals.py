@@ -8,7 +8,7 @@ import pytest
 
 from meliora.loop.gates.board import GateBoard
 from meliora.loop.gates.gate import Gate
-from meliora.loop.gates.signals import SCHEDULE, Signals
+from meliora.loop.gates.signals import Schedule, Signals
 from meliora.loop.triggers import Trigger, Triggers
 from meliora.store import Store
 from meliora.testing import FrozenClock
@@ -29,6 +29,9 @@ def store() -> Iterator[Store]:
         yield store
 
 
+SCHEDULE = "retrain"
+
+
 @pytest.fixture
 def source() -> ToldSource:
     return ToldSource()
@@ -42,8 +45,7 @@ def signals(store: Store, source: ToldSource, clock: FrozenClock, cron: str = "0
     return Signals(
         board,
         triggers,
-        cron,
-        kinds,  # type: ignore[arg-type]
+        (Schedule(SCHEDULE, cron, kinds),),  # type: ignore[arg-type]
         lambda tenant, since, subject: (tenant, subject) in opened,
         clock.now_us,
     )

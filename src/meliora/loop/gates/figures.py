@@ -58,7 +58,7 @@ class Figures(Protocol):
         ...
 
     def searches(self, tenant: str, where: Slice, span: Span) -> Sequence[WordCell]:
-        """Give the searches of a time in its parts: 1 for one whose answer somebody used, 0 for one that nobody did in time."""
+        """Give the searches of a time in its parts: 1 where the first result was used, less further down, 0 where none was in time."""
         ...
 
     def observations(self, tenant: str, metric: str, since_us: int, until_us: int) -> Sequence[Observation]:

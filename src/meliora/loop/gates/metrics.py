@@ -56,7 +56,7 @@ METRICS: dict[str, GateMetric] = {
         GateMetric(
             name="recall@20", form="paired", unit="0..1", source="pushed", aliases=("recall_at_20",), healthy=0.9
         ),
-        GateMetric(name="search_success", form="mean", unit="share", ceiling=1.0, healthy=0.7),
+        GateMetric(name="search_success", form="mean", unit="0..1", ceiling=1.0, healthy=0.7),
         GateMetric(name="vector_store_errors", form="gauge", unit="count", source="pushed"),
     )
 }

@@ -12,7 +12,6 @@ from meliora.loop.gates.board import GateBoard, GateRow
 from meliora.loop.schedule import last_run
 from meliora.loop.triggers import Trigger, Triggers
 
-SCHEDULE = "retrain"
 GRACE_US = 3_600_000_000
 """A run of the schedule that is missed by longer waits for the next: a deployment that was off begins nothing at once."""
 
@@ -53,15 +52,22 @@ class Scheduled:
 
 
 @dataclass(frozen=True, slots=True)
+class Schedule:
+    """Kinds of change that are tried at times, whatever the gates say."""
+
+    name: str
+    cron: str
+    """Empty: never."""
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Signals:
-    """Gates, triggers and the schedule."""
+    """Gates, triggers and schedules."""
 
     board: GateBoard
     triggers: Triggers
-    cron: str
-    """When policies are fitted again; empty: never."""
-    kinds: tuple[str, ...]
-    """Kinds that a schedule tries."""
+    schedules: tuple[Schedule, ...]
     since: Callable[[str, int, str], bool]
     """Tenant, time and subject to whether a cycle of it was opened since."""
     now_us: Callable[[], int]
@@ -86,12 +92,13 @@ class Signals:
         return found[0] if found else None
 
     def scheduled(self, tenant: str) -> Sequence[Scheduled]:
-        """Give the schedule where its time has come within the last hour and nothing was begun for it."""
+        """Give the schedules whose time has come within the last hour, and for which nothing was begun since."""
+        return tuple(Scheduled(one.name, one.kinds) for one in self.schedules if self._is_due(tenant, one))
+
+    def _is_due(self, tenant: str, one: Schedule) -> bool:
         now = self.now_us()
-        run = last_run(self.cron, now) if self.cron else None
-        if run is None or now - run > GRACE_US or not self.kinds or self.since(tenant, run, SCHEDULE):
-            return ()
-        return (Scheduled(SCHEDULE, self.kinds),)
+        run = last_run(one.cron, now) if one.cron and one.kinds else None
+        return run is not None and now - run <= GRACE_US and not self.since(tenant, run, one.name)
 
 
 _SEVERITY = {"critical": 0, "warning": 1, "info": 2}

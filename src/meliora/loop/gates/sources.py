@@ -92,7 +92,7 @@ class Recorded:
         return sampled("mean", cells, span)
 
     def _searches(self, tenant: str, where: Slice, span: Span) -> Reading | NoData:
-        """Give the share of searches whose answer was used. Where nobody ever says what was used, there is no data."""
+        """Give how far up people found what they used, 0 to 1. Where nobody ever says what was used, there is no data."""
         if where.model or where.endpoint or where.task:
             return NoData("searches are told apart by feature alone")
         parts = self._figures.searches(tenant, where, span)

@@ -137,6 +137,9 @@ def _lost(finding: SearchFinding) -> float:
 
 
 def _told(breach: Breach, collection: str, found: SearchFinding) -> Finding:
+    # A look that no gate asked for has no reading: what the searches themselves show stands in its place.
+    value = breach.value or found.gain_now or 0.0
+    baseline = found.gain_before if breach.baseline is None else breach.baseline
     return Finding(
         id=found.id,
         tenant=breach.tenant,
@@ -146,10 +149,10 @@ def _told(breach: Breach, collection: str, found: SearchFinding) -> Finding:
         environment=breach.environment,
         measured=breach.measured,
         unit=breach.unit,
-        value=breach.value,
+        value=value,
         low=breach.low,
         high=breach.high,
-        baseline=breach.baseline,
+        baseline=baseline,
         direction=breach.direction,
         now=Window(breach.now.since_us, breach.now.until_us),
         before=Window(breach.before.since_us, breach.before.until_us),
@@ -161,7 +164,7 @@ def _told(breach: Breach, collection: str, found: SearchFinding) -> Finding:
         moment=found.moment,
         around=(),
         kinds=tuple(_acting(one) for one in found.recommended),
-        sentence=sentence(breach, collection, found),
+        sentence=sentence(breach.metric, value, baseline, collection, found),
         collection=collection,
         search=found,
         recommended=found.recommended,
@@ -172,11 +175,11 @@ def _acting(one: Recommended) -> ActingKind:
     return ActingKind(name=one.kind, reason=one.reason)
 
 
-def sentence(breach: Breach, collection: str, found: SearchFinding) -> str:
+def sentence(metric: str, value: float, baseline: float | None, collection: str, found: SearchFinding) -> str:
     """Tell the finding as an engineer would."""
-    said = f"{breach.metric} of {collection} is {breach.value:.3g}"
-    if breach.baseline is not None:
-        said += f", it was {breach.baseline:.3g}"
+    said = f"{metric} of {collection} is {value:.3g}"
+    if baseline is not None:
+        said += f", it was {baseline:.3g}"
     if not found.recommended:
         return f"{said}. No cause was found beyond chance in {found.looked_at[1]} searches."
     first = found.recommended[0]
