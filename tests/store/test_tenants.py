@@ -406,6 +406,7 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "rules.upsert",
         "keys.create",
         "metrics.record",
+        "metrics.record_all",
         "model_performances.update",
         "activity.append",
         "approvals.request",
