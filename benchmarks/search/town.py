@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from benchmarks.search.served import TENANT
 from benchmarks.search.sets import Judged
 from benchmarks.search.shifts import Query
@@ -26,7 +28,7 @@ from meliora.runtime.knowledge.quality import Quality
 from meliora.runtime.knowledge.recording import SearchRecorder
 from meliora.runtime.loop import loop_of
 from meliora.settings import Settings
-from meliora.settings.loop import Durations, Trial, Watch
+from meliora.settings.loop import Durations, Margins, Trial, Watch
 from meliora.settings.loop import Loop as LoopSettings
 from meliora.settings.models import Server
 from meliora.store.engine import connect, database_url
@@ -44,7 +46,13 @@ DELIVERED = frozenset((State.WATCHING, State.KEPT))
 def settings_of(folder: Path) -> Settings:
     """Production, arms of half the traffic and a day's trial at least: a small deployment of a few thousand searches a day."""
     trial = Trial(ab_split_ratio=0.5, stages=[0.1], minimum_seconds=Durations(production=43_200.0))
-    loop = LoopSettings(environment="production", trial=trial, watch=Watch(minimum_calls=30), retrain="")
+    loop = LoopSettings(
+        environment="production",
+        trial=trial,
+        watch=Watch(minimum_calls=30),
+        retrain="",
+        margins={"query_repair": Margins(error_rate=0.02)},
+    )
     return Settings(server=Server(state_dir=folder), loop=loop)
 
 
@@ -154,7 +162,7 @@ def opened(folder: Path, queries: Sequence[Query], rng: random.Random, *, a_day:
     randbytes = random.Random(rng.getrandbits(64)).randbytes
     with Store(connect(database_url("", folder)), clock_us=clock.now_us, randbytes=randbytes) as store:
         waiting: list[Searched] = []
-        plane = plane_of(settings, store, clock, waiting.append)
+        plane = plane_of(settings, store, clock, lambda one: waiting.append(_timed(one, rng)))
         loop = loop_of(settings, store, clock, "worker", lambda _: None, randbytes)
         quality = Quality(store, plane.indexes, loop.board, clock)
         recorder = SearchRecorder(settings, store.secret, "made")
@@ -177,3 +185,8 @@ def opened(folder: Path, queries: Sequence[Query], rng: random.Random, *, a_day:
         finally:
             plane.close()
             recorder.close()
+
+
+def _timed(one: Searched, rng: random.Random) -> Searched:
+    """Let a search have taken its time: the clock stands still while it runs."""
+    return msgspec.structs.replace(one, ended_us=one.at_us + rng.randrange(5_000, 30_000))

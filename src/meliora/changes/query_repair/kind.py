@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from meliora.changes.comparing import DEPTH, WANTED, held_against, proof
+from meliora.changes.comparing import DEPTH, WANTED, each_once, held_against, proof
 from meliora.changes.searching import DAY_US, Made, Plane, SnapshotChange, Wanted, recommended
 from meliora.knowledge.config import Expansion, SearchConfig, Snapshot, Spelling
 from meliora.knowledge.quality.evidence import Half, JudgedQuery, Pair, half, normal
@@ -68,8 +68,9 @@ class QueryRepair(SnapshotChange):
         since = since_us(work.finding, until)
         used = self._plane.evidence.used(change.tenant, collection, since, until)
         fitted = [one for one in used if one.again and half(one.text, change.id) == "fitted"]
-        if len(fitted) < WANTED:
-            return None
+        held = [one for one in used if one.again and half(one.text, change.id) == "held"]
+        if len(fitted) < WANTED or len(each_once(held)) < WANTED:
+            return None  # a proof would come to nothing yet: the gate asks again when there is more to prove it on
         seen = _Seen(change, collection, serving.config, tuple(said.get("tokens") or ()), since)
         choosing = [one for one in fitted if _inner(one.text, change.id) == "held"]
         work.progress(0.1, f"repairs are tried on {len(choosing)} queries that went unanswered")

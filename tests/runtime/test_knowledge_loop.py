@@ -1,0 +1,36 @@
+"""The loop over searches from end to end, on a moved clock: a broken index is found and built again, and quiet is left alone."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks.search.loop import ground, life
+from benchmarks.search.made import synthetic
+from benchmarks.search.shifts import Query
+from benchmarks.search.town import founded, opened
+from benchmarks.search.users import Asking
+
+
+def test_an_index_that_lost_documents_is_built_again_by_itself() -> None:
+    with ground(synthetic(3)) as small:
+        lived = life(small, "index", 3)
+    assert lived.promoted == ("reindex",)
+    assert lived.right
+    assert lived.hours is not None and lived.hours <= 24
+    assert lived.regained == pytest.approx(1.0)
+
+
+def test_where_nothing_changes_nothing_is_proposed(tmp_path: Path) -> None:
+    judged = synthetic(4)
+    founded(judged, tmp_path, sorted(judged.queries)[::2])
+    shutil.copytree(tmp_path, tmp_path / "life")
+    queries = [Query(one, judged.queries[one], judged.grades[one]) for one in sorted(judged.queries)]
+    with opened(tmp_path / "life", queries, random.Random(4), a_day=400, people=600) as town:
+        town.live(Asking(), 2.2 * 86_400)
+        frozen = [row.name for row in town.loop.board.status("t") if row.baseline is not None]
+        assert {"search_success", "ndcg_drop", "recall_drop"} == set(frozen)
+        assert town.changes() == []
