@@ -28,7 +28,8 @@ class JudgedQuery(msgspec.Struct, frozen=True, kw_only=True):
     weight: float = 1.0
     """How often it is asked, as far as that is to count."""
     again: bool = False
-    """It went unanswered, and was answered only in other words: what answers it was not picked by the order that serves."""
+    """What answers it was not picked by the order that serves: it was found in other words, or by an older query that is the same but for
+    words that no passage has."""
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):

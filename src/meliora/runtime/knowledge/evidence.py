@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from meliora.errors import NotFound
@@ -10,8 +11,10 @@ from meliora.knowledge.index.base import View
 from meliora.knowledge.indexes import Indexes
 from meliora.knowledge.quality import chains
 from meliora.knowledge.quality.evidence import JudgedQuery, Pair
+from meliora.knowledge.quality.likeness import linked
 from meliora.knowledge.quality.records import Searched
 from meliora.knowledge.search.searcher import Request, search
+from meliora.knowledge.text.analysis import analyse
 from meliora.runtime.knowledge.parts import Loading
 from meliora.store.searches import MOST, Search
 from meliora.store.store import Store
@@ -46,13 +49,61 @@ class StoredEvidence:
         return [JudgedQuery(id=id, text=text[id], grades=own, origin="judged") for id, own in sorted(grades.items())]
 
     def used(self, tenant: str, collection: str, since_us: int, until_us: int) -> Sequence[JudgedQuery]:
-        """Give the queries of a stretch of time that people found an answer to, at once or by other words."""
-        before = self.searches(tenant, collection, max(0, since_us - KNOWN_US), since_us)
-        return chains.judged(self.searches(tenant, collection, since_us, until_us), before)
+        """Give the queries of a stretch of time that people found an answer to, at once or by other words.
+
+        With them those that are an older query but for words that no passage has: what answers that one answers them.
+        """
+        now, before = self._around(tenant, collection, since_us, until_us)
+        found = {one.id: one for one in chains.judged(now, before)}
+        return [*(found | self._like(tenant, collection, now, before)).values()]
 
     def pairs(self, tenant: str, collection: str, since_us: int, until_us: int) -> Sequence[Pair]:
-        """Give what people used in a stretch of time."""
-        return chains.pairs(self.searches(tenant, collection, since_us, until_us))
+        """Give what people used in a stretch of time, and what was used for older queries that are the same but for unknown words."""
+        now, before = self._around(tenant, collection, since_us, until_us)
+        links = self._links(tenant, collection, now, before)
+        text = {chains.normal(one.query): one.query for one in now}
+        like = [
+            Pair(
+                query=text[name],
+                document=max(old.grades, key=lambda id: (old.grades[id], id)),
+                weight=1.0,
+                again=old.text,
+            )
+            for name, old in sorted(links.items())
+        ]
+        return [*chains.pairs(now), *like]
+
+    def _around(
+        self, tenant: str, collection: str, since_us: int, until_us: int
+    ) -> tuple[Sequence[Searched], Sequence[Searched]]:
+        before = self.searches(tenant, collection, max(0, since_us - KNOWN_US), since_us)
+        return self.searches(tenant, collection, since_us, until_us), before
+
+    def _links(
+        self, tenant: str, collection: str, now: Sequence[Searched], before: Sequence[Searched]
+    ) -> dict[str, JudgedQuery]:
+        view = self.view(tenant, collection)
+        older = [*self.judged(tenant, collection), *chains.judged(before)]
+        texts = {chains.normal(one.query): one.terms for one in now}
+        return linked(texts, older, lambda text: analyse(text).terms, lambda term: view.frequency(term) > 0)
+
+    def _like(
+        self, tenant: str, collection: str, now: Sequence[Searched], before: Sequence[Searched]
+    ) -> dict[str, JudgedQuery]:
+        times = Counter(chains.normal(one.query) for one in now)
+        last = {chains.normal(one.query): one for one in now}
+        return {
+            name: JudgedQuery(
+                id=name,
+                text=last[name].query,
+                grades=old.grades,
+                origin="used",
+                at_us=last[name].at_us,
+                weight=float(times[name]),
+                again=True,
+            )
+            for name, old in self._links(tenant, collection, now, before).items()
+        }
 
     def searches(
         self, tenant: str, collection: str, since_us: int, until_us: int, limit: int = MOST
