@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from meliora.changes.comparing import DEPTH, WANTED, each_once, held_against, proof
+from meliora.changes.comparing import DEPTH, LEAST, WANTED, each_once, held_against, proof
 from meliora.changes.searching import DAY_US, Made, Plane, SnapshotChange, Wanted, recommended
 from meliora.knowledge.config import Expansion, SearchConfig, Snapshot, Spelling
 from meliora.knowledge.quality.evidence import Half, JudgedQuery, Pair, half, normal
@@ -94,7 +94,7 @@ class QueryRepair(SnapshotChange):
         return Made(config, f"{' and '.join(methods)} for the queries of {collection}", notes)
 
     def compare(self, change: Change, work: Work, wanted: Wanted, configs: tuple[SearchConfig, SearchConfig]) -> Proof:
-        """Hold both against the queries since the trouble began that nothing was learned from, and against all older ones."""
+        """Hold both against the queries since the trouble began that nothing was learned from, and against judged (or older) ones."""
         evidence, until = self._plane.evidence, change.updated_us
         since = int(wanted.notes.get("since_us") or since_us(work.finding, until))
         tenant, collection = change.tenant, wanted.collection
@@ -102,7 +102,11 @@ class QueryRepair(SnapshotChange):
         held = [one for one in used if one.again and half(one.text, change.id) == "held"]
         older = evidence.used(tenant, collection, max(0, since - round(self._plane.days * DAY_US)), since)
         learned = {normal(one.text) for one in used if half(one.text, change.id) == "fitted"}
-        others = [one for one in (*evidence.judged(tenant, collection), *older) if normal(one.text) not in learned]
+        judged = [one for one in evidence.judged(tenant, collection) if normal(one.text) not in learned]
+        # What was used at once was picked from the order that serves, and speaks against any other: it stands in for judgments only.
+        others = (
+            judged if len(judged) >= LEAST else [*judged, *(one for one in older if normal(one.text) not in learned)]
+        )
         before, after = (evidence.answering(tenant, collection, config) for config in configs)
         found = held_against(before, after, held, work.seed)
         rest = held_against(before, after, others, work.seed)
