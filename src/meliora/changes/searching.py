@@ -20,6 +20,9 @@ from meliora.loop.work import Work
 SURFACE = "search"
 """One change at a time is tried or watched on the searches of a tenant."""
 DAY_US = 86_400_000_000
+TRIED = 0.05
+"""Share of the satisfied searches that a candidate may lose in its trial: that it gains was proved on queries with a known answer, and
+who finds anything, or asks again, is satisfied, so that most of a gain cannot be seen there."""
 
 
 class Collections(Protocol):
@@ -159,14 +162,16 @@ class SnapshotChange:
         return found
 
     def trial(self, change: Change) -> TrialPlan | None:
-        """Answer the candidate's arm by its snapshot: to win by what people say of the answers. None for a forced one."""
+        """Answer the candidate's arm by its snapshot: not to satisfy fewer people, since it was proved. None for a forced one."""
         wanted = wanted_of(change)
         if wanted.forced:
             return None
         plan = self._plane.manner.trial
         rails = _rails(self._plane, but="satisfied")
         overlay = _overlay(wanted, wanted.snapshot)
-        return msgspec.structs.replace(plan, overlay=overlay, primary="satisfied", guardrails=rails, shadow=False)
+        return msgspec.structs.replace(
+            plan, overlay=overlay, primary="satisfied", margin=TRIED, guardrails=rails, shadow=False
+        )
 
     def rehearse(self, change: Change, work: Work) -> dict[str, Any]:
         """See that the baseline serves, and that all that either takes is there. Raises `Conflict`, `NotFound`."""

@@ -8,8 +8,8 @@ from meliora.diagnosis.search.records import Loss, Recommended, Sort
 
 SURE = 2.75
 """z from which a share or a loss is believed: one-sided .003, as five causes are looked at."""
-HARMS = 0.5
-"""z of a loss below which a risen share of searches is taken to cost nothing, where enough of them were judged."""
+HARMLESS = -2.0
+"""z of a loss below which a risen share of searches is surely no trouble: they are answered better than before."""
 FAULTY = 0.01
 """Part of the documents that an index may lack before it is a cause."""
 _RISE = 0.01
@@ -105,10 +105,14 @@ def _ranking(finding: SearchFinding, parts: dict[Sort, Loss]) -> list[Recommende
 
 
 def _risen(part: Loss) -> bool:
-    """Tell whether the share of such searches rose beyond chance, and nothing says that it costs nothing."""
+    """Tell whether the share of such searches rose beyond chance.
+
+    What people used shows only part of a loss: who finds anything clicks on it. So a rise is a cause to look into also where no loss
+    is seen, and a repair still has to prove that it gains.
+    """
     if part.share_z < SURE or part.share_now - part.share_before < _RISE:
         return False
-    return part.lost_z is None or part.judged_now < _ENOUGH or part.lost_z >= HARMS
+    return part.lost_z is None or part.judged_now < _ENOUGH or part.lost_z >= HARMLESS
 
 
 def _size(one: Recommended, parts: dict[Sort, Loss]) -> float:
