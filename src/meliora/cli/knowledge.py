@@ -46,11 +46,20 @@ def index(
     ],
     collection: Collection = "default",
     category: Annotated[str, typer.Option(help="Category of all of them: how soon they are stale.")] = "",
+    export: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="KIND",
+            help="Read an export: letta_archival, qdrant_vector, session_memory, learnings_md or knowledge_files.",
+        ),
+    ] = "",
     tenant: Tenant = "default",
     json: Json = False,
 ) -> None:
     """Keep documents and make them searchable. The same source again takes up what has changed."""
     from meliora.knowledge.reading.base import Refused
+    from meliora.knowledge.reading.connectors import read_source
     from meliora.knowledge.reading.sources import read_any
 
     refused: list[Refused] = []
@@ -58,7 +67,7 @@ def index(
     def documents() -> Iterator[Document]:
         import msgspec
 
-        for one in read_any(source):
+        for one in read_source(export, source) if export else read_any(source):
             if isinstance(one, Refused):
                 refused.append(one)
                 continue

@@ -46,6 +46,16 @@ class KnowledgeMemory(Section):
     retention_days: float = Field(
         default=0, ge=0, description="Days for which one is kept in which nothing more is said; 0: for ever."
     )
+    summary_model: str = Field(
+        default="", description="Model that sums conversations up, called through the gateway; empty: extracts."
+    )
+    key: str = Field(default="", description="Reference (`env:NAME`, `file:PATH`) to the key its calls are charged to.")
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> KnowledgeMemory:
+        if self.summary_model and not self.key:
+            raise ValueError("a summary_model takes a key, to which its calls are charged")
+        return self
 
 
 class Knowledge(Section):

@@ -101,11 +101,6 @@ def marks(text: str) -> tuple[Mark, ...]:
     return tuple(found)
 
 
-def is_garbled(text: str) -> bool:
-    """Tell whether a text was read in a wrong encoding, or had bytes of none."""
-    return _is_garbled(text, text.encode("utf-8", "replace"))
-
-
 def _speaks(text: str, data: bytes) -> bool:
     if _regexp("roles").search(data) or (not text.isascii() and _regexp("hidden").search(data)):
         return True

@@ -14,6 +14,7 @@ from meliora.knowledge.index.base import Index
 from meliora.knowledge.indexes import Indexes, Open
 from meliora.knowledge.library import Library, Limits
 from meliora.knowledge.memory.memory import Memory
+from meliora.knowledge.memory.summary import Summarizer
 from meliora.knowledge.service import Knowledge, Searched
 from meliora.knowledge.serving import Serving
 from meliora.knowledge.upkeep.keeper import Keeper
@@ -82,7 +83,7 @@ def memory_of(settings: Settings, store: Store, clock: Clock) -> Memory | None:
     from meliora.knowledge.memory.memory import Memory
     from meliora.knowledge.text.marks import marks
 
-    return Memory(store.memory, clock, marks=marks)
+    return Memory(store.memory, clock, marks=marks, summarizer=summarizer(settings))
 
 
 @contextmanager
@@ -131,6 +132,23 @@ def opener(settings: Settings, store: Store, clock: Clock) -> Open:
         return PostgresIndex(store.engine, tenant, collection, chunk=chunk, clock=clock)
 
     return postgres if chosen.backend == "postgres" else embedded
+
+
+def summarizer(settings: Settings) -> Summarizer | None:
+    """Give what asks the configured model to sum up, through this deployment's own gateway; None: extracts."""
+    chosen = settings.knowledge.memory
+    if not chosen.summary_model:
+        return None
+    from meliora.knowledge.memory.model_summary import ModelSummarizer
+    from meliora.runtime.asking import OwnGateway, gateway_url
+    from meliora.settings.secret import resolve_secret
+
+    def ask(prompt: str) -> str:
+        said = [{"role": "user", "content": prompt}]
+        gateway = OwnGateway(gateway_url(settings))
+        return gateway.ask(resolve_secret(chosen.key), chosen.summary_model, said, feature=FEATURE).text
+
+    return ModelSummarizer(ask)
 
 
 def embedder(settings: Settings) -> Callable[[Sequence[str]], Any] | None:
