@@ -10,12 +10,7 @@ from tests.settings.test_loop import loaded
 
 def test_out_of_the_box_documents_are_kept_on_this_machine_without_any_model() -> None:
     chosen = Knowledge()
-    assert (chosen.enabled, chosen.backend, chosen.document_bytes, chosen.query_words) == (
-        True,
-        "embedded",
-        20_000_000,
-        64,
-    )
+    assert (chosen.enabled, chosen.backend, chosen.document_bytes) == (True, "embedded", 20_000_000)
     assert (chosen.embeddings.model, chosen.cross_encoder, chosen.upkeep.prune_confidence) == ("", "", 0.8)
     assert chosen.memory.retention_days == 0
 
@@ -29,7 +24,6 @@ def test_out_of_the_box_documents_are_kept_on_this_machine_without_any_model() -
         ('[knowledge.embeddings]\nmodel="x"\nkey="env:K"', "served by no provider"),
         ('[knowledge.embeddings]\nmodel="simulated"\nkey="sk-written-out"', "literal value"),
         ("[knowledge]\npassage_words=40\npassage_overlap=21", "half of passage_words"),
-        ('[knowledge]\nlanguage="english"', "language"),
         ("[knowledge.upkeep]\nprune_confidence=1.5", "prune_confidence"),
         ("[knowledge.upkeep.stale_days]\nnews=0", "news"),
         ("[knowledge]\ndocument_byte=1", "is not a setting"),

@@ -70,26 +70,14 @@ class Knowledge(Section):
         description="Directory of this machine's indexes; empty: `knowledge` in the state directory. They can be built again.",
     )
     document_bytes: int = Field(default=20_000_000, ge=1, le=1_000_000_000, description="Most text of a document.")
-    query_words: int = Field(
-        default=64, ge=1, le=1024, description="Analysed words of a query that are asked; more are cut."
-    )
-    results: int = Field(default=100, ge=1, le=1000, description="Most results of a search.")
     passage_words: int = Field(
-        default=200, ge=20, le=2000, description="Words of a passage: what is indexed and found."
+        default=400, ge=20, le=2000, description="Words of a passage: what is indexed and found."
     )
     passage_overlap: int = Field(
         default=40, ge=0, description="Words that a passage has in common with the one before it."
     )
-    language: str = Field(
-        default="",
-        pattern=r"^([a-z]{2})?$",
-        description="Language of documents that name none; empty: told from the text.",
-    )
     cross_encoder: str = Field(
         default="", description="Directory of a cross-encoder that reranks the first results; empty: none."
-    )
-    feedback_maturity: Seconds = Field(
-        default=300, description="Seconds after which a search of which nobody said anything counts as such."
     )
     embeddings: KnowledgeEmbeddings = KnowledgeEmbeddings()
     upkeep: KnowledgeUpkeep = KnowledgeUpkeep()
