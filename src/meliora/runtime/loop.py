@@ -99,7 +99,12 @@ def loop_of(
         triggers,
         (
             Schedule("retrain", chosen.retrain, tuple(kind for kind in ("routing_policy",) if kind in kinds)),
-            Schedule("searches", chosen.searches, tuple(kind for kind in SEARCH_REPAIRS if kind in kinds)),
+            Schedule(
+                "searches",
+                chosen.searches,
+                tuple(kind for kind in SEARCH_REPAIRS if kind in kinds),
+                lambda tenant: bool(store.knowledge_documents.collections(tenant)),
+            ),
         ),
         lambda tenant, since, subject: bool(store.cycles.since(tenant, since, subject)),
         clock.now_us,

@@ -59,6 +59,8 @@ class Schedule:
     cron: str
     """Empty: never."""
     kinds: tuple[str, ...]
+    wanted: Callable[[str], bool] = lambda tenant: True
+    """Tenant to whether there is anything to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,9 @@ class Signals:
     def _is_due(self, tenant: str, one: Schedule) -> bool:
         now = self.now_us()
         run = last_run(one.cron, now) if one.cron and one.kinds else None
-        return run is not None and now - run <= GRACE_US and not self.since(tenant, run, one.name)
+        if run is None or now - run > GRACE_US or self.since(tenant, run, one.name):
+            return False
+        return one.wanted(tenant)
 
 
 _SEVERITY = {"critical": 0, "warning": 1, "info": 2}
