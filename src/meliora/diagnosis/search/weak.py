@@ -23,6 +23,8 @@ from meliora.stats.special import normal_cdf
 LEAST = 3
 """Searches now from which a word is looked at."""
 LEVEL = 0.01
+GROWN = 3.0
+"""z of the growth from which an unknown word is looked at though its searches do well."""
 PRIOR = 4.0
 """Judged searches that a word's own past has to outweigh."""
 _MOST = 50
@@ -62,8 +64,8 @@ def _ranked(
     found: list[WeakToken] = []
     left = set(looked)
 
-    def rise(term: str) -> float:
-        return share_rise_z(len(places[term]), len(now), len(past.get(term, ())), len(before))
+    def rise(term: str, count: int) -> float:
+        return share_rise_z(count, len(now), len(past.get(term, ())), len(before))
 
     def told(term: str) -> WeakToken:
         open_ = [at for at in places[term] if not taken[at]]
@@ -73,7 +75,9 @@ def _ranked(
         z = mean = None
         if expected is not None and mine:
             mean = (sum(mine) + expected) / (len(mine) + 1)
-            z = (expected - sum(mine) / len(mine)) / (spread * math.sqrt(1 / len(mine) + 1 / (len(own) + PRIOR)))
+            few = PRIOR / len(mine) ** 2  # how far a handful of gains spreads is known badly
+            chance = spread * math.sqrt(1 / len(mine) + few + 1 / (len(own) + PRIOR))
+            z = (expected - sum(mine) / len(mine)) / chance
         known = term not in words.unknown
         return WeakToken(
             term=term,
@@ -83,7 +87,7 @@ def _ranked(
             growth_z=growth[term],
             gain=mean,
             expected=expected,
-            p_value=_p_value(z, rise(term), known) if len(open_) >= LEAST else 1.0,
+            p_value=_p_value(z, rise(term, len(open_)), known) if len(open_) >= LEAST else 1.0,
             believed=False,
         )
 
@@ -103,13 +107,18 @@ def _ranked(
 
 
 def _p_value(loss: float | None, growth: float, known: bool) -> float:
-    """Bound the chance by the loss alone or with the growth; growth alone speaks only against a word that no passage has."""
+    """Bound the chance: of a known word by its loss, of one that no passage has by loss, growth, or both (Bonferroni over the three).
+
+    A known word that is asked for more often is no weak one for that; with few searches both come by chance.
+    """
+    if known:
+        return 1.0 if loss is None else _upper(loss)
     if loss is None:
-        return 1.0 if known else _upper(growth)
-    if loss <= 0:  # its searches do well
+        return _upper(growth)
+    if loss <= 0 and growth < GROWN:  # its searches do well
         return 1.0
     both = (loss + max(growth, 0.0)) / math.sqrt(2)
-    return min(1.0, 2 * min(_upper(loss), _upper(both), 1.0 if known else _upper(growth)))
+    return min(1.0, 3 * min(_upper(loss), _upper(both), _upper(growth)))
 
 
 def _upper(z: float) -> float:
