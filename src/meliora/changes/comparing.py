@@ -45,8 +45,6 @@ class Compared:
     after: float | None
     p_gain: float | None
     """Against "not better", one more query assumed that lost `UNSEEN`."""
-    p_not_worse: float | None
-    """Against "worse by the margin or more"."""
 
 
 def held_against(before: Answering, after: Answering, queries: Sequence[JudgedQuery], seed: int) -> Compared:
@@ -59,9 +57,8 @@ def compared(old: Sequence[float], new: Sequence[float], seed: int) -> Compared:
     """Compare the scores of the same queries."""
     result = compare(old, new, seed=seed)
     gain = compare([*old, UNSEEN], [*new, 0.0], seed=seed).p_better
-    not_worse = compare(old, new, margin=-MARGIN, seed=seed).p_better
     mean = (sum(old) / len(old), sum(new) / len(new)) if old else (None, None)
-    return Compared(result, *mean, gain, not_worse)
+    return Compared(result, *mean, gain)
 
 
 def each_once(queries: Sequence[JudgedQuery]) -> list[JudgedQuery]:
@@ -104,7 +101,7 @@ def decided(wanted: Compared, others: Compared) -> tuple[Verdict, str]:
     told = f"NDCG@{DEPTH} {wanted.before:.3f} to {wanted.after:.3f} on {gain.pairs} queries (p {wanted.p_gain:.2g})"
     if wanted.p_gain >= ALPHA:
         return "failed", f"not shown to be better: {told}"
-    if loss.pairs < LEAST or loss.difference is None or others.p_not_worse is None:
+    if loss.pairs < LEAST or loss.difference is None:
         return "inconclusive", f"{told}; but only {loss.pairs} other queries are judged, {LEAST} are needed"
     rest = f"{loss.difference:+.4f} on {loss.pairs} others"
     if loss.difference < -LOSS and loss.high is not None and loss.high < 0:

@@ -6,7 +6,7 @@ Each metric is a ratio of sums, y over n; the sums of y, n, y*y, n*n and y*n ove
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -71,12 +71,9 @@ class Arms:
             counted = connection.execute(
                 _summed(tenant, change, phase, averaged, latest_of(metrics, now_us), now_us)
             ).all()
-            histograms: dict[tuple[int, str], dict[str, LogHistogram]] = {}
-            for metric in metrics:
-                if metric.form == "quantile":
-                    for stage, arm, value, times in connection.execute(_counted(tenant, change, phase, metric, now_us)):
-                        named = histograms.setdefault((stage, arm), {})
-                        named.setdefault(metric.name, LogHistogram()).add(float(value), times)
+            histograms = histograms_of(
+                connection, metrics, lambda metric: _counted(tenant, change, phase, metric, now_us)
+            )
         return arm_stages(counted, averaged, histograms)
 
     def calls(self, tenant: str, change: str, phase: Phase, since_us: int) -> int:
@@ -85,6 +82,19 @@ class Arms:
         query = sa.select(sa.func.count()).select_from(calls).where(*own, _C.ended_us >= since_us)
         with reading(self._engine) as connection:
             return connection.execute(query).scalar_one()
+
+
+def histograms_of(
+    connection: sa.Connection, metrics: Sequence[Metric], counted: Callable[[Metric], sa.Select[*tuple[Any, ...]]]
+) -> dict[tuple[int, str], dict[str, LogHistogram]]:
+    """Give the histograms of the quantiles among metrics, by stage and arm, then by name; `counted` asks for the values of one."""
+    histograms: dict[tuple[int, str], dict[str, LogHistogram]] = {}
+    for metric in metrics:
+        if metric.form == "quantile":
+            for stage, arm, value, times in connection.execute(counted(metric)):
+                named = histograms.setdefault((stage, arm), {})
+                named.setdefault(metric.name, LogHistogram()).add(float(value), times)
+    return histograms
 
 
 def arm_stages(

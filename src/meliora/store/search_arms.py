@@ -14,8 +14,7 @@ import sqlalchemy as sa
 from meliora.errors import InvalidRequest
 from meliora.gateway.state import Phase
 from meliora.loop.metrics import Metric
-from meliora.stats.histogram import LogHistogram
-from meliora.store.arms import ArmStage, arm_stages, latest_of, over_units, rounded
+from meliora.store.arms import ArmStage, arm_stages, histograms_of, latest_of, over_units, rounded
 from meliora.store.engine import reading
 from meliora.store.search_rows import F, S
 from meliora.store.tables import search_feedback, searches
@@ -42,12 +41,9 @@ class SearchArms:
         with reading(self._engine) as connection:
             until = latest_of(metrics, now_us)
             rows = connection.execute(_summed(tenant, change, phase, averaged, until, now_us)).all()
-            histograms: dict[tuple[int, str], dict[str, LogHistogram]] = {}
-            for metric in metrics:
-                if metric.form == "quantile":
-                    for stage, arm, value, times in connection.execute(_counted(tenant, change, phase, metric, now_us)):
-                        named = histograms.setdefault((stage, arm), {})
-                        named.setdefault(metric.name, LogHistogram()).add(float(value), times)
+            histograms = histograms_of(
+                connection, metrics, lambda metric: _counted(tenant, change, phase, metric, now_us)
+            )
         return arm_stages(rows, averaged, histograms)
 
     def calls(self, tenant: str, change: str, phase: Phase, since_us: int) -> int:
