@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,7 +66,12 @@ class Known:
         ]
 
     def answering(
-        self, tenant: str, collection: str, config: SearchConfig, generation: str = ""
+        self,
+        tenant: str,
+        collection: str,
+        config: SearchConfig,
+        generation: str = "",
+        unkept: Mapping[str, bytes] | None = None,
     ) -> Callable[[str], Sequence[str]]:
         if not self.has(collection):
             raise NotFound(f"There is no collection {collection!r}.")

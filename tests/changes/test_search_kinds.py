@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -138,10 +139,10 @@ def told(run: Run, checkpoint: dict[str, Any]) -> Work:
 def test_what_was_made_before_a_kill_is_taken_again_though_more_is_known_since(here: Deployment) -> None:
     furnish(here)
     evidence = known(here, by_repair)
-    tables = iter((b"first", b"second"))
+    tables = count()
 
-    def learned(*args: Any) -> bytes:
-        return next(tables)
+    def learned(*args: Any, **named: Any) -> bytes:
+        return str(next(tables)).encode()
 
     run = Run(lambda: bench(here, lambda: repairing(here, evidence, learned), evidence, REPAIR))
     checkpoint: dict[str, Any] = {}
@@ -249,7 +250,7 @@ def test_a_repair_is_proved_on_queries_that_it_was_not_learned_from(here: Deploy
     evidence = known(here, by_repair)
     seen: list[str] = []
 
-    def learned(tenant: str, collection: str, pairs: Sequence[Any], *rest: Any) -> bytes:
+    def learned(tenant: str, collection: str, pairs: Sequence[Any], *rest: Any, **named: Any) -> bytes:
         seen.extend(pair.query for pair in pairs)
         return b"table"
 

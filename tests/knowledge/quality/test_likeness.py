@@ -37,6 +37,10 @@ def test_two_older_queries_that_would_do_and_differ_tell_nothing() -> None:
     assert found("heat flow zork", old("heat flow wing", "a"), old("heat flow plate", "b")) is None
 
 
+def test_the_new_query_itself_asked_before_does_not_stand_in_the_way() -> None:
+    assert found("heat flow zork", old("heat flow zork", "a"), old("heat flow wing", "a")) == "heat flow wing"
+
+
 def test_a_query_without_a_known_answer_is_no_help() -> None:
     unanswered = JudgedQuery(id="q", text="heat flow wing", grades={"a": 0.0}, origin="judged")
     assert linked({"heat flow zork": ("heat", "flow", "zork")}, [unanswered], str.split, KNOWN.__contains__) == {}

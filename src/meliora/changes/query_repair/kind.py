@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -22,6 +23,8 @@ from meliora.stats.ranking import ndcg
 
 Method = Literal["spelling", "expansion"]
 METHODS: tuple[Method, ...] = ("spelling", "expansion")
+HALVES: tuple[Half, ...] = ("fitted", "held")
+FOLDS = 4
 LEAST_GAIN = 0.005
 """NDCG@10 on the queries that are learned from, below which no repair is worth a change."""
 
@@ -30,9 +33,20 @@ class Learn(Protocol):
     """Learns what new words mean."""
 
     def __call__(
-        self, tenant: str, collection: str, pairs: Sequence[Pair], tokens: Sequence[str], since_us: int, until_us: int
+        self,
+        tenant: str,
+        collection: str,
+        pairs: Sequence[Pair],
+        tokens: Sequence[str],
+        since_us: int,
+        until_us: int,
+        *,
+        beside: str | None = None,
     ) -> bytes | None:
-        """Give a table, learned from what people used, for these words and those that no passage has; None: nothing is learned."""
+        """Give a table, learned from what people used, for these words and those that no passage has; None: nothing is learned.
+
+        `beside` is the table that serves: what it has for other words is kept.
+        """
         ...
 
 
@@ -45,6 +59,10 @@ class _Seen:
     config: SearchConfig
     tokens: tuple[str, ...]
     since_us: int
+    pairs: Sequence[Pair]
+    """Of the queries that may be learned from."""
+    folds: Sequence[Sequence[JudgedQuery]]
+    """The queries that repairs are chosen on, in parts: each is answered with a table that did not see it."""
 
 
 class QueryRepair(SnapshotChange):
@@ -59,38 +77,44 @@ class QueryRepair(SnapshotChange):
     def make(self, change: Change, work: Work, collection: str, serving: Snapshot) -> Made | Later | None:
         """Give the repair that answers best what is learned from; None where none gains, or the finding sees no matter of words.
 
-        Which repair it is, is chosen on queries that the tables to choose from did not see; the table that is kept saw those, too.
+        Which repair it is, is chosen by cross-validation: each query is answered with a table that was learned from the others. The table
+        that is kept saw all of them.
         """
         said = recommended(work.finding, self.name)
         if said is None:
             return None
         until = change.updated_us
         since = since_us(work.finding, until)
-        used = self._plane.evidence.used(change.tenant, collection, since, until)
-        fitted = [one for one in used if one.again and half(one.text, change.id) == "fitted"]
-        held = [one for one in used if one.again and half(one.text, change.id) == "held"]
-        if len(fitted) < WANTED or len(each_once(held)) < WANTED:
+        used = [one for one in self._plane.evidence.used(change.tenant, collection, since, until) if one.again]
+        fitted, held = (each_once([one for one in used if half(one.text, change.id) == part]) for part in HALVES)
+        if min(len(fitted), len(held)) < WANTED:
             return None  # a proof would come to nothing yet: the gate asks again when there is more to prove it on
-        seen = _Seen(change, collection, serving.config, tuple(said.get("tokens") or ()), since)
-        choosing = [one for one in fitted if _inner(one.text, change.id) == "held"]
-        work.progress(0.1, f"repairs are tried on {len(choosing)} queries that went unanswered")
-        now = self._mean(change, collection, serving.config, choosing)
-        scored = [
-            (self._mean(change, collection, config, choosing) - now, methods)
-            for methods, config in self._tried(seen, str(said.get("method")))
-        ]
-        gain, methods = max(scored, key=_first, default=(0.0, ()))
+        pairs = self._plane.evidence.pairs(change.tenant, collection, since, until)
+        seen = _Seen(
+            change=change,
+            collection=collection,
+            config=serving.config,
+            tokens=tuple(said.get("tokens") or ()),
+            since_us=since,
+            pairs=[one for one in pairs if half(one.query, change.id) == "fitted"],
+            folds=[[one for one in fitted if _fold(one.text, change.id) == fold] for fold in range(FOLDS)],
+        )
+        work.progress(0.1, f"repairs are tried on {len(fitted)} queries that went unanswered")
+        gain, methods = self._chosen(seen, str(said.get("method")))
         if gain < LEAST_GAIN:
             return None
-        config = self._whole(seen, methods, work)
-        if config is None:
+        work.progress(0.6, "the chosen repair is made of all that may be learned from")
+        table = self._table(seen, None) if "expansion" in methods else None
+        if table is None and "expansion" in methods:
             return None
+        name = None if table is None else self._plane.shelf.keep(change.tenant, "expansion", table)
         notes = {
             "methods": list(methods),
             "fitted_queries": len(fitted),
             "gain_fitted": round(gain, 5),
             "since_us": since,
         }
+        config = _with(serving.config, methods, name)
         return Made(config, f"{' and '.join(methods)} for the queries of {collection}", notes)
 
     def compare(self, change: Change, work: Work, wanted: Wanted, configs: tuple[SearchConfig, SearchConfig]) -> Proof:
@@ -114,54 +138,39 @@ class QueryRepair(SnapshotChange):
         method = "the same queries with and without the repair"
         return proof(found, rest, baseline=change.baseline, method=method, data=data, seed=work.seed)
 
-    def _tried(self, seen: _Seen, first: str) -> list[tuple[tuple[Method, ...], SearchConfig]]:
-        """Give the configurations to choose from: the finding's method first, so that it wins a tie; both together last."""
-        order = [method for method in METHODS if method == first] + [method for method in METHODS if method != first]
-        parts: dict[Method, dict[str, Any]] = {}
-        for method in order:
-            if method == "spelling" and seen.config.spelling is None:
-                parts[method] = {"spelling": Spelling()}
-            if method == "expansion":
-                table = self._table(seen, all_of_them=False)
-                if table is not None:
-                    parts[method] = {"expansion": Expansion(table=table)}
-        tried: list[tuple[tuple[Method, ...], SearchConfig]] = [
-            ((method,), msgspec.structs.replace(seen.config, **part)) for method, part in parts.items()
-        ]
-        if len(parts) > 1:
-            both = {name: value for part in parts.values() for name, value in part.items()}
-            tried.append((tuple(parts), msgspec.structs.replace(seen.config, **both)))
-        return tried
+    def _chosen(self, seen: _Seen, first: str) -> tuple[float, tuple[Method, ...]]:
+        """Give the best repair with its gain: the finding's method where two are as good, both together where that is worth it."""
+        queries = [one for fold in seen.folds for one in fold]
+        now = self._scores(seen, seen.config, None, queries)
+        tables = [self._table(seen, fold) for fold in range(FOLDS)]
+        can = {"spelling": seen.config.spelling is None, "expansion": any(table is not None for table in tables)}
+        order: list[Method] = sorted(METHODS, key=lambda one: one != first)
+        tried: list[tuple[Method, ...]] = [(method,) for method in order if can[method]]
+        if len(tried) > 1:
+            tried.append(METHODS)
+        found: list[tuple[float, tuple[Method, ...]]] = []
+        for methods in tried:
+            after = 0.0
+            for fold, table in zip(seen.folds, tables, strict=True) if "expansion" in methods else ((queries, None),):
+                name = None if table is None else sha256(table).hexdigest()
+                after += self._scores(seen, _with(seen.config, methods, name), table, fold)
+            found.append(((after - now) / len(queries), methods))
+        return max(found, key=lambda one: one[0] - LEAST_GAIN * (len(one[1]) - 1), default=(0.0, ()))
 
-    def _whole(self, seen: _Seen, methods: tuple[Method, ...], work: Work) -> SearchConfig | None:
-        """Give the chosen configuration, its table learned from all that may be learned from."""
-        parts: dict[str, Any] = {}
-        if "spelling" in methods:
-            parts["spelling"] = Spelling()
-        if "expansion" in methods:
-            work.progress(0.6, "an expansion is learned from what people used")
-            table = self._table(seen, all_of_them=True)
-            if table is None:
-                return None
-            parts["expansion"] = Expansion(table=table)
-        return msgspec.structs.replace(seen.config, **parts)
+    def _table(self, seen: _Seen, without: int | None) -> bytes | None:
+        """Learn a table, from all that may be learned from but one fold."""
+        change = seen.change
+        pairs = [one for one in seen.pairs if _fold(one.query, change.id) != without]
+        beside = None if seen.config.expansion is None else seen.config.expansion.table
+        return self._learn(
+            change.tenant, seen.collection, pairs, seen.tokens, seen.since_us, change.updated_us, beside=beside
+        )
 
-    def _table(self, seen: _Seen, *, all_of_them: bool) -> str | None:
-        """Learn a table and keep it; the same bytes are kept once, however often this is asked."""
-        change, until = seen.change, seen.change.updated_us
-        pairs = self._plane.evidence.pairs(change.tenant, seen.collection, seen.since_us, until)
-        fitted = [
-            one
-            for one in pairs
-            if half(one.query, change.id) == "fitted" and (all_of_them or _inner(one.query, change.id) == "fitted")
-        ]
-        table = self._learn(change.tenant, seen.collection, fitted, seen.tokens, seen.since_us, until)
-        return None if table is None else self._plane.shelf.keep(change.tenant, "expansion", table)
-
-    def _mean(self, change: Change, collection: str, config: SearchConfig, queries: Sequence[JudgedQuery]) -> float:
-        answering = self._plane.evidence.answering(change.tenant, collection, config)
-        scores = [ndcg(list(answering(one.text))[:DEPTH], one.grades, DEPTH) for one in queries]
-        return sum(scores) / len(scores) if scores else 0.0
+    def _scores(self, seen: _Seen, config: SearchConfig, table: bytes | None, queries: Sequence[JudgedQuery]) -> float:
+        """Sum up NDCG over queries, a table that is only tried at hand."""
+        unkept = {} if table is None else {sha256(table).hexdigest(): table}
+        answering = self._plane.evidence.answering(seen.change.tenant, seen.collection, config, unkept=unkept)
+        return sum(ndcg(list(answering(one.text))[:DEPTH], one.grades, DEPTH) for one in queries)
 
 
 def since_us(finding: Mapping[str, Any] | None, until: int) -> int:
@@ -172,10 +181,16 @@ def since_us(finding: Mapping[str, Any] | None, until: int) -> int:
     return int(moment or window or max(0, until - 7 * DAY_US))
 
 
-def _inner(query: str, salt: str) -> Half:
-    """Split what is learned from once more: tables to choose from are learned from the one part, and chosen on the other."""
-    return half(query, f"{salt}/choice")
+def _with(config: SearchConfig, methods: Sequence[Method], table: str | None) -> SearchConfig:
+    """Give a configuration with repairs; without a table what it has of one stays."""
+    if "spelling" in methods:
+        config = msgspec.structs.replace(config, spelling=Spelling())
+    if "expansion" in methods and table is not None:
+        config = msgspec.structs.replace(config, expansion=Expansion(table=table))
+    return config
 
 
-def _first(scored: tuple[float, Any]) -> float:
-    return scored[0]
+def _fold(query: str, salt: str) -> int:
+    """Split what is learned from once more, the same words always into the same part."""
+    digest = sha256(f"{salt}/choice\0{normal(query)}".encode("utf-8", "surrogatepass")).digest()
+    return digest[0] % FOLDS

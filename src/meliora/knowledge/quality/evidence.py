@@ -60,9 +60,17 @@ class Evidence(Protocol):
         ...
 
     def answering(
-        self, tenant: str, collection: str, config: SearchConfig, generation: str = ""
+        self,
+        tenant: str,
+        collection: str,
+        config: SearchConfig,
+        generation: str = "",
+        unkept: Mapping[str, bytes] | None = None,
     ) -> Callable[[str], Sequence[str]]:
-        """Give what answers a query by a configuration: document ids, best first. `generation`: of the index, built but not serving."""
+        """Give what answers a query by a configuration: document ids, best first.
+
+        `generation`: of the index, built but not serving. `unkept`: artifacts that are only tried, by the names the configuration has.
+        """
         ...
 
 

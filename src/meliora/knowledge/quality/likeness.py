@@ -24,7 +24,8 @@ def linked(
 ) -> dict[str, JudgedQuery]:
     """Give the older query of each text that is one but for its unknown words; nothing where two would do that are answered otherwise.
 
-    `texts` has the terms of each text, `knows` tells whether any passage has a term.
+    `texts` has the terms of each text, `knows` tells whether any passage has a term. What an older query has and the new one lacks must
+    be words that passages know: where it is not certain since when words are new, some of the older ones have them.
     """
     asked = [(one, frozenset(terms_of(one.text))) for one in older if any(grade > 0 for grade in one.grades.values())]
     having: dict[str, list[int]] = defaultdict(list)
@@ -33,29 +34,30 @@ def linked(
             having[term].append(at)
     found: dict[str, JudgedQuery] = {}
     for text, terms in texts.items():
-        known = frozenset(term for term in terms if knows(term))
-        unknown = len(frozenset(terms)) - len(known)
-        if unknown and len(known) >= LEAST:
-            one = _one(asked, having, known, unknown)
+        own = frozenset(terms)
+        known = frozenset(term for term in own if knows(term))
+        if len(known) >= LEAST and known != own:
+            common = Counter(at for term in known for at in having.get(term, ()))
+            near = [asked[at] for at, count in common.items() if count == len(known)]
+            one = _one(own, known, near, knows)
             if one is not None:
                 found[text] = one
     return found
 
 
 def _one(
-    asked: Sequence[tuple[JudgedQuery, frozenset[str]]],
-    having: Mapping[str, Sequence[int]],
+    own: frozenset[str],
     known: frozenset[str],
-    unknown: int,
+    near: Iterable[tuple[JudgedQuery, frozenset[str]]],
+    knows: Callable[[str], bool],
 ) -> JudgedQuery | None:
-    common = Counter(at for term in known for at in having.get(term, ()))
-    fitting = [
-        at
-        for at, count in common.items()
-        if count == len(known) and 0 < len(asked[at][1]) - count <= unknown and count >= COMMON * len(asked[at][1])
-    ]
+    """Give the one that fits, of those that have all known words."""
+    fitting: list[tuple[int, str, frozenset[str], JudgedQuery]] = []
+    for one, terms in near:
+        missing, new = terms - own, own - terms
+        if 0 < len(missing) <= len(new) and len(known) >= COMMON * len(terms) and all(knows(term) for term in missing):
+            fitting.append((len(new) - len(missing), one.id, terms, one))
     # Of several the one whose missing words are as many as the unknown ones; two that are as near must have the same answer.
-    fitting.sort(key=lambda at: (unknown - (len(asked[at][1]) - len(known)), asked[at][0].id))
-    nearest = [at for at in fitting if len(asked[at][1]) == len(asked[fitting[0]][1])]
-    terms = {asked[at][1] for at in nearest}
-    return asked[nearest[0]][0] if len(terms) == 1 else None
+    fitting.sort(key=lambda fit: fit[:2])
+    nearest = [fit for fit in fitting if fit[0] == fitting[0][0]]
+    return nearest[0][3] if len({terms for _, _, terms, _ in nearest}) == 1 else None

@@ -32,6 +32,12 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Give the words that a term is translated to; empty for one that was not learned."""
         return self.words.get(term, {})
 
+    def over(self, older: Table) -> Table:
+        """Give this table with what an older one has for other terms, as far as there is room."""
+        rest = {term: own for term, own in older.words.items() if term not in self.words}
+        room = max(0, MOST_TERMS - len(self.words))
+        return msgspec.structs.replace(self, words={**self.words, **dict(sorted(rest.items())[:room])})
+
     def encode(self) -> bytes:
         """Give it as bytes."""
         return msgspec.json.encode(self, order="sorted")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from meliora.errors import NotFound
 from meliora.knowledge.config import SearchConfig, Snapshot
@@ -15,7 +15,7 @@ from meliora.knowledge.quality.likeness import linked
 from meliora.knowledge.quality.records import Searched
 from meliora.knowledge.search.searcher import Request, search
 from meliora.knowledge.text.analysis import analyse
-from meliora.runtime.knowledge.parts import Loading
+from meliora.runtime.knowledge.parts import Artifacts, Loading
 from meliora.store.searches import MOST, Search
 from meliora.store.store import Store
 
@@ -113,12 +113,19 @@ class StoredEvidence:
         return [searched(one) for one in found if one.query]
 
     def answering(
-        self, tenant: str, collection: str, config: SearchConfig, generation: str = "", depth: int = DEPTH
+        self,
+        tenant: str,
+        collection: str,
+        config: SearchConfig,
+        generation: str = "",
+        unkept: Mapping[str, bytes] | None = None,
+        depth: int = DEPTH,
     ) -> Callable[[str], Sequence[str]]:
         """Give what answers by a configuration, over this machine's index. What it takes must be there: raises `NotFound`."""
         view = self.view(tenant, collection, generation)
         snapshot = Snapshot(number=-1, config=config)
-        parts = self._load(tenant, config, view)
+        load = Loading(_Trying(self._store.knowledge_snapshots, unkept)) if unkept else self._load
+        parts = load(tenant, config, view)
         if parts.missing:
             raise NotFound(f"The configuration cannot answer: {'; '.join(parts.missing.values())}")
 
@@ -132,6 +139,17 @@ class StoredEvidence:
         """Give what serves, or a built generation. Raises `NotFound`."""
         index = self._indexes.of(tenant, collection)
         return index.view() if not generation else index.built(generation)
+
+
+class _Trying:
+    """Gives artifacts that are tried and not kept, and those that are kept."""
+
+    def __init__(self, shelf: Artifacts, unkept: Mapping[str, bytes]) -> None:
+        self._shelf, self._unkept = shelf, unkept
+
+    def artifact(self, tenant: str, sha256: str) -> bytes:
+        data = self._unkept.get(sha256)
+        return self._shelf.artifact(tenant, sha256) if data is None else data
 
 
 def searched(one: Search) -> Searched:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+import structlog
+
+from meliora.errors import InvalidRequest, NotFound
 from meliora.knowledge.index.base import View
 from meliora.knowledge.quality.evidence import Pair
 from meliora.runtime.knowledge.evidence import StoredEvidence
 from meliora.store.store import Store
 
+if TYPE_CHECKING:
+    from meliora.knowledge.repair.expansion import Table
+
+log = structlog.get_logger(__name__)
 BACKGROUND = 4_000
 """Documents whose words the learning is held against."""
 BEFORE_US = 30 * 86_400_000_000
@@ -23,9 +31,17 @@ class ExpansionLearning:
         self._store, self._evidence = store, evidence
 
     def __call__(
-        self, tenant: str, collection: str, pairs: Sequence[Pair], tokens: Sequence[str], since_us: int, until_us: int
+        self,
+        tenant: str,
+        collection: str,
+        pairs: Sequence[Pair],
+        tokens: Sequence[str],
+        since_us: int,
+        until_us: int,
+        *,
+        beside: str | None = None,
     ) -> bytes | None:
-        """Give a table for `tokens`, or for every word that no passage has; None where nothing is learned."""
+        """Give a table for `tokens`, or for every word that no passage has, with what `beside` has for others; None: nothing is learned."""
         from meliora.knowledge.repair.background import Background
         from meliora.knowledge.repair.learning import Asking, Example, learn
         from meliora.knowledge.text.analysis import analyse
@@ -46,7 +62,20 @@ class ExpansionLearning:
         before = self._counts(tenant, collection, max(0, since_us - BEFORE_US), since_us)
         now = self._counts(tenant, collection, since_us, until_us)
         table = learn(examples, weak, background, asking=Asking(before=before, now=now))
-        return None if table is None else table.encode()
+        if table is None:
+            return None
+        older = None if beside is None else self._serving(tenant, beside)
+        return (table if older is None else table.over(older)).encode()
+
+    def _serving(self, tenant: str, name: str) -> Table | None:
+        """Give the table that serves; None for one that no search could read either."""
+        from meliora.knowledge.repair.expansion import Table
+
+        try:
+            return Table.decode(self._store.knowledge_snapshots.artifact(tenant, name))
+        except (InvalidRequest, NotFound) as error:
+            log.warning("the expansion that serves cannot be read, and is replaced", table=name[:12], why=str(error))
+            return None
 
     def _counts(self, tenant: str, collection: str, since_us: int, until_us: int) -> Counter[str]:
         found = self._evidence.searches(tenant, collection, since_us, until_us)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -12,17 +12,22 @@ from meliora.knowledge.config import SearchConfig
 from meliora.knowledge.index.base import View
 from meliora.knowledge.search.parts import Parts, Ranker, Repairer
 
-if TYPE_CHECKING:
-    from meliora.knowledge.shelf import SnapshotShelf
-
 _T = TypeVar("_T")
 log = structlog.get_logger(__name__)
+
+
+class Artifacts(Protocol):
+    """Where they are."""
+
+    def artifact(self, tenant: str, sha256: str) -> bytes:
+        """Give one. Raises `NotFound`, `StoreError`."""
+        ...
 
 
 class Loading:
     """Implements `knowledge.serving.LoadParts` over kept artifacts."""
 
-    def __init__(self, shelf: SnapshotShelf, cross_encoder: str = "") -> None:
+    def __init__(self, shelf: Artifacts, cross_encoder: str = "") -> None:
         """`cross_encoder` names a model that looks at the first results again; empty: none does."""
         self._shelf = shelf
         self._look = None
