@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.intervals import mean, ratio_of_sums
+from benchmarks.plots import lines
 from benchmarks.report import Figure, Report
 from benchmarks.routing.data import Set, Split
-from benchmarks.routing.plots import lines
 from benchmarks.routing.public import listed
 from meliora.routing.learned.dial import Dial
 from meliora.routing.learned.explore import Exploration, draw, preferred, propensities

@@ -133,11 +133,11 @@ def life(ground: Ground, planted: Planted, seed: int, *, to_delivery: bool = Tru
         shutil.copytree(ground.folder, folder)
         with opened(folder, queries, rng, a_day=A_DAY, people=PEOPLE) as town:
             town.live(Asking(), CLEAN_DAYS * DAY)
-            clean = _score(town, [(one, one.text) for one in queries])
-            asking, _ = _plant(town, planted, queries, rng, seed)
+            clean = score(town, [(one, one.text) for one in queries])
+            asking, _ = plant(town, planted, queries, rng, seed)
             shifted_us = town.clock.now_us()
             probe = [(one, asking(one, random.Random(seed + at))) for at, one in enumerate(queries)]
-            broken = _score(town, probe)
+            broken = score(town, probe)
             most = QUIET_DAYS if planted == "none" else MOST_DAYS if to_delivery else PICKED_DAYS
 
             def done_with() -> bool:
@@ -149,7 +149,7 @@ def life(ground: Ground, planted: Planted, seed: int, *, to_delivery: bool = Tru
             picked = _picked(town, shifted_us)
             changes = town.changes()
             done = [one for one in changes if one.state in DELIVERED]
-            after = _score(town, probe)
+            after = score(town, probe)
             hours = (done[0].updated_us - shifted_us) / 3.6e9 if done else None
             return Lived(
                 planted=planted,
@@ -165,9 +165,10 @@ def life(ground: Ground, planted: Planted, seed: int, *, to_delivery: bool = Tru
             )
 
 
-def _plant(
+def plant(
     town: Town, planted: Planted, queries: list[Query], rng: random.Random, seed: int
 ) -> tuple[Asking, Shift | None]:
+    """Let what is planted come; give how people ask from then on."""
     if planted == "typos":
         return Asking(misspelled=rng.uniform(0.2, 0.6)), None
     if planted == "jargon":
@@ -195,7 +196,8 @@ def _plant(
     return Asking(), None
 
 
-def _score(town: Town, asked: list[tuple[Query, str]]) -> dict[str, float]:
+def score(town: Town, asked: list[tuple[Query, str]]) -> dict[str, float]:
+    """Give the NDCG@10 of each query as it is asked, by what serves now."""
     answer = town.answering()
     return {query.id: ndcg(list(answer(text))[:10], query.grades, 10) for query, text in asked}
 

@@ -13,7 +13,7 @@ from benchmarks.routing.__main__ import main
 from benchmarks.routing.cascade import answered, play
 from benchmarks.routing.data import Set, digest, load, pair, placed, split
 from benchmarks.routing.measure import chosen, judged, predicted, saved
-from benchmarks.routing.plots import lines
+from benchmarks.plots import lines
 from benchmarks.routing.resplit import measure as resplit
 from meliora.routing.learned.dial import Dial, choose
 from meliora.routing.learning.fit import Fitting, fit
