@@ -148,6 +148,20 @@ def test_an_index_that_answers_worse_does_not_pass(here: Deployment) -> None:
     assert prove(here, kind, change).verdict == "failed"
 
 
+def test_that_a_few_queries_lose_by_documents_that_are_back_is_no_reason_to_stay_without_them(here: Deployment) -> None:
+    furnished(here)
+
+    def mixed(config: SearchConfig, generation: str, text: str) -> Sequence[str]:
+        number = int(text.split()[-1])
+        return placed(text, 1 if number % 10 or generation == "1" else 2)
+
+    kind = kind_of(here, Machine(here, "b"), known(here, mixed, judged=30))
+    found = prove(here, kind, here.proposed(kind, here.change("reindex")))
+    gain = next(one for one in found.figures if one.name == "ndcg10_gain")
+    assert gain.value is not None and gain.value < -0.005
+    assert found.verdict == "passed"
+
+
 def test_the_proof_answers_by_the_configuration_that_served_when_it_was_proposed(here: Deployment) -> None:
     _, kind, change = ready(here)
     first = prove(here, kind, change)
