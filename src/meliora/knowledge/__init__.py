@@ -12,6 +12,7 @@
     ranking/     the reranker: features, training, model files
     quality/     judgments, figures, feedback as evidence
     augment/     made queries and their manifest
+    forgetting   takes erased people out of what was learned
     upkeep/      stale, redundant and useless documents; pruning and its archive
     memory/      conversations: append, recall, summary
 

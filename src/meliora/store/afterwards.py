@@ -22,6 +22,7 @@ from meliora.store.engine import reading, writing
 from meliora.store.erasures import Erased, erased_subjects
 from meliora.store.housekeeping import StoreHousekeeping
 from meliora.store.keys import Keys
+from meliora.store.learned import forget_learned
 from meliora.store.preferences import drop_offsets
 from meliora.store.tables import audit_entries, deployment, erasures, keys, loop_control, metadata
 
@@ -162,6 +163,7 @@ def _remember(engine: sa.Engine, subjects: list[tuple[str, str, int]], now_us: i
         for tenant, subject, at in subjects:
             connection.execute(sa.insert(erasures).values(tenant=tenant, subject=subject, at=at, counts=None))
             drop_offsets(connection, tenant, subject, now_us)
+            forget_learned(connection, tenant, subject)
 
 
 def _revoke(engine: sa.Engine, revoked: set[tuple[str, str]], clock_us: Callable[[], int]) -> int:

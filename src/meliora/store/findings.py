@@ -1,4 +1,4 @@
-"""What was diagnosed, as it was told; a finding is written once and never changed."""
+"""What was diagnosed, as it was told; a finding is written once, and nothing changes it but an erasure (`store.learned`)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from meliora.diagnosis.finding import Finding
 from meliora.errors import Conflict, NotFound
 from meliora.store.cursors import Page, decode, encode
 from meliora.store.engine import reading, writing
+from meliora.store.learned import told_without
 from meliora.store.rows import before, insert_into, page_size
 from meliora.store.tables import findings
 
@@ -26,7 +27,6 @@ class Findings:
         tenant's."""
         if finding.tenant != tenant:
             raise Conflict(f"Finding {finding.id!r} is of another tenant.")
-        body: dict[str, Any] = msgspec.to_builtins(finding)
         row = {
             "tenant": tenant,
             "id": finding.id,
@@ -35,6 +35,8 @@ class Findings:
             "gate": finding.gate,
         }
         with writing(self._engine) as connection:
+            finding = told_without(connection, finding)
+            body: dict[str, Any] = msgspec.to_builtins(finding)
             insert = insert_into(connection, findings).values(**row, body=body).on_conflict_do_nothing()
             if connection.execute(insert.returning(_T.id)).first() is not None:
                 return

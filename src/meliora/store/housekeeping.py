@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from meliora.store.engine import reading, writing
 from meliora.store.erasures import ERASED
 from meliora.store.knowledge_documents import erase_documents, prune_deletions
+from meliora.store.learned import forget_learned
 from meliora.store.memory import drop_conversations, erase_turns
 from meliora.store.outcomes import forget_outcomes
 from meliora.store.preferences import forget_user
@@ -51,10 +52,20 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     """That belonged to the person: they are deleted."""
     conversations: int = 0
     turns: int = 0
+    words: int = 0
+    """That only the person searched with, and that expansions and findings named."""
+    expansions: int = 0
+    """That knew of the person, or the person's documents."""
+    rerankers: int = 0
+    """That learned from the person too: marked, and replaced by the next training."""
+    findings: int = 0
+    cycles: tuple[str, ...] = ()
+    """Whose artifacts tell of words that went."""
 
     def counts(self) -> dict[str, int]:
         """Give what was found, by kind."""
-        return {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("subject", "at_us")}
+        found = {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("subject", "at_us")}
+        return found | {"cycles": len(self.cycles)}
 
 
 class StoreHousekeeping:
@@ -135,7 +146,8 @@ class StoreHousekeeping:
 
     def erase(self, tenant: str, user: str) -> Erasure:
         """Take a person out: content, session, tags and hash of their calls, their feedback's words, their daily sums, what routing
-        read in their prompts, what was learned of their likings, what they searched for; and delete their documents and conversations.
+        read in their prompts, what was learned of their likings, what they searched for, the words that were learned from them alone; and
+        delete their documents and conversations.
 
         Calls and searches themselves, their cost and their counts stay, without a name. Holds ingest while it runs.
         """
@@ -172,6 +184,7 @@ class StoreHousekeeping:
             searched = erase_searches(connection, tenant, user, f"e{self._randbytes(8).hex()}")
             documents = erase_documents(connection, tenant, user, at)
             talked = erase_turns(connection, tenant, user, subject)
+            learned = forget_learned(connection, tenant, subject)
             found = Erasure(
                 subject=subject,
                 at_us=at,
@@ -184,6 +197,7 @@ class StoreHousekeeping:
                 documents=documents,
                 conversations=talked.conversations,
                 turns=talked.turns,
+                **msgspec.structs.asdict(learned),
             )
             counts = found.counts()
             row = {"tenant": tenant, "subject": subject, "at": at, "counts": counts}

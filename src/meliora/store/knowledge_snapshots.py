@@ -14,6 +14,7 @@ from meliora.knowledge.config import SearchConfig, Snapshot
 from meliora.knowledge.shelf import Fenced, unfenced
 from meliora.store.engine import reading, writing
 from meliora.store.knowledge_collections import hold_in, row_in, set_in
+from meliora.store.learned import kept_without
 from meliora.store.rows import AnyRow, insert_into, page_size
 from meliora.store.tables import knowledge_artifacts, knowledge_snapshots
 
@@ -22,7 +23,10 @@ _A = knowledge_artifacts.c
 
 
 class KnowledgeSnapshots:
-    """Keep snapshots and artifacts. A snapshot's number is never given again, though its collection was dropped."""
+    """Keep snapshots and artifacts. A snapshot's number is never given again, though its collection was dropped.
+
+    Nothing changes a snapshot but the erasure of somebody from whom what it takes was learned (`store.learned`).
+    """
 
     def __init__(self, engine: sa.Engine, clock_us: Callable[[], int]) -> None:
         self._engine = engine
@@ -83,10 +87,11 @@ class KnowledgeSnapshots:
         return True
 
     def keep(self, tenant: str, kind: Literal["expansion", "reranker", "vectors", "pruning"], data: bytes) -> str:
-        """Keep an artifact and give its SHA-256; the same bytes are kept once."""
-        digest = sha256(data).hexdigest()
-        values = {"tenant": tenant, "sha256": digest, "kind": kind, "data": data, "made_us": self._clock_us()}
+        """Keep an artifact and give its SHA-256; the same bytes are kept once. It is kept without people erased since it was learned."""
         with writing(self._engine) as connection:
+            data = kept_without(connection, tenant, kind, data)
+            digest = sha256(data).hexdigest()
+            values = {"tenant": tenant, "sha256": digest, "kind": kind, "data": data, "made_us": self._clock_us()}
             connection.execute(insert_into(connection, knowledge_artifacts).values(**values).on_conflict_do_nothing())
         return digest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,6 +50,34 @@ class SearchFinding(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[Drifted, ...]
     slower: Slower | None
     recommended: tuple[Recommended, ...] = ()
+    people: Mapping[str, tuple[str, ...]] = {}
+    """By each word that it names: keyed hashes of who asked with it; an empty one stands for people who are not known by name."""
+
+    @property
+    def named(self) -> frozenset[str]:
+        """Give the words of searches that it names."""
+        tokens = (token for one in self.recommended for token in one.tokens)
+        return frozenset((*(one.term for one in self.weak), *self.unknown.new, *tokens))
+
+
+def unnamed(
+    finding: SearchFinding, words: Collection[str], people: Mapping[str, tuple[str, ...]]
+) -> SearchFinding:
+    """Give a finding that names these words no more; its figures stay. `people` stand behind those that it still names."""
+    return msgspec.structs.replace(
+        finding,
+        weak=tuple(one for one in finding.weak if one.term not in words),
+        unknown=msgspec.structs.replace(
+            finding.unknown, new=tuple(one for one in finding.unknown.new if one not in words)
+        ),
+        recommended=tuple(less(one, words) for one in finding.recommended),
+        people=people,
+    )
+
+
+def less(one: Recommended, words: Collection[str]) -> Recommended:
+    """Give a recommendation that names these words no more."""
+    return msgspec.structs.replace(one, tokens=tuple(token for token in one.tokens if token not in words))
 
 
 def report(finding: SearchFinding, cycle_id: str) -> dict[str, Any]:

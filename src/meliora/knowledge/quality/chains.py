@@ -50,6 +50,7 @@ def judged(searches: Iterable[Searched], known: Iterable[Searched] = ()) -> list
     """
     found = list(searches)
     linked: dict[str, set[str]] = {}
+    people: dict[str, set[str]] = {}
     last: dict[str, tuple[str, int]] = {}
     times: Counter[str] = Counter()
     asked_again: set[str] = set()
@@ -58,6 +59,7 @@ def judged(searches: Iterable[Searched], known: Iterable[Searched] = ()) -> list
         for one in chain:
             text = normal(one.query)
             linked.setdefault(text, set()).add(answered)
+            people.setdefault(text, set()).add(one.person)
             times[text] += 1
             last[text] = max(last.get(text, (one.query, 0)), (one.query, one.at_us), key=lambda seen: seen[1])
             if one is not chain[-1]:
@@ -66,8 +68,11 @@ def judged(searches: Iterable[Searched], known: Iterable[Searched] = ()) -> list
     queries: list[JudgedQuery] = []
     for text, answered in sorted(linked.items()):
         grades: Counter[str] = Counter()
+        who = people[text]
         for other in answered | {text}:
-            grades.update(direct.get(other, {}))
+            used_it = direct.get(other, {})
+            grades.update({document: len(own) for document, own in used_it.items()})
+            who = who.union(*used_it.values())
         written, at_us = last[text]
         queries.append(
             JudgedQuery(
@@ -78,6 +83,7 @@ def judged(searches: Iterable[Searched], known: Iterable[Searched] = ()) -> list
                 at_us=at_us,
                 weight=float(times[text]),
                 again=text in asked_again,
+                people=frozenset(who),
             )
         )
     return queries
@@ -94,16 +100,13 @@ def normal(query: str) -> str:
     return " ".join(query.casefold().split())
 
 
-def _direct(searches: Iterable[Searched]) -> dict[str, Counter[str]]:
-    """Count the people who used a document for a query, each once."""
-    people: dict[tuple[str, str], set[str]] = {}
+def _direct(searches: Iterable[Searched]) -> dict[str, dict[str, set[str]]]:
+    """Give the people who used a document for a query."""
+    found: dict[str, dict[str, set[str]]] = {}
     for one in searches:
         if one.error is None:
             for document in used(one):
-                people.setdefault((normal(one.query), document), set()).add(one.person)
-    found: dict[str, Counter[str]] = {}
-    for (query, document), who in people.items():
-        found.setdefault(query, Counter())[document] = len(who)
+                found.setdefault(normal(one.query), {}).setdefault(document, set()).add(one.person)
     return found
 
 

@@ -30,6 +30,8 @@ class JudgedQuery(msgspec.Struct, frozen=True, kw_only=True):
     again: bool = False
     """What answers it was not picked by the order that serves: it was found in other words, or by an older query that is the same but for
     words that no passage has."""
+    people: frozenset[str] = frozenset()
+    """Who asked it, and who used what answers it (`records.Searched.person`); empty for judgments."""
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,6 +61,12 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     relevant: int
     seed: int
     boosting: Boosting
+    people: tuple[str, ...] = ()
+    """Keyed hashes of those whose searches were among the queries."""
+    until_us: int = 0
+    """Searches that began earlier were read."""
+    erased: int = 0
+    """How many of those people were erased since: the trees hold no words, but the next training is to replace them."""
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -58,8 +58,11 @@ def train(
     seed: int,
     judgments: Sequence[str] = (),
     figures: Mapping[str, float] | None = None,
+    people: Sequence[str] = (),
+    until_us: int = 0,
 ) -> Reranker:
-    """Train a reranker. `judgments` names what it is trained from, `figures` what was measured of it: both are kept in its file.
+    """Train a reranker. `judgments` names what it is trained from, `figures` what was measured of it, `people` (hashed) and
+    `until_us` whose searches of which time it learned from: all are kept in its file.
 
     Raises `InvalidRequest` for fewer than `LEAST_QUERIES` queries that tell anything or a table of other features, `MissingExtra`.
     """
@@ -89,6 +92,8 @@ def train(
         relevant=int((labels > 0).sum()),
         seed=seed,
         boosting=boosting,
+        people=tuple(sorted(set(people))),
+        until_us=until_us,
     )
     return made(trees, training, dict(figures or {}))
 

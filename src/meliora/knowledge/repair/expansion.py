@@ -26,6 +26,11 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Version of the analysis that made the terms."""
     notes: Mapping[str, str] = {}
     """How it was learned."""
+    people: Mapping[str, tuple[str, ...]] = {}
+    """By term: keyed hashes of who asked with it; an empty one stands for people who are not known by name, and for more than
+    `forgetting.MOST`. Who is erased takes the terms along that nobody else asked with."""
+    until_us: int = 0
+    """Searches that began earlier were read."""
     format: str = FORMAT
 
     def of(self, term: str) -> Mapping[str, float]:
@@ -36,7 +41,9 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Give this table with what an older one has for other terms, as far as there is room."""
         rest = {term: own for term, own in older.words.items() if term not in self.words}
         room = max(0, MOST_TERMS - len(self.words))
-        return msgspec.structs.replace(self, words={**self.words, **dict(sorted(rest.items())[:room])})
+        kept = dict(sorted(rest.items())[:room])
+        people = {term: who for term, who in older.people.items() if term in kept}
+        return msgspec.structs.replace(self, words={**self.words, **kept}, people={**self.people, **people})
 
     def encode(self) -> bytes:
         """Give it as bytes."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import msgspec
+
 from meliora.diagnosis.finding import Breach, Finding
 from meliora.diagnosis.kinds import ActingKind
 from meliora.diagnosis.records import Window
@@ -17,7 +19,8 @@ from meliora.knowledge.index.base import View
 from meliora.knowledge.indexes import Audit, Indexes
 from meliora.knowledge.repair.spelling import Speller
 from meliora.knowledge.text.analysis import analyse
-from meliora.runtime.knowledge.evidence import GOOD
+from meliora.runtime.knowledge.evidence import GOOD, searched
+from meliora.runtime.knowledge.learning import asked_by
 from meliora.store.searches import Search
 from meliora.store.store import Store
 
@@ -67,7 +70,9 @@ class SearchDiagnosis:
             corpus_before=CorpusSeen(documents=corpus.documents, missing=0, stale=0, extra=0),
             corpus_now=corpus,
         )
-        return diagnose_search(seen, _Words(view), id=id, at_us=at_us, trigger=breach.metric)
+        found = diagnose_search(seen, _Words(view), id=id, at_us=at_us, trigger=breach.metric)
+        read = [searched(one) for some in rows for one in some]
+        return msgspec.structs.replace(found, people=asked_by(found.named, read, self._store.secret, tenant))
 
 
 class _Words:
@@ -176,12 +181,12 @@ def _acting(one: Recommended) -> ActingKind:
 
 
 def sentence(metric: str, value: float, baseline: float | None, collection: str, found: SearchFinding) -> str:
-    """Tell the finding as an engineer would."""
+    """Tell the finding as an engineer would. The words of searches are counted, not named: it goes into evidence that is never erased."""
     said = f"{metric} of {collection} is {value:.3g}"
     if baseline is not None:
         said += f", it was {baseline:.3g}"
     if not found.recommended:
         return f"{said}. No cause was found beyond chance in {found.looked_at[1]} searches."
     first = found.recommended[0]
-    named = f" ({', '.join(first.tokens[:5])})" if first.tokens else ""
+    named = f" ({len(first.tokens)} words)" if first.tokens else ""
     return f"{said}. {first.reason[0].upper()}{first.reason[1:]}{named}: {first.method or first.kind} first."

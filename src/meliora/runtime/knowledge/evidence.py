@@ -91,6 +91,9 @@ class StoredEvidence:
         self, tenant: str, collection: str, now: Sequence[Searched], before: Sequence[Searched]
     ) -> dict[str, JudgedQuery]:
         times = Counter(chains.normal(one.query) for one in now)
+        people: dict[str, set[str]] = {}
+        for one in now:
+            people.setdefault(chains.normal(one.query), set()).add(one.person)
         last = {chains.normal(one.query): one for one in now}
         return {
             name: JudgedQuery(
@@ -101,6 +104,7 @@ class StoredEvidence:
                 at_us=last[name].at_us,
                 weight=float(times[name]),
                 again=True,
+                people=old.people | people[name],
             )
             for name, old in self._links(tenant, collection, now, before).items()
         }

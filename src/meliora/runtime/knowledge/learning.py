@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
 from meliora.errors import InvalidRequest, NotFound
+from meliora.knowledge.forgetting import SOMEBODY, support
 from meliora.knowledge.index.base import View
 from meliora.knowledge.quality.evidence import Pair
+from meliora.knowledge.quality.records import Searched
 from meliora.runtime.knowledge.evidence import StoredEvidence
 from meliora.store.store import Store
+from meliora.telemetry.ids import subject_of
 
 if TYPE_CHECKING:
     from meliora.knowledge.repair.expansion import Table
@@ -59,11 +63,13 @@ class ExpansionLearning:
         unknown = {term for one in examples for term in one.asked if not view.frequency(term)}
         weak = unknown | {term for term in tokens if any(term in one.asked for one in examples)}
         background = Background(_sample(self._store, view, tenant, collection))
-        before = self._counts(tenant, collection, max(0, since_us - BEFORE_US), since_us)
-        now = self._counts(tenant, collection, since_us, until_us)
-        table = learn(examples, weak, background, asking=Asking(before=before, now=now))
+        before = self._evidence.searches(tenant, collection, max(0, since_us - BEFORE_US), since_us)
+        now = self._evidence.searches(tenant, collection, since_us, until_us)
+        table = learn(examples, weak, background, asking=Asking(before=_counts(before), now=_counts(now)))
         if table is None:
             return None
+        people = asked_by(table.words, (*before, *now), self._store.secret, tenant)
+        table = msgspec.structs.replace(table, people=people, until_us=until_us)
         older = None if beside is None else self._serving(tenant, beside)
         return (table if older is None else table.over(older)).encode()
 
@@ -77,9 +83,21 @@ class ExpansionLearning:
             log.warning("the expansion that serves cannot be read, and is replaced", table=name[:12], why=str(error))
             return None
 
-    def _counts(self, tenant: str, collection: str, since_us: int, until_us: int) -> Counter[str]:
-        found = self._evidence.searches(tenant, collection, since_us, until_us)
-        return Counter(term for one in found for term in set(one.terms))
+
+def asked_by(
+    terms: Collection[str], searches: Sequence[Searched], secret: str, tenant: str
+) -> dict[str, tuple[str, ...]]:
+    """Give who asked with each term, as it is kept (`forgetting.support`): keyed hashes, never names."""
+    found: dict[str, set[str]] = {term: set() for term in terms}
+    for one in searches:
+        who = subject_of(secret, tenant, one.user) if one.user else SOMEBODY
+        for term in found.keys() & set(one.terms):
+            found[term].add(who)
+    return {term: support(own) for term, own in found.items()}
+
+
+def _counts(searches: Sequence[Searched]) -> Counter[str]:
+    return Counter(term for one in searches for term in set(one.terms))
 
 
 def _terms(view: View, document: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from meliora.knowledge.quality.evidence import JudgedQuery
 from meliora.runtime.knowledge.evidence import StoredEvidence
 from meliora.runtime.knowledge.parts import Loading
 from meliora.store.store import Store
+from meliora.telemetry.ids import subject_of
 
 
 class RerankerTraining:
@@ -20,7 +21,7 @@ class RerankerTraining:
 
     def __init__(self, store: Store, evidence: StoredEvidence) -> None:
         self._load = Loading(store.knowledge_snapshots)
-        self._evidence = evidence
+        self._evidence, self._secret = evidence, store.secret
 
     def __call__(
         self,
@@ -46,11 +47,17 @@ class RerankerTraining:
             if after <= before:
                 return None
             figures = {"ndcg10_before": round(before, 5), "ndcg10_after": round(after, 5)}
-            model = train(made, seed=drawn, figures=figures)
+            until = max(one.at_us for one in fitted)
+            model = train(made, seed=drawn, figures=figures, people=self._subjects(tenant, fitted), until_us=until)
         except InvalidRequest:
             return None
         notes = {"examples": len(made), "held": len(held), "tokens": len(tokens), **figures}
         return Trained(model=model.write(), notes=notes)
+
+    def _subjects(self, tenant: str, queries: Sequence[JudgedQuery]) -> list[str]:
+        """Give the people with a name who asked these queries or used what answers them, as keyed hashes."""
+        people = {who for one in queries for who in one.people if who.startswith("u:")}
+        return [subject_of(self._secret, tenant, who.removeprefix("u:")) for who in people]
 
 
 def _mean(scores: Mapping[str, float]) -> float:
