@@ -74,6 +74,19 @@ def backup(
 
 
 @app.command()
+def vacuum() -> None:
+    """Write the database anew, so that nothing that was deleted can be read in its files. Writers wait meanwhile."""
+    from meliora.store.rewriting import rewrite
+
+    engine = _engine(settings())
+    try:
+        rewrite(engine)
+    finally:
+        engine.dispose()
+    say("The database was written anew.")
+
+
+@app.command()
 def restore(
     source: Annotated[Path, typer.Argument(help="File that `backup` wrote.")],
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,

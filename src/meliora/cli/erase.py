@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 import typer
 
 from meliora.cli.shared import Json, Tenant, say, settings, show, store, when
@@ -22,14 +21,22 @@ def erase(
     from meliora.clock import SystemClock
     from meliora.runtime.knowledge.erasing import Erasing
     from meliora.runtime.knowledge.plane import plane_of
+    from meliora.runtime.loop import loop_of
+    from meliora.runtime.shared import effective
 
-    chosen = settings()
+    chosen = effective(settings())
     with store() as opened:
-        plane = plane_of(chosen, opened, SystemClock()) if chosen.knowledge.enabled else None
-        done = Erasing(opened, plane).erase(tenant, user)
+        clock = SystemClock()
+        plane = plane_of(chosen, opened, clock) if chosen.knowledge.enabled else None
+        archive = loop_of(chosen, opened, clock, "cli").archive
+        done = Erasing(chosen, opened, plane, archive)(tenant, user)
     if json:
         show(done)
         return
-    for name, number in msgspec.structs.asdict(done).items():
-        say(f"{name.removesuffix('_us'):<13} {when(number) if name.endswith('_us') else number}")
-    say("What is still in the spool is stripped as it is ingested. Backups are not rewritten.")
+    say(f"{'subject':<13} {done.subject}")
+    say(f"{'at':<13} {when(done.at_us)}")
+    for name, number in done.counts().items():
+        say(f"{name:<13} {number}")
+    say("Still held:")
+    for one in done.held:
+        say(f"  {one}")

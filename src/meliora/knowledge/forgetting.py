@@ -5,7 +5,7 @@ Works on a kept file as it lies there: one of another version, which no search c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -30,7 +30,9 @@ def support(people: Iterable[str]) -> tuple[str, ...]:
     return tuple(found) if len(found) <= MOST else (SOMEBODY, *[one for one in found if one][:MOST])
 
 
-def parted(people: Mapping[str, Collection[str]], gone: Collection[str]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+def parted(
+    people: Mapping[str, Collection[str]], gone: Collection[str]
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
     """Give who remains behind each word, and the words behind which somebody stood and nobody does any more."""
     left = {word: tuple(one for one in own if one not in gone) for word, own in people.items()}
     lone = sorted(word for word, own in left.items() if people[word] and not own)
@@ -42,6 +44,17 @@ def without(kind: str, data: bytes, gone: Collection[str]) -> Remainder | None:
     if not any(one.encode() in data for one in gone):
         return None
     return {"expansion": _table, "reranker": _model}.get(kind, _nobody)(data, gone)
+
+
+def known_only(kind: str, data: bytes, known: Callable[[str], bool]) -> Remainder | None:
+    """Give an expansion whose translations are all words that some document still has; None where they are, or it is none."""
+    said = _object(data) if kind == "expansion" else {}
+    words: dict[str, dict[str, float]] = said.get("words", {})
+    lost = sorted({one for own in words.values() for one in own if not known(one)})
+    if not lost:
+        return None
+    left = {word: {one: weight for one, weight in own.items() if one not in lost} for word, own in words.items()}
+    return Remainder(data=msgspec.json.encode(said | {"words": left}, order="sorted"), words=tuple(lost))
 
 
 def read_until(kind: str, data: bytes) -> int | None:
@@ -62,7 +75,9 @@ def _table(data: bytes, gone: Collection[str]) -> Remainder | None:
     said = _object(data)
     left, lone = parted(said.get("people", {}), gone)
     words = {word: own for word, own in said.get("words", {}).items() if word not in lone}
-    return Remainder(data=msgspec.json.encode(said | {"words": words, "people": left}, order="sorted"), words=tuple(lone))
+    return Remainder(
+        data=msgspec.json.encode(said | {"words": words, "people": left}, order="sorted"), words=tuple(lone)
+    )
 
 
 def _model(data: bytes, gone: Collection[str]) -> Remainder | None:

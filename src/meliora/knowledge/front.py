@@ -94,6 +94,8 @@ class Plane:
     memory: Memory | None = None
     """None where conversations are not kept."""
     closing: Callable[[], None] = lambda: None
+    pass_on: Callable[[], None] = lambda: None
+    """Closes what searches are written to, so that it is taken in and goes; the next search begins another."""
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
     _seen: dict[tuple[str, str], float] = field(default_factory=dict)

@@ -89,7 +89,7 @@ class Serving:
     def __init__(self, shelf: SnapshotShelf, load: LoadParts, clock: Clock, arms: ArmsOfSearch = no_arms) -> None:
         self._shelf, self._load, self._clock, self._arms = shelf, load, clock, arms
         self._known: dict[tuple[str, str], _Known] = {}
-        self._snapshots: dict[tuple[str, str, int], Snapshot] = {}
+        self._snapshots: dict[tuple[str, str, int], _Known] = {}
         self._parts: dict[tuple[str, str, str, int], Parts] = {}
         self._lock = threading.Lock()
 
@@ -133,17 +133,21 @@ class Serving:
         return found
 
     def _numbered(self, tenant: str, collection: str, number: int) -> Snapshot | None:
-        key = (tenant, collection, number)
-        found = self._snapshots.get(key)
-        if found is None:
-            try:
-                found = self._shelf.get(tenant, collection, number)
-            except (StoreError, NotFound) as error:
-                log.warning("an arm's snapshot cannot be had", collection=collection, number=number, why=str(error))
-                return None
-            with self._lock:
-                _keep(self._snapshots, key, found)
-        return found
+        key, now = (tenant, collection, number), self._clock.monotonic()
+        known = self._snapshots.get(key)
+        # Nothing changes a snapshot but an erasure: then it must not go on as it was.
+        if known is not None and 0 <= now - known.asked < FRESH_SECONDS:
+            return known.snapshot
+        try:
+            snapshot = self._shelf.get(tenant, collection, number)
+        except (StoreError, NotFound) as error:
+            if known is not None and isinstance(error, StoreError):
+                return known.snapshot
+            log.warning("an arm's snapshot cannot be had", collection=collection, number=number, why=str(error))
+            return None
+        with self._lock:
+            _keep(self._snapshots, key, _Known(snapshot, now))
+        return snapshot
 
 
 def _keep(kept: dict, key: object, value: object, most: int = KEPT) -> None:

@@ -173,6 +173,7 @@ def context_of(
 ) -> ControlContext:
     """Give all that the routes are given."""
     began = clock.monotonic()
+    loop = loop_of(settings, store, clock, process_name("control"), uptime=lambda: round(clock.monotonic() - began, 1))
     return ControlContext(
         settings=settings,
         store=store,
@@ -180,13 +181,11 @@ def context_of(
         improvement=improvement_of(store),
         offers=offers,
         price=offers.price,
-        erase=Erasing(store, knowledge),
+        erase=Erasing(settings, store, knowledge, loop.archive),
         ask=asking(gateway or partial(gateway_url, settings), offers, clock),
         spool=lambda: look_at_spool(spool_dir(settings), store.sink.offsets),
         settings_rules=rules_of(settings),
-        loop=loop_of(
-            settings, store, clock, process_name("control"), uptime=lambda: round(clock.monotonic() - began, 1)
-        ),
+        loop=loop,
         knowledge=knowledge,
         version=__version__,
     )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from meliora.server.auth import Keyring
     from meliora.server.feed import StateFeed
     from meliora.store import Store
+    from meliora.store.housekeeping import Erasure
 
 
 MOUNTED = "meliora.control"
@@ -70,8 +71,8 @@ def nobody(secret: str, feature: str, seconds: float) -> Ask:
 class Erase(Protocol):
     """Erase a person."""
 
-    def __call__(self, tenant: str, user: str) -> Mapping[str, int]:
-        """Erase what is kept of a user, in store and spool, and count it by kind."""
+    def __call__(self, tenant: str, user: str) -> Erasure:
+        """Erase what is kept of a user, and tell what went and what is still held."""
         ...
 
 

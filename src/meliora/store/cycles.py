@@ -89,6 +89,14 @@ class Cycles:
             connection.execute(sa.update(cycles).where(_T.id == cycle).values(notes={**notes, **found.notes}))
             return _get(connection, tenant, cycle)
 
+    def renote(self, tenant: str, cycle: str, notes: dict[str, Any]) -> Cycle:
+        """Put notes in the place of those that are there. Raises `NotFound`."""
+        with writing(self._engine) as connection:
+            hold(connection, "cycles")
+            _get(connection, tenant, cycle)
+            connection.execute(sa.update(cycles).where(_T.id == cycle).values(notes=notes))
+            return _get(connection, tenant, cycle)
+
     def get(self, tenant: str, cycle: str) -> Cycle:
         """Give one cycle. Raises `NotFound`."""
         with reading(self._engine) as connection:

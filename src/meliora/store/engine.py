@@ -76,13 +76,17 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
         "foreign_keys=ON",
         "cache_size=-65536",
         "temp_store=MEMORY",
+        "secure_delete=ON",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A write transaction takes the lock at once; one that reads first and writes later can fail without waiting.
-    immediate = connection.get_execution_options().get("meliora_write")
+    options = connection.get_execution_options()
+    if options.get("meliora_bare"):
+        return
+    immediate = options.get("meliora_write")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
@@ -97,6 +101,15 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
 def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Hold a transaction that writes; commit at the end, roll back on an error."""
     with _ours(), engine.connect().execution_options(meliora_write=True) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def alone(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Hold a connection without a transaction, for statements that bear none. It is closed behind it, with all that was set on it."""
+    bare = {"meliora_bare": True} if engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
+    with _ours(), engine.connect().execution_options(**bare) as connection:
+        connection.detach()
         yield connection
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from meliora.store.engine import reading, writing
 from meliora.store.erasures import ERASED
 from meliora.store.knowledge_documents import erase_documents, prune_deletions
-from meliora.store.learned import forget_learned
+from meliora.store.learned import forget_learned, forget_words
 from meliora.store.memory import drop_conversations, erase_turns
 from meliora.store.outcomes import forget_outcomes
 from meliora.store.preferences import forget_user
@@ -61,10 +61,13 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     findings: int = 0
     cycles: tuple[str, ...] = ()
     """Whose artifacts tell of words that went."""
+    held: tuple[str, ...] = ()
+    """What may hold something of the person still, and until when, in sentences."""
 
     def counts(self) -> dict[str, int]:
         """Give what was found, by kind."""
-        found = {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("subject", "at_us")}
+        others = ("subject", "at_us", "held")
+        found = {name: getattr(self, name) for name in self.__struct_fields__ if name not in others}
         return found | {"cycles": len(self.cycles)}
 
 
@@ -203,6 +206,11 @@ class StoreHousekeeping:
             row = {"tenant": tenant, "subject": subject, "at": at, "counts": counts}
             connection.execute(sa.insert(erasures).values(**row))
         return found
+
+    def forget_words(self, tenant: str, known: Callable[[str], bool]) -> int:
+        """Let no expansion of a tenant translate to a word that no document has any more, as `known` tells; give how many went."""
+        with writing(self._engine) as connection:
+            return forget_words(connection, tenant, known)
 
     def _nobody(self) -> sa.ColumnElement[str | None]:
         """Give what stands for a person's unit in the analysis of trials: one unit still, and nobody knows whose.

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from meliora.diagnosis.finding import Finding
 from meliora.diagnosis.search.finding import less, unnamed
-from meliora.knowledge.forgetting import Remainder, parted, read_until, without
+from meliora.knowledge.forgetting import Remainder, known_only, parted, read_until, without
 from meliora.store.rows import hold, insert_into
 from meliora.store.tables import (
     changes,
@@ -51,8 +51,6 @@ def forget_learned(connection: sa.Connection, tenant: str, subject: str) -> Forg
     """Take a person (keyed hash) out of what was learned of a tenant."""
     hold(connection, _LOCK)
     gone = frozenset((subject,))
-    held = sa.select(knowledge_collections.c.name).where(knowledge_collections.c.tenant == tenant)
-    connection.execute(held.order_by(knowledge_collections.c.name).with_for_update()).all()  # no snapshot comes meanwhile
     done = _artifacts(connection, tenant, lambda kind, data: without(kind, data, gone))
     named, words = _findings(connection, tenant, gone)
     return Forgotten(
@@ -62,6 +60,13 @@ def forget_learned(connection: sa.Connection, tenant: str, subject: str) -> Forg
         findings=len(named),
         cycles=_cycles(connection, tenant, named),
     )
+
+
+def forget_words(connection: sa.Connection, tenant: str, known: Callable[[str], bool]) -> int:
+    """Let no expansion translate to a word that no document has any more; give how many words went."""
+    hold(connection, _LOCK)
+    done = _artifacts(connection, tenant, lambda kind, data: known_only(kind, data, known))
+    return len({word for _, one in done for word in one.words})
 
 
 def kept_without(connection: sa.Connection, tenant: str, kind: str, data: bytes) -> bytes:
@@ -92,6 +97,10 @@ def _artifacts(
 ) -> list[tuple[str, Remainder]]:
     """Put what `change` gives in the place of the artifacts that it is given, here and in the snapshots that take them."""
     own = sa.and_(_A.tenant == tenant, _A.kind.in_(_KINDS))
+    held = sa.select(knowledge_collections.c.name).where(knowledge_collections.c.tenant == tenant)
+    connection.execute(
+        held.order_by(knowledge_collections.c.name).with_for_update()
+    ).all()  # no snapshot comes meanwhile
     names = connection.execute(sa.select(_A.sha256).where(own).order_by(_A.sha256)).scalars().all()
     done: list[tuple[str, Remainder]] = []
     for name in names:  # one at a time: all of them together may not fit into memory

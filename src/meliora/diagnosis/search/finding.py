@@ -60,9 +60,7 @@ class SearchFinding(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset((*(one.term for one in self.weak), *self.unknown.new, *tokens))
 
 
-def unnamed(
-    finding: SearchFinding, words: Collection[str], people: Mapping[str, tuple[str, ...]]
-) -> SearchFinding:
+def unnamed(finding: SearchFinding, words: Collection[str], people: Mapping[str, tuple[str, ...]]) -> SearchFinding:
     """Give a finding that names these words no more; its figures stay. `people` stand behind those that it still names."""
     return msgspec.structs.replace(
         finding,

@@ -97,6 +97,20 @@ class Archive:
         log.info("the artifacts of a cycle are there", cycle=cycle.id, sha256=sha)
         return sha
 
+    def again(self, tenant: str, cycle_id: str) -> bool:
+        """Write a closed cycle's folder anew, since what it tells of was erased; False where it is not on this machine.
+
+        Raises `NotFound`, `Conflict`, `OSError`; `step` then makes what was removed.
+        """
+        cycle = self._reader.cycles.get(tenant, cycle_id)
+        if not (self.root / cycle.id).is_dir():
+            return DONE not in cycle.notes
+        notes = {name: value for name, value in cycle.notes.items() if name != DONE}
+        cycle = self._reader.cycles.renote(tenant, cycle.id, notes)
+        folder.remove(self.root, cycle.id)
+        self.make(cycle)
+        return True
+
     def check(self, tenant: str, cycle_id: str) -> folder.Checked:
         """Hold a cycle's folder against its manifest, and the manifest against the store. Raises `NotFound`, `Conflict`."""
         cycle = self._reader.cycles.get(tenant, cycle_id)

@@ -82,6 +82,10 @@ class Cycles(Protocol):
         """Note what is not noted yet; what is stays."""
         ...
 
+    def renote(self, tenant: str, cycle: str, notes: dict[str, Any]) -> Cycle:
+        """Put notes in the place of those that are there."""
+        ...
+
     def closed(self, since_us: int, limit: int = 500) -> Sequence[Cycle]:
         """Give the cycles of all tenants closed since."""
         ...

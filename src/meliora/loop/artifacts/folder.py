@@ -85,6 +85,13 @@ def write(root: Path, cycle: str, made: Documents) -> str:
     return sha256(manifest).hexdigest()
 
 
+def remove(root: Path, cycle: str) -> None:
+    """Remove a cycle's folder. Raises `OSError`."""
+    with _alone(root):
+        shutil.rmtree(root / cycle)
+        _sync(root)
+
+
 def check(root: Path, cycle: str) -> Checked:
     """Read a cycle's folder and hold it against its manifest. Raises `NotFound`, `Conflict` for a manifest that is none, `OSError`."""
     folder = root / cycle

@@ -42,8 +42,12 @@ def plane_of(
     clock: Clock,
     record: Callable[[Searched], None] = lambda searched: None,
     halted: Callable[[], bool] = lambda: False,
+    pass_on: Callable[[], None] = lambda: None,
 ) -> Plane:
-    """Put it together; `record` writes down what is searched, `halted` tells of a kill switch that needs no store."""
+    """Put it together; `record` writes down what is searched, `halted` tells of a kill switch that needs no store.
+
+    `pass_on` closes what `record` writes to.
+    """
     from meliora.knowledge.text.marks import marks
 
     chosen = settings.knowledge
@@ -62,6 +66,7 @@ def plane_of(
         judgments=store.judgments,
         evidence=StoredEvidence(store, indexes),
         memory=memory_of(settings, store, clock),
+        pass_on=pass_on,
     )
 
 
@@ -97,7 +102,8 @@ def knowledge_of(settings: Settings, store: Store, clock: Clock) -> Iterator[Pla
     from meliora.runtime.shared import process_name
 
     recorder = SearchRecorder(settings, store.secret, process_name("control"))
-    plane = plane_of(settings, store, clock, recorder, KillFile(settings.server.state_dir).present)
+    halted = KillFile(settings.server.state_dir).present
+    plane = plane_of(settings, store, clock, recorder, halted, recorder.close)
     try:
         yield plane
     finally:

@@ -40,7 +40,7 @@ class SearchRecorder:
             self.spool.append(payload)
 
     def close(self) -> None:
-        """Close the segment, so that it is taken in and deleted."""
+        """Close the segment, so that it is taken in and deleted. A later search opens another."""
         with self._lock:
             self.spool.close()
 

@@ -13,15 +13,18 @@ router = APIRouter(prefix="/api/v1/users", tags=["users"])
 
 
 class Erased(msgspec.Struct, frozen=True):
-    """What was erased, counted by kind."""
+    """What was erased, counted by kind, and what is still held."""
 
     counts: dict[str, int]
+    held: tuple[str, ...] = ()
+    """What may hold something of the person still, and until when."""
 
 
 @router.delete("/{user:rest}", **says(Erased))
 def erase(user: User, caller: AdminCaller, control: HereControl) -> Answer:
     """Erase what is kept of a user: content, names, comments; also what still waits in the spool. Sums stay."""
-    counts = dict(control.context.erase(caller.tenant, user))
+    done = control.context.erase(caller.tenant, user)
+    counts = done.counts()
     # The activity log names no person, least of all one who was just erased.
     control.changed(caller.tenant, caller.key_id, "user.erase", "", {"counts": counts})
-    return Answer(Erased(counts))
+    return Answer(Erased(counts, done.held))
