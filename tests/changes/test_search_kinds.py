@@ -13,11 +13,13 @@ from meliora.changes.fusion_weights.kind import FusionWeights
 from meliora.changes.query_repair.kind import QueryRepair
 from meliora.changes.reranker.kind import Reranker, Trained
 from meliora.errors import Conflict, InvalidRequest, NotFound
-from meliora.knowledge.config import Fusion, SearchConfig, Spelling
+from meliora.knowledge.config import Fusion, Reranking, SearchConfig, Spelling
 from meliora.knowledge.quality.evidence import half
 from meliora.loop.change import Origin
 from meliora.loop.kind import Proof, Proposal
 from meliora.loop.work import Work
+from meliora.store.engine import writing
+from meliora.store.learned import forget_learned
 from meliora.testing.contract import Killed, Run, check_kind
 from tests.changes.house import Deployment, Deployments
 from tests.changes.searches import (
@@ -305,3 +307,51 @@ def test_with_two_collections_and_none_named_nothing_is_guessed(here: Deployment
     unknown = here.change("fusion_weights", payload={"collection": "handbok"})
     with pytest.raises(NotFound, match="handbok"):
         kind.propose(unknown, here.work(unknown))
+
+
+@pytest.mark.parametrize(("place", "verdict"), [(2, "passed"), (4, "failed")])
+def test_a_reranker_that_learned_from_an_erased_person_is_replaced_by_one_that_is_as_good(
+    here: Deployment, place: int, verdict: str
+) -> None:
+    furnish(here)
+    shelf = here.store.knowledge_snapshots
+    marked = shelf.keep("default", "reranker", b'{"training": {"erased": 2}}\ntrees')
+
+    def ranks(config: SearchConfig, generation: str, text: str) -> Sequence[str]:
+        return placed(text, 2 if config.reranking and config.reranking.model == marked else place)
+
+    kind = Reranker(plane(here, known(here, ranks)), train)
+    elsewhere = {"recommended": [{"kind": "reindex"}]}
+    assert kind.propose(here.change("reranker"), here.work(here.change("reranker"), finding=elsewhere)) is None
+    number = shelf.add("default", COLLECTION, SearchConfig(reranking=Reranking(model=marked)), "dana").number
+    assert shelf.exchange("default", COLLECTION, number, instead_of=0)
+    change = here.proposed(kind, here.change("reranker"), elsewhere)
+    found = kind.prove(change, here.work(change))
+    assert isinstance(found, Proof)
+    assert (found.verdict, change.payload["notes"]["erased_people"]) == (verdict, 2), found.sentence
+
+
+def test_what_was_made_of_an_artifact_that_an_erasure_replaced_is_made_again(here: Deployment) -> None:
+    furnish(here)
+    evidence = known(here, by_repair)
+    people = {"gone": ["ann"], "stays": ["bob"]}
+
+    def learned(*args: Any) -> bytes:
+        said = {"words": {word: {"a": 1.0} for word in people}, "people": people}
+        return msgspec.json.encode(said, order="sorted")
+
+    run = Run(lambda: bench(here, lambda: repairing(here, evidence, learned), evidence, REPAIR))
+    checkpoint: dict[str, Any] = {}
+    first = proposal(run, told(run, checkpoint))
+    shelf = here.store.knowledge_snapshots
+    old = shelf.get("default", COLLECTION, 1).config.expansion
+    with writing(here.store.engine) as connection:
+        assert forget_learned(connection, "default", "ann").expansions == 1
+    new = shelf.get("default", COLLECTION, 1).config.expansion
+    assert old is not None and new is not None and old.table != new.table
+    assert b"gone" not in shelf.artifact("default", new.table)
+    del people["gone"]
+    again = proposal(run, told(run, checkpoint))
+    assert again.baseline == first.baseline
+    kept = shelf.get("default", COLLECTION, int(again.candidate.split("-")[1])).config.expansion
+    assert kept is not None and kept.table == new.table

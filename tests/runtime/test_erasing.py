@@ -161,7 +161,9 @@ def place(engine: sa.Engine, tmp_path: Path) -> Iterator[Place]:  # noqa: F811
     with knowledge_of(settings, store, clock) as plane:
         assert plane is not None
         texts = [
-            Document(id=f"{topic}-{at}", text=f"The {topic} desk, page {at}: how your {topic} is handled by office {at}.")
+            Document(
+                id=f"{topic}-{at}", text=f"The {topic} desk, page {at}: how your {topic} is handled by office {at}."
+            )
             for topic in TOPICS
             for at in range(6)
         ]

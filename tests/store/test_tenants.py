@@ -381,6 +381,7 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "cycles.close": [cycle.id, "stopped"],
         "cycles.note": [cycle.id, {"stolen": True}],
         "cycles.settle": [cycle.id, {"stolen": True}],
+        "cycles.renote": [cycle.id, {"stolen": True}],
     }
     own = {
         # see below and the tests of each: none of these reaches another tenant's

@@ -32,6 +32,10 @@ RULE = (
     f" least, and one more assumed that lost {UNSEEN}); that other judged queries lose more than {LOSS} is not shown (95%), they lose no"
     f" more than {MARGIN}, and at the lower 95% bounds of both the queries together still gain; the trial decides on what is left"
 )
+KEEPS = (
+    f"NDCG@{DEPTH} of the queries with a known answer, {LEAST} at least, is lower by no more than {MARGIN} at the lower 95% bound: what it"
+    " replaces learned from people who were erased"
+)
 
 Answering = Callable[[str], Sequence[str]]
 
@@ -88,6 +92,31 @@ def proof(
         sentence=sentence,
         data=data,
         figures=(*_figures("wanted", wanted), *_figures("others", others)),
+        baseline=baseline,
+        seed=seed,
+    )
+
+
+def keeping(found: Compared, *, baseline: str | None, method: str, data: dict[str, Any], seed: int) -> Proof:
+    """Decide whether a candidate is as good as what it has to replace, gain or none."""
+    result = found.result
+    told = f"NDCG@{DEPTH} {found.before or 0.0:.3f} to {found.after or 0.0:.3f} on {result.pairs} queries"
+    verdict: Verdict = "inconclusive"
+    if result.pairs < LEAST or result.low is None or result.high is None:
+        sentence = f"{result.pairs} queries have a known answer; {LEAST} are needed"
+    elif result.low >= -MARGIN:
+        verdict, sentence = "passed", f"as good as what it replaces: {told}"
+    elif result.high < -MARGIN:
+        verdict, sentence = "failed", f"worse than what it replaces: {told}"
+    else:
+        sentence = f"not shown to be as good as what it replaces: {told}"
+    return Proof(
+        verdict=verdict,
+        method=method,
+        rule=KEEPS,
+        sentence=sentence,
+        data=data,
+        figures=_figures("wanted", found),
         baseline=baseline,
         seed=seed,
     )

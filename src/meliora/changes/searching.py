@@ -45,6 +45,14 @@ class Plane:
     days: float = 30.0
     """How much of what people used is read."""
 
+    def has(self, tenant: str, artifact: str) -> bool:
+        """Tell whether an artifact is kept: the erasure of somebody from whom it was learned puts another in its place."""
+        try:
+            self.shelf.artifact(tenant, artifact)
+        except NotFound:
+            return False
+        return True
+
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """The payload: which snapshot of which collection, in place of which."""
@@ -131,7 +139,8 @@ class SnapshotChange:
         if named is not None:
             return Made(named.config, f"Search snapshot {named.number} of {collection}")
         kept = msgspec.convert(work.checkpoint["made"], _Noted) if "made" in work.checkpoint else None
-        if kept is not None and (kept.collection, kept.instead_of) == (collection, serving.number):
+        same = kept is not None and (kept.collection, kept.instead_of) == (collection, serving.number)
+        if kept is not None and same and all(self._plane.has(change.tenant, one) for one in kept.config.artifacts):
             return Made(kept.config, kept.summary, kept.notes)
         made = self.make(change, work, collection, serving)
         if isinstance(made, Made):

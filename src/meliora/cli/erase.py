@@ -15,7 +15,7 @@ def erase(
     tenant: Tenant = "default",
     json: Json = False,
 ) -> None:
-    """Erase a user's content, name and comments from the store and from what is still on its way there."""
+    """Erase a user's content, name and comments and what was learned from them, also from what is on its way; say what is still held."""
     if not yes:
         typer.confirm(f"Erase everything of user {user!r} of tenant {tenant!r}? This cannot be undone.", abort=True)
     from meliora.clock import SystemClock

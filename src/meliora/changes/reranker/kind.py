@@ -1,6 +1,7 @@
 """Trains a reranker on half of the queries that have a known answer, and proves it on the other half.
 
-A trainer may add made queries, about the words that the finding names weak; none that is like a query of the half that proves.
+A trainer may add made queries, about the words that the finding names weak; none that is like a query of the half that proves. One
+that learned from people who were erased since is replaced whatever was found, by one that is as good.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from meliora.changes.comparing import LEAST, held_against, proof
+from meliora.changes.comparing import LEAST, held_against, keeping, proof
 from meliora.changes.searching import DAY_US, Made, Plane, SnapshotChange, Wanted, recommended
 from meliora.knowledge.config import Reranking, SearchConfig, Snapshot
+from meliora.knowledge.forgetting import erased_of
 from meliora.knowledge.quality.evidence import JudgedQuery, half
 from meliora.loop.change import Change
 from meliora.loop.kind import Later, Proof
@@ -61,10 +63,12 @@ class Reranker(SnapshotChange):
 
     def make(self, change: Change, work: Work, collection: str, serving: Snapshot) -> Made | Later | None:
         """Give what serves with a newly trained model; None where there is too little, or the finding sees no matter of order."""
-        said = recommended(work.finding, self.name)
-        if said is None:
+        said, erased = recommended(work.finding, self.name), self._erased(change.tenant, serving.config)
+        if said is None and not erased:
             return None
         kept = work.checkpoint.get("model")
+        if kept is not None and not self._plane.has(change.tenant, str(kept)):
+            kept = None  # somebody whom it learned from was erased meanwhile
         notes: dict[str, Any] = dict(work.checkpoint.get("notes", {}))
         if kept is None:
             queries = self._queries(change, collection)
@@ -73,12 +77,14 @@ class Reranker(SnapshotChange):
             if len(fitted) < LEAST_FITTED or len(held) < LEAST:
                 return None
             work.progress(0.1, f"a reranker is trained on {len(fitted)} queries")
-            tokens = tuple(said.get("tokens", ()))
+            tokens = tuple((said or {}).get("tokens", ()))
             trained = self._train(change.tenant, collection, serving.config, fitted, held, tokens, work.seed)
             if trained is None:
                 return None
             kept = self._plane.shelf.keep(change.tenant, "reranker", trained.model)
             notes = {**trained.notes, "fitted_queries": len(fitted)}
+            if erased:
+                notes["erased_people"] = erased
             work.progress(0.8, "a reranker was trained", {**work.checkpoint, "model": kept, "notes": notes})
         config = msgspec.structs.replace(serving.config, reranking=Reranking(model=str(kept)))
         return Made(config, f"a reranker trained on {notes.get('fitted_queries')} queries of {collection}", notes)
@@ -88,11 +94,17 @@ class Reranker(SnapshotChange):
         queries = [one for one in self._queries(change, wanted.collection) if half(one.text, change.id) == "held"]
         before, after = (self._plane.evidence.answering(change.tenant, wanted.collection, config) for config in configs)
         found = held_against(before, after, queries, work.seed)
-        judged = held_against(before, after, [one for one in queries if one.origin == "judged"], work.seed)
-        others = judged if judged.result.pairs >= LEAST else found
         data = {"collection": wanted.collection, "queries": len(queries), "half": "held", **_plain(wanted.notes)}
         method = "the same queries by both orders"
+        if wanted.notes.get("erased_people"):
+            return keeping(found, baseline=change.baseline, method=method, data=data, seed=work.seed)
+        judged = held_against(before, after, [one for one in queries if one.origin == "judged"], work.seed)
+        others = judged if judged.result.pairs >= LEAST else found
         return proof(found, others, baseline=change.baseline, method=method, data=data, seed=work.seed)
+
+    def _erased(self, tenant: str, config: SearchConfig) -> int:
+        """Count the people whom the reranker that serves learned from and who were erased since."""
+        return 0 if config.reranking is None else erased_of(self._plane.shelf.artifact(tenant, config.reranking.model))
 
     def _queries(self, change: Change, collection: str) -> Sequence[JudgedQuery]:
         evidence, until = self._plane.evidence, change.updated_us
