@@ -74,6 +74,9 @@ def test_a_first_baseline_is_frozen_and_never_replaced(tmp_path: Path, store: St
     clock.advance(7200)
     quality.step()
     assert frozen() == first
+    told = [one for one in store.audit.list("t").items if one.action == "gate.frozen"]
+    assert {one.subject.removeprefix("gate:"): one.body["baseline"] for one in told} == first
+    assert {(one.actor, one.body["instead_of"]) for one in told} == {("system:quality", None)}
     plane.close()
 
 

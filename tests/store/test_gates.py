@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from meliora.errors import NotFound
+from meliora.errors import InvalidRequest, NotFound
 from meliora.loop.gates.board import GateReading
 from meliora.loop.gates.gate import Baseline, Gate, Slice
 from meliora.loop.gates.reading import NoData, Reading, Span
 from meliora.loop.gates.sources import Pushed, Recorded
 from meliora.loop.gates.standing import Standing
+from meliora.loop.record import evidence_hash
 from meliora.loop.triggers import Rollback, Trigger
 from meliora.store.feedbacks import FeedbackGiven
 from meliora.store.keys import KeyWish
@@ -42,12 +44,39 @@ def test_a_baseline_stays_through_evaluations_and_ends_those_under_way(store) ->
     base = Baseline(id="b1", metric="error_rate", value=0.002, n=10, since_us=1, until_us=5, per_query={"q": 0.5})
     before = Standing(state="fail", failing=True, evaluated_us=10)
     store.gates.record("acme", GATE, Standing(), before, reading_of(10))
-    store.gates.freeze("acme", GATE, base)
+    store.gates.freeze("acme", GATE, base, "cli")
     assert not store.gates.record("acme", GATE, before, before, reading_of(20)), "it was judged by another baseline"
     fresh = store.gates.rows("acme")[0].standing
     assert not fresh.failing and fresh.evaluated_us is None
     assert store.gates.record("acme", GATE, fresh, Standing(state="pass", evaluated_us=30), reading_of(30))
     assert store.gates.rows("acme")[0].baseline == base
+
+
+def test_the_audit_tells_of_each_baseline_who_froze_it_and_instead_of_which(store) -> None:
+    first = Baseline(
+        id="b1", metric="error_rate", value=0.002, n=10, since_us=1, until_us=5, per_query={"q of ann": 0.5}
+    )
+    second = Baseline(id="b2", metric="error_rate", value=0.004, n=20, since_us=5, until_us=9)
+    store.gates.freeze("acme", GATE, first, "system:quality")
+    store.gates.record("acme", GATE, Standing(), Standing(evaluated_us=10), reading_of(10))
+    store.gates.freeze("acme", GATE, second, "Ann of Acme")
+    newest, oldest = store.audit.list("acme", subject="gate:errors").items
+    assert (oldest.action, oldest.actor, newest.actor[0]) == ("gate.frozen", "system:quality", "~")
+    assert [one.body["instead_of"] for one in (oldest, newest)] == [None, "b1"]
+    assert (oldest.body["baseline"], oldest.body["value"], oldest.body["n"]) == ("b1", 0.002, 10)
+    kept = store.gates.rows("acme")[0].baseline
+    assert newest.body["sha256"] == evidence_hash(msgspec.to_builtins(kept))
+    altered = msgspec.structs.replace(second, value=0.4)
+    assert newest.body["sha256"] != evidence_hash(msgspec.to_builtins(altered))
+    assert store.audit.verify().problems == ()
+    assert "ann" not in str(oldest)
+
+
+def test_a_baseline_that_the_audit_cannot_tell_of_is_not_frozen(store) -> None:
+    broken = Baseline(id="b1", metric="error_rate", value=float("nan"), n=10, since_us=1, until_us=5)
+    with pytest.raises(InvalidRequest, match="nan"):
+        store.gates.freeze("acme", GATE, broken, "cli")
+    assert store.gates.rows("acme") == ()
 
 
 def test_readings_come_in_pages_and_the_old_go(store) -> None:

@@ -62,7 +62,7 @@ def freeze(gate: Gate, tenant: Tenant = "default", json: Json = False) -> None:
     from meliora.clock import SystemClock
 
     with opened_loop() as loop:
-        baseline = loop.board.freeze(tenant, gate, SystemClock().now_us())
+        baseline = loop.board.freeze(tenant, gate, SystemClock().now_us(), "cli")
     if json:
         show(baseline)
     else:

@@ -1,4 +1,7 @@
-"""Gates as they stand, and their readings. An evaluation is written where nobody has evaluated the gate since it was read."""
+"""Gates as they stand, and their readings. An evaluation is written where nobody has evaluated the gate since it was read.
+
+A baseline decides for long what passes, so the audit has an entry of each, in the transaction that freezes it.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,12 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from meliora.loop.audit.entry import AuditNote, word
 from meliora.loop.gates.board import GateReading, GateRow
 from meliora.loop.gates.gate import Baseline, Gate
 from meliora.loop.gates.standing import Standing
+from meliora.loop.record import evidence_hash
+from meliora.store.audit import Audit
 from meliora.store.cursors import Page, decode, encode
 from meliora.store.engine import reading, writing
 from meliora.store.rows import AnyRow, before, insert_into, page_size
@@ -19,8 +25,9 @@ from meliora.store.tables import gate_readings, gates
 class Gates:
     """Implement `loop.gates.board.GateRows` on the store, and give readings back."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, audit: Audit) -> None:
         self._engine = engine
+        self._audit = audit
 
     def rows(self, tenant: str) -> tuple[GateRow, ...]:
         """Give all that are kept, by name."""
@@ -46,13 +53,20 @@ class Gates:
             connection.execute(sa.insert(gate_readings).values(tenant=tenant, **msgspec.structs.asdict(reading)))
         return True
 
-    def freeze(self, tenant: str, gate: Gate, baseline: Baseline) -> None:
-        """Keep a baseline in the place of the one before; what is remembered of the gate begins anew with its next evaluation."""
+    def freeze(self, tenant: str, gate: Gate, baseline: Baseline, by: str) -> None:
+        """Keep a baseline in the place of the one before; what is remembered of the gate begins anew with its next evaluation.
+
+        The audit is told who froze it, its figures, the hash of all of it, and which one it takes the place of.
+        """
         fresh = msgspec.structs.asdict(Standing(since_us=baseline.until_us, changed_us=baseline.until_us))
         values = fresh | {"definition": msgspec.to_builtins(gate), "baseline": msgspec.to_builtins(baseline)}
-        with writing(self._engine) as connection:
+        with self._audit.recording() as recording:
+            connection = recording.connection
+            here = sa.select(_G.baseline).where(_G.tenant == tenant, _G.name == gate.name).with_for_update()
+            before = connection.execute(here).scalar_one_or_none()
             insert = insert_into(connection, gates).values(tenant=tenant, name=gate.name, **values)
             connection.execute(insert.on_conflict_do_update(index_elements=["tenant", "name"], set_=values))
+            recording.append(_noted(tenant, gate, baseline, before, by))
 
     def bound(self, tenant: str, gate: Gate, threshold: float | None, by: str) -> None:
         """Keep a bound in place of the settings', or forget it; what is remembered of the gate begins anew with its next evaluation."""
@@ -86,6 +100,24 @@ class Gates:
 
 _G = gates.c
 _R = gate_readings.c
+
+
+def _noted(tenant: str, gate: Gate, baseline: Baseline, before: dict[str, Any] | None, by: str) -> AuditNote:
+    """Give the audit's note of a baseline; what each query came to stands in it by hash alone."""
+    figures = {name: getattr(baseline, name) for name in ("value", "n", "since_us", "until_us")}
+    return AuditNote(
+        tenant=tenant,
+        actor=word(by),
+        action="gate.frozen",
+        subject=word(f"gate:{gate.name}"),
+        body={
+            "baseline": word(baseline.id),
+            "instead_of": None if before is None else word(str(before["id"])),
+            "metric": word(baseline.metric),
+            "sha256": evidence_hash(msgspec.to_builtins(baseline)),
+            **figures,
+        },
+    )
 
 
 def _row(row: AnyRow) -> GateRow:

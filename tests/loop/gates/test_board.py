@@ -101,10 +101,10 @@ def test_a_relative_gate_is_compared_with_the_baseline_that_was_frozen(store: St
     made = board(store, source, drop)
     old = {str(i): 0.5 + (i % 10) / 20 for i in range(100)}
     with pytest.raises(Conflict, match="nothing was told"):
-        made.freeze("default", "drop", NOW)
+        made.freeze("default", "drop", NOW, "cli")
     source.readings["drop"] = Reading("paired", 0.725, 100, NOW, per_query=old)
     assert made.tick("default", NOW)[0].standing.state == "no_data"
-    baseline = made.freeze("default", "drop", NOW + FIVE)
+    baseline = made.freeze("default", "drop", NOW + FIVE, "cli")
     assert (baseline.id, baseline.n, baseline.per_query) == ("base_1", 100, old)
     assert board(store, source, drop).tick("default", NOW + FIVE)[0].standing.state == "pass"
     worse = {query: value - 0.1 + int(query) % 3 / 100 for query, value in old.items()}
@@ -113,7 +113,7 @@ def test_a_relative_gate_is_compared_with_the_baseline_that_was_frozen(store: St
     assert result.newly_failed and result.reading.bound == pytest.approx(0.725 * 0.97)
     assert made.status("default")[0].baseline == baseline
     with pytest.raises(InvalidRequest, match="Did you mean drop"):
-        made.freeze("default", "dorp", NOW)
+        made.freeze("default", "dorp", NOW, "cli")
 
 
 def test_a_gate_that_was_defined_anew_forgets_how_it_stood(store: Store, source: ToldSource) -> None:

@@ -66,8 +66,8 @@ class GateRows(Protocol):
         """Keep an evaluation; False, and nothing kept, where another has evaluated the gate since `before`."""
         ...
 
-    def freeze(self, tenant: str, gate: Gate, baseline: Baseline) -> None:
-        """Keep a baseline in the place of the one before, and begin anew with what is remembered of the gate."""
+    def freeze(self, tenant: str, gate: Gate, baseline: Baseline, by: str) -> None:
+        """Keep a baseline in the place of the one before, tell the audit, and begin anew with what is remembered of the gate."""
         ...
 
     def bound(self, tenant: str, gate: Gate, threshold: float | None, by: str) -> None:
@@ -146,8 +146,8 @@ class GateBoard:
         self._rows.bound(tenant, gate, threshold, by)
         return next(row for row in self.status(tenant) if row.name == gate.name)
 
-    def freeze(self, tenant: str, name: str, now_us: int) -> Baseline:
-        """Freeze what a gate's metric is now as the baseline it is compared with, under a new id.
+    def freeze(self, tenant: str, name: str, now_us: int, by: str) -> Baseline:
+        """Freeze what a gate's metric is now as the baseline it is compared with, under a new id; `by` is who did, for the audit.
 
         Raises `InvalidRequest` for an unknown gate, `Conflict` where there are too few figures to stand for anything.
         """
@@ -166,7 +166,7 @@ class GateBoard:
             until_us=reading.at_us,
             per_query=reading.per_query,
         )
-        self._rows.freeze(tenant, gate, baseline)
+        self._rows.freeze(tenant, gate, baseline, by)
         return baseline
 
     def last(self, tenant: str) -> dict[str, float | None]:

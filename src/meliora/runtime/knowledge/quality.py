@@ -89,7 +89,7 @@ class Quality:
             if gate.metric == "search_success" and not self._searched(tenant, since):
                 continue
             try:
-                baseline = self._board.freeze(tenant, row.name, self._clock.now_us())
+                baseline = self._board.freeze(tenant, row.name, self._clock.now_us(), "system:quality")
             except Conflict as error:
                 log.debug("no baseline yet", gate=row.name, why=str(error))
             else:
