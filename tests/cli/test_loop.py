@@ -69,6 +69,8 @@ def test_a_kill_says_who_has_heard_of_it_and_fails_while_one_has_not(typed: Type
     process("worker-1")
     code, out, _ = typed("loop", "kill", "--wait", "0")
     assert code == 1 and "0 of 1 processes" in out and "No word from worker-1." in out
+    told = typed("loop", "status")[1]
+    assert "0 of 1 processes obey its last turn" in told and "worker-1: no word yet" in told
     code, out, _ = typed("loop", "kill", "--wait", "0", "--json")
     assert code == 1 and json.loads(out)["processes"][0]["seconds"] is None
 

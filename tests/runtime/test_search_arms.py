@@ -74,6 +74,20 @@ def test_while_all_is_halted_everybody_has_the_baseline_and_nobody_counts(
         assert (arm.name, arm.snapshot) == ("baseline", snapshot)
 
 
+def test_a_turn_of_the_kill_switch_is_obeyed_by_the_next_search_once_it_was_told(
+    store: Store, clock: FrozenClock
+) -> None:
+    begin(store, share=1.0)
+    arms = SearchArms(store.trials, clock, LEASE)
+    trying = arms(who(), "docs")
+    assert trying is not None and trying.counts
+    arms.obey(True)  # the clock stands still: what was seen is not looked at again by itself
+    stopped = arms(who(), "docs")
+    assert stopped is not None and (stopped.name, stopped.counts) == ("baseline", False)
+    arms.obey(False)
+    assert arms(who(), "docs") == trying
+
+
 def test_a_store_that_is_away_leaves_the_arms_for_a_lease_and_then_the_baseline(
     store: Store, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ import typer
 from meliora.cli.shared import Json, Tenant, moment, now_us, paint, say, settings, show, store, table, when
 
 if TYPE_CHECKING:
+    from meliora.loop.control import Acks
     from meliora.loop.desk import Action
     from meliora.loop.front import Loop
     from meliora.loop.policy.request import Actor
@@ -44,12 +45,13 @@ def opened_loop() -> Iterator[Loop]:
 def status(tenant: Tenant = "default", json: Json = False) -> None:
     """Say how the loop stands: running, gates, what is under way, what waits for you."""
     with opened_loop() as loop:
-        found = loop.desk.status(tenant)
+        found, acks = loop.desk.status(tenant), loop.desk.switch.acks()
     if json:
         show(found)
         return
     running = "halted by the kill switch" if found.halted else "running" if found.is_running else "stopped"
     say(f"The loop is {paint(running, 'ok' if found.is_running else 'error')} in {found.environment}.")
+    obeyed(acks)
     gates = {"passing": "ok", "failing": "error"}.get(found.quality_gates_status, "yellow")
     say(f"Gates: {paint(found.quality_gates_status.replace('_', ' '), gates)}.")
     if found.next_cycle_in_minutes is not None:
@@ -61,6 +63,20 @@ def status(tenant: Tenant = "default", json: Json = False) -> None:
     if found.in_progress:
         say()
         actions(found.in_progress)
+
+
+def obeyed(acks: Acks) -> None:
+    """Say which processes obey the last turn of the kill switch, and after how long."""
+    if not acks.epoch:
+        return
+    alive = [one for one in acks.processes if one.alive]
+    missing = [one for one in alive if one.seconds is None]
+    say(
+        f"The kill switch was turned {acks.epoch} times; {len(alive) - len(missing)} of {len(alive)} processes obey its last turn."
+    )
+    for one in alive:
+        said = "no word yet" if one.seconds is None else f"after {one.seconds:.2f} s"
+        say(f"  {one.kind:<8} {one.id}: {paint(said, 'error' if one.seconds is None else 'ok')}")
 
 
 @app.command()

@@ -96,6 +96,8 @@ class Plane:
     closing: Callable[[], None] = lambda: None
     pass_on: Callable[[], None] = lambda: None
     """Closes what searches are written to, so that it is taken in and goes; the next search begins another."""
+    obey: Callable[[bool], None] = lambda halted: None
+    """Takes a turn of the kill switch: from then on every search goes by it."""
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
     _seen: dict[tuple[str, str], float] = field(default_factory=dict)

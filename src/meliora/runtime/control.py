@@ -22,6 +22,7 @@ from meliora.gateway.snapshot import rules_of
 from meliora.knowledge.front import Plane
 from meliora.routing.pool import Catalogue
 from meliora.routing.rules import validate_pattern
+from meliora.runtime.acknowledging import obeying
 from meliora.runtime.asking import gateway_url
 from meliora.runtime.gateway import catalog_of
 from meliora.runtime.knowledge.erasing import Erasing
@@ -31,6 +32,7 @@ from meliora.runtime.loop import loop_of
 from meliora.runtime.shared import (
     control_socket,
     effective,
+    on_signals,
     open_store,
     private_dir,
     process_name,
@@ -134,8 +136,9 @@ def run(settings: Settings, config: Path | None = None) -> None:
     clock = SystemClock()
     with open_store(settings) as store, knowledge_of(settings, store, clock) as knowledge:
         offers = Offers(settings, clock, store)
+        name = process_name("control")
         served = uvicorn.Config(
-            build(settings, store, clock, offers, knowledge=knowledge),
+            build_app(context_of(settings, store, clock, offers, knowledge=knowledge, name=name)),
             loop="uvloop",
             http="httptools",
             ws="none",
@@ -147,8 +150,12 @@ def run(settings: Settings, config: Path | None = None) -> None:
             timeout_graceful_shutdown=1,
         )
         bound = bind(control_socket(settings))
+        server = uvicorn.Server(served)
+        # uvicorn ends at a signal and raises it again behind itself: heeded here, what is open is closed then.
+        on_signals(partial(setattr, server, "should_exit", True))
         log.info("the control process serves", version=__version__)
-        uvicorn.Server(served).run(sockets=[bound])
+        with obeying(settings, store, clock, name, knowledge, signals=True):
+            server.run(sockets=[bound])
 
 
 def build(
@@ -170,10 +177,13 @@ def context_of(
     offers: Offers,
     gateway: Callable[[], str] | None = None,
     knowledge: Plane | None = None,
+    name: str = "",
 ) -> ControlContext:
-    """Give all that the routes are given."""
+    """Give all that the routes are given; `name` is this process's, drawn where it is empty."""
     began = clock.monotonic()
-    loop = loop_of(settings, store, clock, process_name("control"), uptime=lambda: round(clock.monotonic() - began, 1))
+    loop = loop_of(
+        settings, store, clock, name or process_name("control"), uptime=lambda: round(clock.monotonic() - began, 1)
+    )
     return ControlContext(
         settings=settings,
         store=store,

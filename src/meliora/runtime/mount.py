@@ -144,12 +144,18 @@ class _Held:
 
     @asynccontextmanager
     async def lifespan(self, app: Any) -> AsyncIterator[None]:
-        """Keep this machine's indexes after their documents while the app runs; close what is open when it ends."""
+        """While the app runs, keep this machine's indexes after their documents, and obey the kill switch; close all when it ends."""
+        from meliora.runtime.acknowledging import obeying
+        from meliora.runtime.shared import process_name
+
+        context = self.control.context
+        own = (context.settings, context.store, context.clock, process_name("control"), context.knowledge)
         thread = threading.Thread(target=self._follow, name="indexes", daemon=True) if self._follows else None
         if thread is not None:
             thread.start()
         try:
-            yield
+            with obeying(*own, signals=False):
+                yield
         finally:
             self._stop.set()
             if thread is not None:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -38,9 +37,6 @@ from meliora.telemetry.ingest import Ingester, IngestReport
 from meliora.telemetry.processes import WorkerBeat, note
 from meliora.telemetry.spool import SpoolReader, spool_bytes
 
-if TYPE_CHECKING:
-    from meliora.loop.control import Process, Switch
-
 log = structlog.get_logger(__name__)
 
 BEAT_SECONDS = 5.0
@@ -55,8 +51,6 @@ JUDGES_SECONDS = 60.0
 """How often judges are held against people's words."""
 START_SECONDS = 10.0
 """How often tenants are looked at that have no policy, or one without outcomes."""
-SWITCH_SECONDS = 0.2
-"""How often the kill switch is looked at; a turn is acknowledged at once."""
 EDGES_SECONDS = 0.5
 PULSE_SECONDS = 15.0
 """How often open cycles go on, and gates that are due are evaluated."""
@@ -80,6 +74,8 @@ class Task:
     every: float
     alone: bool = False
     """Whether it has a thread of its own, so that no other task holds it up."""
+    leave: Callable[[], None] = lambda: None
+    """Done once when the worker ends in order."""
     due: float = 0.0
     failures: int = 0
 
@@ -121,6 +117,8 @@ class Worker:
         self._repeat([task for task in self.tasks if not task.alone])
         for thread in alone:
             thread.join()
+        for task in self.tasks:
+            task.leave()
 
     def once(self) -> None:
         """Run what is due."""
@@ -205,26 +203,6 @@ class Ingest:
         return False
 
 
-class Acknowledging:
-    """Looks at the kill switch, and says that this process obeys it: at once after each turn, and now and then that it lives."""
-
-    def __init__(self, switch: Switch, store: Store, process: Process, clock: Clock) -> None:
-        self._switch = switch
-        self._store = store
-        self._process = process
-        self._clock = clock
-        self._said: tuple[int, float] | None = None
-
-    def step(self) -> bool:
-        """Look, and say so where there is something to say."""
-        self._switch.look()
-        epoch, now = self._store.control.state().kill_epoch, self._clock.monotonic()
-        if self._said is None or self._said[0] != epoch or not 0 <= now - self._said[1] < BEAT_SECONDS:
-            self._store.control.beat(self._process, epoch)
-            self._said = epoch, now
-        return False
-
-
 def build(settings: Settings, store: Store, clock: Clock) -> Worker:
     """Put the worker together."""
     from meliora.telemetry.retention import Pruner
@@ -298,7 +276,7 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
 
 
 def _loop(settings: Settings, store: Store, clock: Clock) -> list[Task]:
-    from meliora.loop.control import KillFile, Process, Switch
+    from meliora.runtime.acknowledging import SWITCH_SECONDS, acknowledging
     from meliora.runtime.edges import Edges
     from meliora.runtime.gates import prune_readings
     from meliora.runtime.loop import loop_of
@@ -306,12 +284,7 @@ def _loop(settings: Settings, store: Store, clock: Clock) -> list[Task]:
 
     name = process_name("worker")
     loop = loop_of(settings, store, clock, name)
-    file = KillFile(settings.server.state_dir)
-    if threading.current_thread() is threading.main_thread():
-        file.on_signal()
-    switch = Switch(store.control, file)
-    process = Process(id=name, kind="worker", host=os.uname().nodename, pid=os.getpid())
-    acknowledging = Acknowledging(switch, store, process, clock)
+    says = acknowledging(settings, store, clock, name, "worker")
 
     def pulse() -> bool:
         loop.pulse.tick()
@@ -324,7 +297,7 @@ def _loop(settings: Settings, store: Store, clock: Clock) -> list[Task]:
     return [
         *sending,
         Task("alerts", Aside(loop.alerts.look).step, ALERTS_SECONDS),
-        Task("switch", acknowledging.step, SWITCH_SECONDS, alone=True),
+        Task("switch", says.step, SWITCH_SECONDS, alone=True, leave=says.leave),
         Task("edges", Edges(loop.engine).step, EDGES_SECONDS),
         Task("pulse", Aside(pulse).step, min(PULSE_SECONDS, settings.loop.interval)),
         Task("reports", Aside(partial(Reports(settings, store, loop.board).weekly, clock)).step, REPORTS_SECONDS),

@@ -42,7 +42,14 @@ class SearchArms:
         """`halted` tells of a kill switch that needs no store."""
         self._trials, self._clock, self._lease, self._halted = trials, clock, lease_seconds, halted
         self._seen: dict[str, _Seen] = {}
+        self._told = False
         self._lock = threading.Lock()
+
+    def obey(self, halted: bool) -> None:
+        """Take a turn of the kill switch: from now on all is halted, or what was seen while it was is looked at anew."""
+        with self._lock:
+            self._told = halted
+            self._seen.clear()
 
     def __call__(self, who: Who, collection: str, /) -> Arm | None:
         """Give the arm; None for a search that no trial counts."""
@@ -54,7 +61,7 @@ class SearchArms:
         if search is None or search.collection != collection:
             return None
         overlaid, unit = split.of(who.user, who.session, who.key)
-        stopped = seen.halted or self._halted() or self._clock.monotonic() - seen.at > self._lease
+        stopped = self._told or seen.halted or self._halted() or self._clock.monotonic() - seen.at > self._lease
         if stopped:
             # The baseline serves everybody: in a trial it is what serves anyway, in a watch it is what the overlay has.
             number = search.snapshot if trial.phase == "watch" else None

@@ -67,6 +67,7 @@ def plane_of(
         evidence=StoredEvidence(store, indexes),
         memory=memory_of(settings, store, clock),
         pass_on=pass_on,
+        obey=arms.obey,
     )
 
 
