@@ -336,7 +336,7 @@ def test_what_was_made_of_an_artifact_that_an_erasure_replaced_is_made_again(her
     evidence = known(here, by_repair)
     people = {"gone": ["ann"], "stays": ["bob"]}
 
-    def learned(*args: Any) -> bytes:
+    def learned(*args: Any, **named: Any) -> bytes:
         said = {"words": {word: {"a": 1.0} for word in people}, "people": people}
         return msgspec.json.encode(said, order="sorted")
 

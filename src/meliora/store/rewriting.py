@@ -12,21 +12,27 @@ import sqlalchemy as sa
 
 from meliora.errors import StoreUnavailable
 from meliora.store.engine import alone
+from meliora.store.tables import metadata
 
 AT_ONCE = 256 * 1024 * 1024
 """Bytes of a SQLite database that is rewritten in a few seconds, for which writers can wait."""
 
+PATIENCE_MS = 3_000
+"""How long readers and writers of SQLite are waited for."""
+
 
 def rewrite(engine: sa.Engine) -> None:
-    """Write the whole database anew: VACUUM of SQLite with its log cut, VACUUM FULL of PostgreSQL, which locks one table at a time.
+    """Write all tables anew: VACUUM of SQLite with its log cut, VACUUM FULL of PostgreSQL, which locks one table at a time.
 
     Raises `StoreUnavailable` where somebody reads or writes for so long that it cannot be done now.
     """
     with alone(engine) as connection:
         if engine.dialect.name != "sqlite":
-            connection.exec_driver_sql("VACUUM FULL")
+            for table in metadata.sorted_tables:  # others may have tables of their own in this database
+                connection.exec_driver_sql(f"VACUUM FULL {connection.dialect.identifier_preparer.format_table(table)}")
             return
-        connection.exec_driver_sql("PRAGMA temp_store=FILE").close()
+        connection.exec_driver_sql("PRAGMA temp_store=FILE").close()  # it may not fit into memory
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={PATIENCE_MS}").close()
         connection.exec_driver_sql("VACUUM").close()
         if connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]:
             raise StoreUnavailable("The log of the database is in use.", hint="Try again.", retry_after=1)
