@@ -14,6 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from meliora.errors import Conflict, InvalidRequest, SchemaMismatch
+from meliora.knowledge.config import Expansion, SearchConfig
+from meliora.knowledge.repair.expansion import Table
 from meliora.store import Store
 from meliora.store.afterwards import Redone
 from meliora.store.audit import allow_replacing
@@ -23,9 +25,11 @@ from meliora.store.feedbacks import FeedbackGiven
 from meliora.store.keys import KeyWish
 from meliora.store.migrate import upgrade
 from meliora.store.tables import metadata
+from meliora.telemetry.ids import subject_of
 from meliora.telemetry.ingest import Ingester
 from meliora.telemetry.spool import SpoolReader, SpoolWriter
 from tests.store.conftest import Feed, Randomness
+from tests.store.test_knowledge_documents import document
 
 
 @pytest.fixture
@@ -167,6 +171,28 @@ def test_a_restore_erases_and_revokes_again_what_was_erased_and_revoked_since(
         assert found.feedbacks.get("default", kept[0].id).comment is None
         assert found.calls.get("default", waiting.id).content != "full"
     assert list(users.values()) == [None, None, "bob", "back-again", None]
+
+
+def test_a_restore_brings_no_word_back_that_was_learned_from_an_erased_person_alone(
+    own, clock, engine, state, tmp_path
+) -> None:
+    """Also where no row names the person any more, only what was learned from them."""
+    ann, bob = (subject_of(own.secret, "default", user) for user in ("ann", "bob"))
+    people = {"hers": (ann,), "both": (ann, bob)}
+    table = Table(words={word: {"page": 1.0} for word in people}, people=people)
+    own.knowledge_documents.put("default", "c", [document("a")])
+    name = own.knowledge_snapshots.keep("default", "expansion", table.encode())
+    own.knowledge_snapshots.add("default", "c", SearchConfig(expansion=Expansion(table=name)), "chg_1")
+    target = tmp_path / "one.tar.gz"
+    backup(state, own.engine, target, now_us=clock.now)
+    assert own.housekeeping.erase("default", "ann").words == 1
+    here = None if engine.dialect.name == "sqlite" else engine
+    restore(target, state, engine=here, force=True, clock_us=clock)
+    with restored(state, engine) as found:
+        config = found.knowledge_snapshots.get("default", "c", 1).config
+        assert config.expansion is not None
+        left = Table.decode(found.knowledge_snapshots.artifact("default", config.expansion.table))
+    assert left.words.keys() == {"both"} and left.people == {"both": (bob,)}
 
 
 def test_a_restore_says_so_where_nothing_is_known_of_later_erasures(own, clock, engine, state, tmp_path) -> None:

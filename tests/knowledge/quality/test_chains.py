@@ -55,6 +55,17 @@ def test_a_query_that_was_asked_again_is_answered_by_what_all_used_for_the_other
     assert not found["heat flow"].again
 
 
+def test_a_query_knows_who_asked_it_and_who_used_what_answers_it() -> None:
+    before = [search("o1", "heat flow", 0, "b", user="bob")]
+    asked = [search("1", "heat flwo", 900, user="ann"), search("2", "heat flow", 930, "b", user="ann")]
+    found = {one.id: one.people for one in judged([*asked, search("3", "plate", 990, "c", user="cyd")], before)}
+    assert found == {
+        "heat flwo": {"u:ann", "u:bob"},
+        "heat flow": {"u:ann", "u:bob"},
+        "plate": {"u:cyd"},
+    }
+
+
 def test_one_slip_of_a_finger_among_many_is_no_answer() -> None:
     assert graded({"good": 20, "slip": 1, "also": 4}) == {"good": 1.0, "also": 1.0}
     assert graded({"only": 1}) == {"only": 1.0}

@@ -316,6 +316,29 @@ def test_a_file_that_was_touched_is_found(here: Here, spoil: Callable[[Path], An
     assert made.check("default", cycle.id).problems == (problem,)
 
 
+def test_what_it_tells_of_was_erased_so_a_folder_is_written_anew_and_noted(here: Here) -> None:
+    cycle = here.improved()
+    made = here.archive()
+    made.step()
+    before = here.read(cycle)
+    here.store.cycles.renote("default", cycle.id, here.store.cycles.get("default", cycle.id).notes | {"other": 1})
+    assert made.again("default", cycle.id)
+    assert here.read(cycle) == before and made.check("default", cycle.id).whole
+    (here.root / cycle.id / "diagnostic_report.json").write_text("a word that has to go")
+    assert made.again("default", cycle.id)
+    assert here.read(cycle) == before and made.check("default", cycle.id).whole
+    assert here.store.cycles.get("default", cycle.id).notes["other"] == 1
+
+
+def test_a_folder_of_another_machine_is_not_written_here(here: Here) -> None:
+    cycle = here.improved()
+    here.archive().step()
+    elsewhere = archive(here.root / "elsewhere", here.store)
+    assert not elsewhere.again("default", cycle.id)
+    assert here.archive().check("default", cycle.id).whole
+    assert not (here.root / "elsewhere").exists()
+
+
 def test_a_manifest_that_was_made_to_fit_is_found_by_the_store(here: Here) -> None:
     cycle = here.improved()
     made = here.archive()
