@@ -42,7 +42,8 @@ def _reindex(finding: SearchFinding, parts: dict[Sort, Loss]) -> Recommended | N
         rise * level if rise is not None and level is not None else None,
     ]
     known = [one for one in guesses if one is not None and one > 0]
-    told = "judged documents are missing" if rise is None else f"{rise:.1%} more of the documents are missing or stale"
+    more = "" if corpus is None or corpus.faults_before is None else "more "
+    told = "judged documents are missing" if rise is None else f"{rise:.1%} {more}of the documents are missing or stale"
     return Recommended(
         kind="reindex",
         reason=f"{told} in the index",
@@ -53,7 +54,7 @@ def _reindex(finding: SearchFinding, parts: dict[Sort, Loss]) -> Recommended | N
 
 def _spelling(parts: dict[Sort, Loss]) -> Recommended | None:
     part = parts.get("near")
-    if part is None or not _risen(part):
+    if part is None or not _risen(part) or part.share_now is None or part.share_before is None:
         return None
     return Recommended(
         kind="query_repair",
@@ -110,7 +111,7 @@ def _risen(part: Loss) -> bool:
     What people used shows only part of a loss: who finds anything clicks on it. So a rise is a cause to look into also where no loss
     is seen, and a repair still has to prove that it gains.
     """
-    if part.share_z < SURE or part.share_now - part.share_before < _RISE:
+    if part.share_z is None or part.share_z < SURE or _rise(part) < _RISE:
         return False
     return part.lost_z is None or part.judged_now < _ENOUGH or part.lost_z >= HARMLESS
 
@@ -121,7 +122,11 @@ def _size(one: Recommended, parts: dict[Sort, Loss]) -> float:
         return one.expected
     sort: Sort = "near" if one.method == "spelling" else "index" if one.kind == "reindex" else "far"
     part = parts.get(sort)
-    return max(0.0, part.share_now - part.share_before) / 3 if part is not None else 0.0
+    return max(0.0, _rise(part)) / 3 if part is not None else 0.0
+
+
+def _rise(part: Loss) -> float:
+    return 0.0 if part.share_now is None or part.share_before is None else part.share_now - part.share_before
 
 
 def _slices(finding: SearchFinding) -> tuple[Slice, ...]:

@@ -36,7 +36,8 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True):
 
     share_before: float | None
     share_now: float | None
-    rise_z: float
+    rise_z: float | None
+    """None where a window has no searches, as all that is of both."""
     near_share_now: float | None
     """Of the unknown words now, those near a known one and rare themselves: slips."""
     new: tuple[str, ...]
@@ -53,9 +54,10 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
     sort: Sort
     searches_before: int
     searches_now: int
-    share_before: float
-    share_now: float
-    share_z: float
+    share_before: float | None
+    """None where the window has no searches."""
+    share_now: float | None
+    share_z: float | None
     gain_before: float | None
     gain_now: float | None
     judged_now: int
@@ -90,15 +92,16 @@ class Drifted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Slower(msgspec.Struct, frozen=True, kw_only=True):
-    """The stage that explains most of the slower 95th percentile."""
+    """That searches got slower at their 95th percentile, and the stage that did, where one did more than the others."""
 
-    stage: str
+    stage: str | None
+    """None where all got slower alike, or too few searches tell."""
     p95_before_us: int
     p95_now_us: int
-    stage_before_us: int
+    stage_before_us: int | None
     """Mean of the stage among the slowest twentieth."""
-    stage_now_us: int
-    share: float
+    stage_now_us: int | None
+    share: float | None
     """Part of the growth of the slowest searches that it has."""
 
 

@@ -30,6 +30,7 @@ class SearchSeen(msgspec.Struct, frozen=True, kw_only=True):
     relevant_lost: float | None = None
     """Part of its judged-relevant documents that the index lacks or holds in an old version; None where not known."""
     stages_us: dict[str, int] = {}
+    """What each stage took; a search with a negative one is not timed, as its clock jumped."""
 
 
 class CorpusSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +58,7 @@ class FeatureSeen(msgspec.Struct, frozen=True, kw_only=True):
     deviation: float
     """Standard deviation before."""
     n_before: int
+    """How many independent numbers the mean is of: searches, and not their results."""
     n_now: int
     contribution_before: float | None = None
     """Mean contribution to the score of the results that were good."""
@@ -91,8 +93,16 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def usable(searches: Iterable[SearchSeen]) -> tuple[SearchSeen, ...]:
-    """Leave out searches without a weight above 0, and make gains that are no number from 0 to 1 unknown."""
-    kept = (one for one in searches if math.isfinite(one.weight) and one.weight > 0)
+    """Leave out searches without a weight above 0 and those told before, and make unknown what is no number from 0 to 1."""
+    kept: dict[str, SearchSeen] = {}
+    for one in searches:
+        if math.isfinite(one.weight) and one.weight > 0:
+            kept.setdefault(one.id, one)
     return tuple(
-        one if one.gain is None or 0 <= one.gain <= 1 else msgspec.structs.replace(one, gain=None) for one in kept
+        msgspec.structs.replace(one, gain=_part(one.gain), relevant_lost=_part(one.relevant_lost))
+        for one in kept.values()
     )
+
+
+def _part(number: float | None) -> float | None:
+    return number if number is not None and 0 <= number <= 1 else None

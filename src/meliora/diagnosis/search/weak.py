@@ -65,7 +65,7 @@ def _ranked(
     left = set(looked)
 
     def rise(term: str, count: int) -> float:
-        return share_rise_z(count, len(now), len(past.get(term, ())), len(before))
+        return share_rise_z(count, len(now), len(past.get(term, ())), len(before)) or 0.0
 
     def told(term: str) -> WeakToken:
         open_ = [at for at in places[term] if not taken[at]]
