@@ -5,7 +5,8 @@ records     what each part finds
 words       unknown words: slips of known ones, or new ones
 weak        words whose searches got worse
 losses      how much of the lost gain is on which searches
-parts       slices, moment, corpus, reranker, latency
+parts       slices, moment, corpus, reranker
+latency     the stage that got slower
 finding     the record of all this, and its report
 diagnose    from what was seen to a finding
 choose      from a finding to repairs, the likeliest first; none where nothing was found

@@ -8,8 +8,9 @@ import msgspec
 
 from meliora.diagnosis.search.choose import choose
 from meliora.diagnosis.search.finding import SearchFinding
+from meliora.diagnosis.search.latency import slower
 from meliora.diagnosis.search.losses import losses
-from meliora.diagnosis.search.parts import corpus_change, drifted, moment_of, sliced, slower
+from meliora.diagnosis.search.parts import corpus_change, drifted, moment_of, sliced
 from meliora.diagnosis.search.seen import SearchSeen, Seen, Vocabulary, usable
 from meliora.diagnosis.search.weak import weak_tokens
 from meliora.diagnosis.search.words import Words, unknown_words

@@ -1,19 +1,17 @@
-"""Parts of a diagnosis of searches that count alone: slices, moment, corpus, reranker, latency."""
+"""Parts of a diagnosis of searches that count alone: slices, moment, corpus, reranker."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from meliora.diagnosis.cube import Cube
 from meliora.diagnosis.moment import began
 from meliora.diagnosis.records import Explanation, Moment, Point
-from meliora.diagnosis.search.records import CorpusChange, Drifted, Slower
+from meliora.diagnosis.search.records import CorpusChange, Drifted
 from meliora.diagnosis.search.seen import CorpusSeen, FeatureSeen, SearchSeen, Seen
 from meliora.diagnosis.slices import scan
-from meliora.stats.drift import population_stability, share_rise_z, standardised_difference
+from meliora.stats.drift import population_stability, standardised_difference
 from meliora.stats.multiple import benjamini_hochberg
 from meliora.stats.special import student_cdf
 
@@ -22,7 +20,7 @@ SPANS = 12
 DRIFTED = 0.2
 """Standard deviations from which a moved feature is told: small by Cohen, 1988."""
 _LEVEL = 0.01
-_LEAST_JUDGED, _LEAST_TIMED, _LEAST_SLOW = 20, 40, 4
+_LEAST_JUDGED = 20
 
 
 def sliced(before: Sequence[SearchSeen], now: Sequence[SearchSeen]) -> Explanation | None:
@@ -92,64 +90,6 @@ def drifted(features: Iterable[FeatureSeen]) -> tuple[Drifted, ...]:
     held = benjamini_hochberg([one.p_value for one in found], _LEVEL) if found else []
     kept = [one for one, told in zip(found, held, strict=True) if told and abs(one.difference) >= DRIFTED]
     return tuple(sorted(kept, key=lambda one: (-(one.lost or 0.0), -abs(one.difference), one.name)))
-
-
-def slower(before: Sequence[SearchSeen], now: Sequence[SearchSeen]) -> Slower | None:
-    """Tell whether the 95th percentile got slower, and which stage did; None where too few were timed or it is not clearly slower.
-
-    Clearly: so many searches now are above the percentile of before as chance does not bring (z of 3).
-    """
-    sides = [
-        [one.stages_us for one in side if one.stages_us and min(one.stages_us.values()) >= 0] for side in (before, now)
-    ]
-    if any(len(side) < _LEAST_TIMED for side in sides):
-        return None
-    totals = [np.array([sum(stages.values()) for stages in side], dtype=float) for side in sides]
-    old, new = (float(np.quantile(total, 0.95)) for total in totals)
-    above = [float((total > old).sum()) for total in totals]
-    risen = share_rise_z(above[1], len(totals[1]), above[0], len(totals[0]))
-    if new <= old or risen is None or risen < 3:
-        return None
-    slowest = [
-        [stages for stages, spent in zip(side, total.tolist(), strict=True) if spent >= top]
-        for side, total, top in zip(sides, totals, (old, new), strict=True)
-    ]
-    names = sorted({name for side in slowest for stages in side for name in stages})
-    means = {name: [sum(one.get(name, 0) for one in side) / len(side) for side in slowest] for name in names}
-    name = max(names, key=lambda each: means[each][1] - means[each][0])
-    grown = sum(now_ - old_ for old_, now_ in means.values())
-    share = min(1.0, (means[name][1] - means[name][0]) / grown) if grown > 0 else 1.0
-    stage = name if share >= 0.5 and _stands_out(name, slowest, len(names)) else None
-    return Slower(
-        stage=stage,
-        p95_before_us=round(old),
-        p95_now_us=round(new),
-        stage_before_us=None if stage is None else round(means[name][0]),
-        stage_now_us=None if stage is None else round(means[name][1]),
-        share=None if stage is None else share,
-    )
-
-
-def _stands_out(name: str, slowest: Sequence[Sequence[dict[str, int]]], stages: int) -> bool:
-    """Tell whether a stage grew by more than the other ones did: by the logarithm of how they stand to each other (Welch, Biometrika
-    34, 1947), at a level that pays for choosing it (Bonferroni)."""
-    if stages < 2:
-        return True
-    sides = [
-        np.log1p([one.get(name, 0) for one in side]) - np.log1p([_rest(name, one) for one in side]) for side in slowest
-    ]
-    if any(len(side) < _LEAST_SLOW for side in sides):
-        return False
-    errors = [float(side.var(ddof=1)) / len(side) for side in sides]
-    moved, error = float(sides[1].mean() - sides[0].mean()), sum(errors)
-    if error <= 0:
-        return moved > 0
-    freedom = error**2 / sum(each**2 / (len(side) - 1) for each, side in zip(errors, sides, strict=True))
-    return student_cdf(-moved / error**0.5, freedom) <= _LEVEL / stages
-
-
-def _rest(name: str, stages: dict[str, int]) -> int:
-    return sum(spent for each, spent in stages.items() if each != name)
 
 
 def _gone(before: float | None, now: float | None) -> float | None:
