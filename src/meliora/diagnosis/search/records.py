@@ -28,7 +28,7 @@ class WeakToken(msgspec.Struct, frozen=True, kw_only=True):
     """What such searches had before: its own, shrunk to that of all."""
     p_value: float
     believed: bool
-    """It holds among all words that were looked at (Benjamini-Hochberg)."""
+    """It holds among all words that might have been named (Benjamini-Hochberg)."""
 
 
 class Unknown(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,7 +33,7 @@ _COMMON = 0.5
 
 
 def weak_tokens(words: Words, before: Sequence[SearchSeen], now: Sequence[SearchSeen]) -> tuple[WeakToken, ...]:
-    """Give the words that accuse themselves, the strongest first; `believed` tells which hold among all that were looked at."""
+    """Give the words that accuse themselves, the strongest first; `believed` tells which hold among all that might have been."""
     places = _places(now)
     past = _places(before)
     terms = sorted(places.keys() | past.keys())
@@ -44,7 +44,9 @@ def weak_tokens(words: Words, before: Sequence[SearchSeen], now: Sequence[Search
         if len(places.get(term, ())) >= LEAST and (len(places[term]) <= _COMMON * len(now) or term in words.unknown)
     ]
     ranked = _ranked(looked, words, before, now, places, past, growth)
-    tried = [one.p_value for one in ranked] + [1.0] * (len(looked) - len(ranked))
+    # A word that did not come often enough now might have: chance had a try at it as well.
+    might = sum(len(places.get(term, ())) + len(past.get(term, ())) >= LEAST for term in terms)
+    tried = [one.p_value for one in ranked] + [1.0] * (might - len(ranked))
     held = benjamini_hochberg(tried, LEVEL) if tried else []
     return tuple(_believed(one, told) for one, told in zip(ranked, held, strict=False))
 
