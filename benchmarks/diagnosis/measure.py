@@ -16,7 +16,7 @@ from benchmarks.intervals import Estimate, quantile
 from benchmarks.report import ControlFailed, Figure, Report, figure
 from meliora.diagnosis.cube import BEFORE, NOW, Cube, sums
 from meliora.diagnosis.rates import overdispersion
-from meliora.diagnosis.records import Explanation, Measured
+from meliora.diagnosis.records import Explained, Measured
 from meliora.diagnosis.slices import scan
 from meliora.stats.proportion import wilson
 
@@ -94,7 +94,7 @@ def control(report: Report) -> None:
         raise ControlFailed("the value with most excess alone names four causes of five")
 
 
-def explain(case: Case) -> Explanation:
+def explain(case: Case) -> Explained:
     """Scan a case as a diagnosis would, with what its past says of chance."""
     hits, calls = case.slots
     unit = case.cube.cost_cap if case.measured in ("cost", "spend") else 1.0
@@ -134,7 +134,7 @@ def _rows(cube: Cube, condition: Condition) -> np.ndarray[tuple[int], np.dtype[n
     return rows
 
 
-def _hits(case: Case, found: Explanation) -> tuple[bool, bool]:
+def _hits(case: Case, found: Explained) -> tuple[bool, bool]:
     effect = "more" if case.shifted else "worse"
     named = [
         [one.effect == effect and same_calls(case.cube, one.attributes, cause) for cause in case.causes]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from meliora.diagnosis.kinds import acting, worst_class
-from meliora.diagnosis.records import Slice
+from meliora.diagnosis.records import FoundSlice
 
 
-def a_slice(attributes: dict[str, str], classes=None, effect="worse") -> Slice:
-    return Slice(
+def a_slice(attributes: dict[str, str], classes=None, effect="worse") -> FoundSlice:
+    return FoundSlice(
         attributes=attributes,
         effect=effect,
         calls_now=1000,

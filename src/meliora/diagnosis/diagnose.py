@@ -10,7 +10,7 @@ from meliora.diagnosis.finding import Breach, Finding, sentence
 from meliora.diagnosis.kinds import acting
 from meliora.diagnosis.moment import around, began
 from meliora.diagnosis.rates import overdispersion
-from meliora.diagnosis.records import Event, Explanation, Limits, Measured, Moment, Point, Window
+from meliora.diagnosis.records import Event, Explained, Limits, Measured, Moment, Point, Window
 from meliora.diagnosis.slices import scan
 
 SPAN_US = 300_000_000
@@ -37,7 +37,7 @@ class Source(Protocol):
 def diagnose(breach: Breach, source: Source, events: Iterable[Event] = (), *, id: str, at_us: int) -> Finding:
     """Find what explains a breach. `events` are what happened in either window; `id` and `at_us` are the finding's own."""
     limits = source.limits(breach.tenant, breach.before)
-    found: Explanation | None = None
+    found: Explained | None = None
     moment = None
     cube = source.cube(breach.tenant, breach.measured, breach.before, breach.now, limits)
     if _measurable(breach.measured, limits) and all(cube.looked_at):

@@ -11,10 +11,10 @@ from typing import Any, Literal
 import msgspec
 
 from meliora.diagnosis.kinds import ActingKind, words, worst_class
-from meliora.diagnosis.records import Around, Measured, Moment, Slice, Unit, Window
+from meliora.diagnosis.records import Around, FoundSlice, Measured, Moment, Unit, Window
 from meliora.diagnosis.search.finding import SearchFinding
 from meliora.diagnosis.search.finding import report as of_searches
-from meliora.diagnosis.search.records import Recommended
+from meliora.diagnosis.search.records import Repair
 
 
 class Breach(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +28,8 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
     measured: Measured
     """What of the calls stands behind the metric."""
     unit: Unit
-    value: float
+    value: float | None
+    """None where no gate read it, as in a look that was asked for."""
     low: float | None
     high: float | None
     """The 95% interval of `value`; None where there is none."""
@@ -52,7 +53,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     environment: str
     measured: Measured
     unit: Unit
-    value: float
+    value: float | None
     low: float | None
     high: float | None
     baseline: float | None
@@ -66,7 +67,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     observed: float | None
     expected: float | None
     """Hits in those calls now, and had each kind of call done as before; None where there was nothing to look at."""
-    slices: tuple[Slice, ...]
+    slices: tuple[FoundSlice, ...]
     moment: Moment | None
     around: tuple[Around, ...]
     kinds: tuple[ActingKind, ...]
@@ -75,13 +76,14 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Of a finding about searches: which documents they were of."""
     search: SearchFinding | None = None
     """Why searches got worse; None for a finding about calls."""
-    recommended: tuple[Recommended, ...] | None = None
+    recommended: tuple[Repair, ...] | None = None
     """Repairs of searches, the likeliest first; empty where no cause was found; None for a finding about calls."""
 
 
-def sentence(breach: Breach, slices: tuple[Slice, ...], moment: Moment | None, near: tuple[Around, ...]) -> str:
+def sentence(breach: Breach, slices: tuple[FoundSlice, ...], moment: Moment | None, near: tuple[Around, ...]) -> str:
     """Tell a finding as an engineer would."""
-    said = f"{breach.metric} in {breach.environment} is {_value(breach.value, breach.unit)}"
+    where = f"{breach.metric} in {breach.environment}"
+    said = f"{where} was not read" if breach.value is None else f"{where} is {_value(breach.value, breach.unit)}"
     if breach.low is not None and breach.high is not None:
         said += f" ({_value(breach.low, breach.unit)} to {_value(breach.high, breach.unit)})"
     if breach.baseline is not None:
@@ -107,7 +109,8 @@ def sentence(breach: Breach, slices: tuple[Slice, ...], moment: Moment | None, n
 def report(finding: Finding, cycle_id: str) -> dict[str, Any]:
     """Give the finding as `diagnostic_report.json` of a cycle."""
     if finding.search is not None:
-        return of_searches(finding.search, cycle_id)
+        read = {"current_value": finding.value, "baseline": finding.baseline, "delta": _delta(finding)}
+        return of_searches(finding.search, cycle_id) | read
     categories = [words(one.attributes) for one in finding.slices]
     return {
         "cycle_id": cycle_id,
@@ -115,7 +118,7 @@ def report(finding: Finding, cycle_id: str) -> dict[str, Any]:
         "trigger": finding.metric,
         "current_value": finding.value,
         "baseline": finding.baseline,
-        "delta": None if finding.baseline is None else finding.value - finding.baseline,
+        "delta": _delta(finding),
         "root_cause_analysis": {
             "type": _type(finding),
             "affected_categories": categories,
@@ -133,6 +136,10 @@ def report(finding: Finding, cycle_id: str) -> dict[str, Any]:
     }
 
 
+def _delta(finding: Finding) -> float | None:
+    return None if finding.value is None or finding.baseline is None else finding.value - finding.baseline
+
+
 def _type(finding: Finding) -> str | None:
     """Name the largest cause: a class of errors, a shift of traffic, or the measure that got worse; None where none was found."""
     if not finding.slices:
@@ -146,7 +153,7 @@ def _type(finding: Finding) -> str | None:
 _NOUNS: dict[Measured, str] = {"errors": "failed", "slow": "were slow", "dissatisfied": "were judged unsatisfying"}
 
 
-def _told(one: Slice, measured: Measured) -> str:
+def _told(one: FoundSlice, measured: Measured) -> str:
     part = "" if one.share is None else f" ({one.share:.0%} of the excess)"
     name = words(one.attributes)
     name = name[0].upper() + name[1:] if not one.attributes else name

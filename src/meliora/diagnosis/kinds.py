@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from meliora.diagnosis.classes import may_succeed_later
-from meliora.diagnosis.records import Measured, Slice
+from meliora.diagnosis.records import FoundSlice, Measured
 
 KindName = Literal["model_choice", "routing_policy", "routing_rule"]
 
@@ -27,7 +27,9 @@ class ActingKind(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def acting(measured: Measured, slices: Sequence[Slice], named_by_trigger: Iterable[str] = ()) -> tuple[ActingKind, ...]:
+def acting(
+    measured: Measured, slices: Sequence[FoundSlice], named_by_trigger: Iterable[str] = ()
+) -> tuple[ActingKind, ...]:
     """Give the kinds that can act, the likeliest first. Where nothing is explained these are those that the trigger names."""
     found: dict[str, str] = {}
     for one in slices:
@@ -39,7 +41,7 @@ def acting(measured: Measured, slices: Sequence[Slice], named_by_trigger: Iterab
     return tuple(ActingKind(name=name, reason=reason) for name, reason in found.items())
 
 
-def _rules(measured: Measured, one: Slice) -> list[tuple[KindName, str]]:
+def _rules(measured: Measured, one: FoundSlice) -> list[tuple[KindName, str]]:
     if measured in ("cost", "spend"):
         return [
             ("model_choice", f"a cheaper variant can serve {words(one.attributes)}"),
@@ -60,7 +62,7 @@ def _rules(measured: Measured, one: Slice) -> list[tuple[KindName, str]]:
     return _against_errors(one)
 
 
-def _against_errors(one: Slice) -> list[tuple[KindName, str]]:
+def _against_errors(one: FoundSlice) -> list[tuple[KindName, str]]:
     kind = worst_class(one)
     served_by = [name for name in _SERVED_BY if name in one.attributes]
     if kind in _CALLERS:
@@ -75,7 +77,7 @@ def _against_errors(one: Slice) -> list[tuple[KindName, str]]:
     return [("model_choice", f"another endpoint, or another order of fallbacks, for {words(one.attributes)}{again}")]
 
 
-def worst_class(one: Slice) -> str | None:
+def worst_class(one: FoundSlice) -> str | None:
     """Give the class that most of a slice's additional errors have; None where no class has more than half of them."""
     if "error_class" in one.attributes:
         return one.attributes["error_class"]

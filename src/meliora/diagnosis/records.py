@@ -29,7 +29,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     cost_cap_micros: int | None
 
 
-class Slice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FoundSlice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Calls that explain a part of a change. `observed`, `expected`, `before` and `excess` are in the unit of the measure."""
 
     attributes: dict[str, str]
@@ -55,10 +55,10 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What its hits are marked by, observed and expected: the classes of its errors, the largest excess first."""
 
 
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """What a scan found. No slices: nothing that was looked at stands out of chance."""
 
-    slices: tuple[Slice, ...]
+    slices: tuple[FoundSlice, ...]
     observed: float
     expected: float
     """What there would be now, had each kind of call done as it did before."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from meliora.diagnosis.cube import NOW, Problem
 from meliora.diagnosis.mixture import Shift, moved
-from meliora.diagnosis.records import Effect, Explanation, Slice
+from meliora.diagnosis.records import Effect, Explained, FoundSlice
 from meliora.diagnosis.table import Found, Table
 
 
-def scan(problem: Problem, *, most: int = 3, level: float = 0.01, least_share: float = 0.1) -> Explanation:
+def scan(problem: Problem, *, most: int = 3, level: float = 0.01, least_share: float = 0.1) -> Explained:
     """Find up to `most` slices that together explain the change, the largest first.
 
     A slice is named where its bound is at most `level` and it explains `least_share` of the excess. What one explains is taken away
@@ -24,7 +24,7 @@ def scan(problem: Problem, *, most: int = 3, level: float = 0.01, least_share: f
     table = Table(problem)
     whole = table.observed - table.unchanged
     every = table.found(())
-    found: list[Slice] = []
+    found: list[FoundSlice] = []
     evidence = 0.0
     while len(found) < most and (best := table.best(level)) is not None:
         p_value = table.chance(best.score, best.conditions)
@@ -44,7 +44,7 @@ def scan(problem: Problem, *, most: int = 3, level: float = 0.01, least_share: f
     found.sort(key=lambda one: -one.excess)
     unit = table.unit(0.0, 0.0)
     amounts = problem.hits if problem.amounts is None else problem.amounts
-    return Explanation(
+    return Explained(
         slices=tuple(found[:most]),
         observed=float(amounts[NOW].sum()),
         expected=table.expected * unit,
@@ -65,12 +65,12 @@ def _share(excess: float, whole: float) -> float | None:
     return min(1.0, excess / whole) if whole > 0 else None
 
 
-def _worse(table: Table, found: Found, share: float | None, p_value: float) -> Slice:
+def _worse(table: Table, found: Found, share: float | None, p_value: float) -> FoundSlice:
     observed, _, _ = told = table.told(found)
     return _slice(table, found, "worse", told, observed - told[1], share, p_value, table.classes(found))
 
 
-def _more(table: Table, shift: Shift, share: float, p_value: float) -> Slice:
+def _more(table: Table, shift: Shift, share: float, p_value: float) -> FoundSlice:
     found = table.found(((shift.at, shift.value),))
     told = table.told(found)
     return _slice(
@@ -88,9 +88,9 @@ def _slice(
     p_value: float,
     classes: dict[str, tuple[float, float]],
     score: float | None = None,
-) -> Slice:
+) -> FoundSlice:
     calls_before, calls_now = table.calls(found.conditions)
-    return Slice(
+    return FoundSlice(
         attributes=table.named(found.conditions),
         effect=effect,
         calls_now=calls_now,

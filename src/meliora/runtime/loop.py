@@ -340,7 +340,7 @@ def breach_of(change: Change, seen: dict[str, Any], now_us: int, environment: st
     span = round(float(seen.get("window_seconds", 86_400.0)) * 1e6)
     now = Window(until - span, until)
     before = Window(now.since_us - min(BEFORE_WINDOWS * span, 7 * DAY_US), now.since_us)
-    baseline = seen.get("baseline") or {}
+    baseline, value = seen.get("baseline") or {}, reading.get("value")
     return Breach(
         tenant=change.tenant,
         metric=metric,
@@ -348,7 +348,7 @@ def breach_of(change: Change, seen: dict[str, Any], now_us: int, environment: st
         environment=environment,
         measured=measured,
         unit=unit,
-        value=float(reading.get("value") or 0.0),
+        value=None if value is None else float(value),
         low=reading.get("low"),
         high=reading.get("high"),
         baseline=baseline.get("value"),

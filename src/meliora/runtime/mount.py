@@ -34,10 +34,10 @@ def create_knowledge_router(settings: str | Path | Settings = "meliora.toml") ->
 
 
 def create_diagnosis_router(settings: str | Path | Settings = "meliora.toml") -> APIRouter:
-    """Give health, analytics and metrics. Raises `SettingsError`, `StoreError`."""
-    from meliora.server.routers import analytics, health, metrics
+    """Give health, analytics, metrics and what was diagnosed. Raises `SettingsError`, `StoreError`."""
+    from meliora.server.routers import analytics, findings, health, metrics
 
-    return _mounted(settings, _routers((health, analytics, metrics)))
+    return _mounted(settings, _routers((health, analytics, metrics, findings)))
 
 
 def create_optimization_router(settings: str | Path | Settings = "meliora.toml") -> APIRouter:

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from meliora.diagnosis.records import Explanation, Slice
+from meliora.diagnosis.records import Explained, FoundSlice
 from meliora.diagnosis.search.choose import FAULTY, SURE, choose
 from meliora.diagnosis.search.diagnose import diagnose_search
 from meliora.diagnosis.search.finding import SearchFinding
@@ -121,7 +121,7 @@ def test_the_ranking_is_blamed_only_for_a_sure_loss(more: dict[str, object]) -> 
 
 
 def test_what_a_shift_of_traffic_explains_is_not_blamed_on_the_ranking() -> None:
-    shift = Slice(
+    shift = FoundSlice(
         attributes={"source": "app"},
         effect="more",
         calls_now=500,
@@ -134,7 +134,7 @@ def test_what_a_shift_of_traffic_explains_is_not_blamed_on_the_ranking() -> None
         score=9,
         p_value=0,
     )
-    told = Explanation(slices=(shift,), observed=1, expected=1, expected_unchanged=1, descriptions=1)
+    told = Explained(slices=(shift,), observed=1, expected=1, expected_unchanged=1, descriptions=1)
     assert kinds(finding(losses=(loss("rest"),), explanation=told)) == []
 
 

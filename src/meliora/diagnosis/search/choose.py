@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from meliora.diagnosis.records import Slice
+from meliora.diagnosis.records import FoundSlice
 from meliora.diagnosis.search.finding import SearchFinding
-from meliora.diagnosis.search.records import Loss, Recommended, Sort
+from meliora.diagnosis.search.records import Loss, Repair, Sort
 
 SURE = 2.75
 """z from which a share or a loss is believed: one-sided .003, as five causes are looked at."""
@@ -16,7 +16,7 @@ _RISE = 0.01
 _ENOUGH = 20
 
 
-def choose(finding: SearchFinding) -> tuple[Recommended, ...]:
+def choose(finding: SearchFinding) -> tuple[Repair, ...]:
     """Give repairs, the one first that could bring back most; empty where no cause was found."""
     parts: dict[Sort, Loss] = {one.sort: one for one in finding.losses}
     index = _reindex(finding, parts)
@@ -27,7 +27,7 @@ def choose(finding: SearchFinding) -> tuple[Recommended, ...]:
     return tuple(sorted(kept, key=lambda one: -_size(one, parts)))
 
 
-def _reindex(finding: SearchFinding, parts: dict[Sort, Loss]) -> Recommended | None:
+def _reindex(finding: SearchFinding, parts: dict[Sort, Loss]) -> Repair | None:
     part, corpus = parts.get("index"), finding.corpus
     rise = None
     if corpus is not None and corpus.faults is not None:
@@ -44,7 +44,7 @@ def _reindex(finding: SearchFinding, parts: dict[Sort, Loss]) -> Recommended | N
     known = [one for one in guesses if one is not None and one > 0]
     more = "" if corpus is None or corpus.faults_before is None else "more "
     told = "judged documents are missing" if rise is None else f"{rise:.1%} {more}of the documents are missing or stale"
-    return Recommended(
+    return Repair(
         kind="reindex",
         reason=f"{told} in the index",
         searches=part.searches_now if part is not None else None,
@@ -52,11 +52,11 @@ def _reindex(finding: SearchFinding, parts: dict[Sort, Loss]) -> Recommended | N
     )
 
 
-def _spelling(parts: dict[Sort, Loss]) -> Recommended | None:
+def _spelling(parts: dict[Sort, Loss]) -> Repair | None:
     part = parts.get("near")
     if part is None or not _risen(part) or part.share_now is None or part.share_before is None:
         return None
-    return Recommended(
+    return Repair(
         kind="query_repair",
         method="spelling",
         reason=f"{part.share_now:.1%} of the searches have a slip of a known word, {part.share_before:.1%} had",
@@ -65,7 +65,7 @@ def _spelling(parts: dict[Sort, Loss]) -> Recommended | None:
     )
 
 
-def _expansion(finding: SearchFinding, parts: dict[Sort, Loss]) -> Recommended | None:
+def _expansion(finding: SearchFinding, parts: dict[Sort, Loss]) -> Repair | None:
     far, weak = parts.get("far"), parts.get("weak")
     believed = [one for one in finding.weak if one.believed]
     recurring = set(finding.unknown.new)
@@ -77,7 +77,7 @@ def _expansion(finding: SearchFinding, parts: dict[Sort, Loss]) -> Recommended |
     tokens = [*finding.unknown.new] if new else []
     tokens += [one.term for one in believed if one.known and old]
     lost = [one.lost for one in used if one.lost is not None]
-    return Recommended(
+    return Repair(
         kind="query_repair",
         method="expansion",
         reason="words that the passages lack recur in searches" if new else "searches with these words got worse",
@@ -87,7 +87,7 @@ def _expansion(finding: SearchFinding, parts: dict[Sort, Loss]) -> Recommended |
     )
 
 
-def _ranking(finding: SearchFinding, parts: dict[Sort, Loss]) -> list[Recommended]:
+def _ranking(finding: SearchFinding, parts: dict[Sort, Loss]) -> list[Repair]:
     rest = parts.get("rest")
     if rest is None or rest.lost is None or rest.lost_z is None or rest.lost_z < SURE:
         return []
@@ -95,13 +95,13 @@ def _ranking(finding: SearchFinding, parts: dict[Sort, Loss]) -> list[Recommende
     lost = rest.lost * (1 - min(1.0, shifted))
     if lost < _RISE:
         return []
-    found: list[Recommended] = []
+    found: list[Repair] = []
     if finding.features:
         names = ", ".join(one.name for one in finding.features[:3])
         reason = f"the reranker's features drifted: {names}"
-        found.append(Recommended(kind="reranker", reason=reason, searches=rest.searches_now, expected=lost))
+        found.append(Repair(kind="reranker", reason=reason, searches=rest.searches_now, expected=lost))
     reason = "searches of known words over a sound index got worse"
-    found.append(Recommended(kind="fusion_weights", reason=reason, searches=rest.searches_now, expected=lost))
+    found.append(Repair(kind="fusion_weights", reason=reason, searches=rest.searches_now, expected=lost))
     return found
 
 
@@ -116,7 +116,7 @@ def _risen(part: Loss) -> bool:
     return part.lost_z is None or part.judged_now < _ENOUGH or part.lost_z >= HARMLESS
 
 
-def _size(one: Recommended, parts: dict[Sort, Loss]) -> float:
+def _size(one: Repair, parts: dict[Sort, Loss]) -> float:
     """Give the loss that a repair may undo; where it is unknown, the share of searches stands for it, a third as heavy."""
     if one.expected is not None:
         return one.expected
@@ -129,7 +129,7 @@ def _rise(part: Loss) -> float:
     return 0.0 if part.share_now is None or part.share_before is None else part.share_now - part.share_before
 
 
-def _slices(finding: SearchFinding) -> tuple[Slice, ...]:
+def _slices(finding: SearchFinding) -> tuple[FoundSlice, ...]:
     return finding.explanation.slices if finding.explanation is not None else ()
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 
 from meliora.diagnosis.kinds import words
-from meliora.diagnosis.records import Explanation, Moment
+from meliora.diagnosis.records import Explained, Moment
 from meliora.diagnosis.search.records import (
     CorpusChange,
     Drifted,
     Loss,
-    Recommended,
+    Repair,
     Slower,
     Unknown,
     WeakToken,
@@ -44,12 +44,12 @@ class SearchFinding(msgspec.Struct, frozen=True, kw_only=True):
     weak: tuple[WeakToken, ...]
     unknown: Unknown
     losses: tuple[Loss, ...]
-    explanation: Explanation | None
+    explanation: Explained | None
     moment: Moment | None
     corpus: CorpusChange | None
     features: tuple[Drifted, ...]
     slower: Slower | None
-    recommended: tuple[Recommended, ...] = ()
+    recommended: tuple[Repair, ...] = ()
     people: Mapping[str, tuple[str, ...]] = {}
     """By each word that it names: keyed hashes of who asked with it; an empty one stands for people who are not known by name."""
 
@@ -73,7 +73,7 @@ def unnamed(finding: SearchFinding, words: Collection[str], people: Mapping[str,
     )
 
 
-def less(one: Recommended, words: Collection[str]) -> Recommended:
+def less(one: Repair, words: Collection[str]) -> Repair:
     """Give a recommendation that names these words no more."""
     return msgspec.structs.replace(one, tokens=tuple(token for token in one.tokens if token not in words))
 
@@ -109,7 +109,7 @@ def report(finding: SearchFinding, cycle_id: str) -> dict[str, Any]:
     }
 
 
-def _action(one: Recommended) -> dict[str, Any]:
+def _action(one: Repair) -> dict[str, Any]:
     if one.kind == "query_repair":
         return {
             "type": one.kind,

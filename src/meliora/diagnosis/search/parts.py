@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from meliora.diagnosis.cube import Cube
 from meliora.diagnosis.moment import began
-from meliora.diagnosis.records import Explanation, Moment, Point
+from meliora.diagnosis.records import Explained, Moment, Point
 from meliora.diagnosis.search.records import CorpusChange, Drifted
 from meliora.diagnosis.search.seen import CorpusSeen, FeatureSeen, SearchSeen, Seen
 from meliora.diagnosis.slices import scan
@@ -23,7 +23,7 @@ _LEVEL = 0.01
 _LEAST_JUDGED = 20
 
 
-def sliced(before: Sequence[SearchSeen], now: Sequence[SearchSeen]) -> Explanation | None:
+def sliced(before: Sequence[SearchSeen], now: Sequence[SearchSeen]) -> Explained | None:
     """Scan for searches by attributes that explain the lost gain; None where a window has no judged search."""
     judged = [[one for one in searches if one.gain is not None] for searches in (before, now)]
     if not all(judged):

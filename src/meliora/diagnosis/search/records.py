@@ -105,7 +105,7 @@ class Slower(msgspec.Struct, frozen=True, kw_only=True):
     """Part of the growth of the slowest searches that it has."""
 
 
-class Recommended(msgspec.Struct, frozen=True, kw_only=True):
+class Repair(msgspec.Struct, frozen=True, kw_only=True):
     """A repair to try."""
 
     kind: RepairKind

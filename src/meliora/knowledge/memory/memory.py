@@ -15,7 +15,7 @@ from meliora.knowledge.memory.records import LONGEST, Appended, Conversation, Sa
 from meliora.knowledge.memory.shelf import TurnShelf
 from meliora.knowledge.memory.summary import ExtractiveSummarizer, Summarizer
 from meliora.knowledge.memory.wanted import Recalled, Wanted
-from meliora.knowledge.memory.window import Window, Windows
+from meliora.knowledge.memory.window import ConversationWindow, Windows
 
 MOST = 1000
 """Turns of one append."""
@@ -98,7 +98,7 @@ class Memory:
         )
         return self._recall.recall(tenant, wanted, self._clock.now_us())
 
-    def window(self, tenant: str, conversation: str, budget_tokens: int) -> Window:
+    def window(self, tenant: str, conversation: str, budget_tokens: int) -> ConversationWindow:
         """Give a conversation within a budget: a summary, and its last turns verbatim. Raises `NotFound`, `InvalidRequest`."""
         return self._windows.window(tenant, conversation, budget_tokens)
 

@@ -31,7 +31,7 @@ _PAGE = 200
 _Key = tuple[str, str, int, str, int, int]
 
 
-class Window(msgspec.Struct, frozen=True, kw_only=True):
+class ConversationWindow(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation within a budget."""
 
     summary: Summary | None
@@ -57,7 +57,7 @@ class Windows:
         self._kept: OrderedDict[_Key, Summary] = OrderedDict()
         self._lock = threading.Lock()
 
-    def window(self, tenant: str, conversation: str, budget: int) -> Window:
+    def window(self, tenant: str, conversation: str, budget: int) -> ConversationWindow:
         """Give a window of at most `budget` tokens. Raises `NotFound`, `InvalidRequest`."""
         if not 1 <= budget <= MOST_BUDGET:
             raise InvalidRequest(
@@ -66,7 +66,7 @@ class Windows:
         about = self._shelf.conversation(tenant, conversation)
         recent, used, whole = self._recent(tenant, about, budget)
         if whole:
-            return Window(summary=None, recent=recent, tokens=used, marks=_marks(recent, None))
+            return ConversationWindow(summary=None, recent=recent, tokens=used, marks=_marks(recent, None))
         first = recent[0].number if recent else about.turns + 1
         aligned = first + (-(first - 1)) % STEP
         if aligned - first <= len(recent) // 2:
@@ -75,7 +75,7 @@ class Windows:
         used = sum(map(_size, recent))
         summary = self._before(tenant, about, first, min(budget - used, budget - int(VERBATIM * budget)))
         kept = summary if summary is not None and summary.text else None
-        return Window(
+        return ConversationWindow(
             summary=kept,
             recent=recent,
             tokens=used + (tokens(kept.text) if kept else 0),

@@ -12,7 +12,7 @@ from meliora.diagnosis.kinds import ActingKind
 from meliora.diagnosis.records import Window
 from meliora.diagnosis.search.diagnose import diagnose_search
 from meliora.diagnosis.search.finding import SearchFinding
-from meliora.diagnosis.search.records import Recommended
+from meliora.diagnosis.search.records import Repair
 from meliora.diagnosis.search.seen import CorpusSeen, SearchSeen, Seen
 from meliora.knowledge.config import Spelling
 from meliora.knowledge.index.base import View
@@ -21,6 +21,8 @@ from meliora.knowledge.repair.spelling import Speller
 from meliora.knowledge.text.analysis import analyse
 from meliora.runtime.knowledge.evidence import GOOD, searched
 from meliora.runtime.knowledge.learning import asked_by
+from meliora.runtime.knowledge.parts import Loading
+from meliora.runtime.knowledge.reranked import features_seen
 from meliora.store.searches import Search
 from meliora.store.store import Store
 
@@ -28,7 +30,9 @@ MATURE_US = 300_000_000
 """A search about which nobody said anything counts as unanswered after this, where people do say something."""
 SAYING = 0.05
 """Share of the searches before of which somebody said something, from which saying nothing tells something."""
-METRICS = ("search_success", "ndcg@10", "recall@20", "vector_store_errors")
+OWN = "search_success"
+"""The metric that is the mean of what is made of searches here, so that one may stand for the other."""
+METRICS = (OWN, "ndcg@10", "recall@20", "vector_store_errors")
 """Metrics whose breach is looked into here."""
 
 
@@ -37,6 +41,7 @@ class SearchDiagnosis:
 
     def __init__(self, store: Store, indexes: Indexes) -> None:
         self._store, self._indexes = store, indexes
+        self._load = Loading(store.knowledge_snapshots)
 
     def __call__(self, breach: Breach, *, id: str, at_us: int) -> Finding | None:
         """Give the finding; None where the tenant has no collection that is searched."""
@@ -53,26 +58,26 @@ class SearchDiagnosis:
     def _of(self, breach: Breach, collection: str, id: str, at_us: int) -> SearchFinding:
         tenant = breach.tenant
         view = self._indexes.view(tenant, collection)
-        rows = [
-            self._store.searches.window(tenant, collection, window.since_us, window.until_us)
-            for window in (breach.before, breach.now)
-        ]
+        rows = (self._searches(tenant, collection, breach.before), self._searches(tenant, collection, breach.now))
         says = _says(rows[0]) or _says(rows[1])
         audit = self._indexes.audit(tenant, collection, view)
         lost = frozenset((*audit.missing, *audit.stale))
         before, now = (tuple(_seen(one, says, at_us, lost) for one in some if one.terms is not None) for some in rows)
-        corpus = _corpus(audit)
+        config = self._store.knowledge_snapshots.serving(tenant, collection).config
         seen = Seen(
             before=before,
             now=now,
             window_before=breach.before,
             window_now=breach.now,
-            corpus_before=CorpusSeen(documents=corpus.documents, missing=0, stale=0, extra=0),
-            corpus_now=corpus,
+            corpus_now=_corpus(audit),
+            features=features_seen(rows, view, config, lambda: self._load(tenant, config, view)),
         )
         found = diagnose_search(seen, _Words(view), id=id, at_us=at_us, trigger=breach.metric)
         read = [searched(one) for some in rows for one in some]
         return msgspec.structs.replace(found, people=asked_by(found.named, read, self._store.secret, tenant))
+
+    def _searches(self, tenant: str, collection: str, window: Window) -> Sequence[Search]:
+        return self._store.searches.window(tenant, collection, window.since_us, window.until_us)
 
 
 class _Words:
@@ -96,12 +101,22 @@ def _seen(one: Search, says: bool, now_us: int, lost: frozenset[str]) -> SearchS
         at_us=one.at_us,
         terms=one.terms or (),
         written=one.written or (),
-        attributes={"feature": one.feature} if one.feature else {},
+        attributes=_attributes(one),
         results=len(one.shown),
         gain=gain(one, says, now_us),
         relevant_lost=sum(document in lost for document in used) / len(used) if used else None,
         stages_us=one.stages_us,
     )
+
+
+def _attributes(one: Search) -> dict[str, str]:
+    """Give where a search came from and how long it is. Who asked is no attribute: a finding names no person."""
+    words = len(one.written or one.terms or ())
+    told = {"key": one.key_id, "words": next((name for name, most in _LENGTHS if words <= most), "8 or more")}
+    return told | ({"feature": one.feature} if one.feature else {})
+
+
+_LENGTHS = (("1", 1), ("2 or 3", 3), ("4 to 7", 7))
 
 
 def gain(one: Search, says: bool, now_us: int) -> float | None:
@@ -142,9 +157,12 @@ def _lost(finding: SearchFinding) -> float:
 
 
 def _told(breach: Breach, collection: str, found: SearchFinding) -> Finding:
-    # A look that no gate asked for has no reading: what the searches themselves show stands in its place.
-    value = breach.value or found.gain_now or 0.0
-    baseline = found.gain_before if breach.baseline is None else breach.baseline
+    value, baseline = breach.value, breach.baseline
+    if value is None:
+        # A look that no gate asked for has no reading: what the searches themselves show stands in its place.
+        value, baseline = found.gain_now, found.gain_before
+    elif baseline is None and breach.metric == OWN:
+        baseline = found.gain_before
     return Finding(
         id=found.id,
         tenant=breach.tenant,
@@ -176,13 +194,14 @@ def _told(breach: Breach, collection: str, found: SearchFinding) -> Finding:
     )
 
 
-def _acting(one: Recommended) -> ActingKind:
+def _acting(one: Repair) -> ActingKind:
     return ActingKind(name=one.kind, reason=one.reason)
 
 
-def sentence(metric: str, value: float, baseline: float | None, collection: str, found: SearchFinding) -> str:
+def sentence(metric: str, value: float | None, baseline: float | None, collection: str, found: SearchFinding) -> str:
     """Tell the finding as an engineer would. The words of searches are counted, not named: it goes into evidence that is never erased."""
-    said = f"{metric} of {collection} is {value:.3g}"
+    where = f"{metric} of {collection}"
+    said = f"{where} was not read" if value is None else f"{where} is {value:.3g}"
     if baseline is not None:
         said += f", it was {baseline:.3g}"
     if not found.recommended:

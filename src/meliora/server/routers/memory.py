@@ -15,7 +15,7 @@ from meliora.knowledge.memory.recall import LONGEST_QUERY
 from meliora.knowledge.memory.recall import MOST as MOST_RECALLED
 from meliora.knowledge.memory.records import LONGEST, Appended, Said
 from meliora.knowledge.memory.wanted import Recalled
-from meliora.knowledge.memory.window import MOST_BUDGET, Window
+from meliora.knowledge.memory.window import MOST_BUDGET, ConversationWindow
 from meliora.server.auth import AdminCaller, CallCaller, HereControl
 from meliora.server.inputs import Body, User
 from meliora.server.shapes import Answer, knows
@@ -90,7 +90,7 @@ def erase(user: User, caller: AdminCaller, control: HereControl) -> Answer:
     return Answer(ForgottenTurns(counts))
 
 
-@router.get("/{conversation}/window", **knows(Window, 404))
+@router.get("/{conversation}/window", **knows(ConversationWindow, 404))
 def window(
     conversation: ConversationId,
     caller: CallCaller,
