@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meliora.telemetry.spool import HEADER, MAGIC, SpoolReader, SpoolWriter, spool_bytes
+from meliora.telemetry.spool import HEADER, MAGIC, OLDEST_SECONDS, SpoolReader, SpoolWriter, spool_bytes
 
 RECORDS = [b'{"n":%d,"x":"%s"}' % (n, b"a" * (n * 7)) for n in range(8)]
 
@@ -228,6 +228,28 @@ def test_the_spool_stops_at_its_limit_and_goes_on_when_there_is_room(tmp_path: P
     assert not writer.append(b"x" * 50), "others' deletions are looked for once a second"
     disk.now = 2.0
     assert writer.append(b"x" * 50)
+
+
+def test_an_old_segment_is_closed_though_nothing_more_is_written_and_the_next_record_opens_another(
+    tmp_path: Path,
+) -> None:
+    disk = Disk()
+    writer, reader = SpoolWriter(tmp_path, clock=disk.clock), SpoolReader(tmp_path)
+    writer.rest()
+    assert reader.segments() == []
+    writer.append(b"1")
+    writer.note(b"2")
+    disk.now = OLDEST_SECONDS - 1
+    writer.rest()
+    [first] = reader.segments()
+    assert reader.live(first)
+    disk.now = OLDEST_SECONDS
+    writer.rest()
+    assert not reader.live(first) and read_all(tmp_path) == [b"1", b"2"]
+    writer.append(b"3")
+    disk.now += OLDEST_SECONDS - 1
+    writer.rest()
+    assert [reader.live(one) for one in reader.segments()] == [False, True]
 
 
 def test_the_limit_counts_what_other_writers_hold(tmp_path: Path) -> None:

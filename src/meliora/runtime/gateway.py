@@ -297,6 +297,7 @@ class Parts(Lifespan):
     def _heartbeat(self) -> dict[str, Any]:
         gateway = self._gateway
         assert gateway is not None
+        self._spool.rest()
         now = self._clock.monotonic()
         breakers = {name: breaker.view(now) for name, breaker in gateway.snapshot.catalog.breakers.items()}
         return {

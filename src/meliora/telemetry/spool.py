@@ -23,6 +23,8 @@ SUFFIX = ".spool"
 _RESCAN_SECONDS = 1.0
 _RETRY_SECONDS = 0.25
 _NOTED_BYTES = 64 * 1024
+OLDEST_SECONDS = 600.0
+"""Age from which `rest` closes a segment: so long at most its file holds what was taken in already, of an erased person too."""
 
 
 class SpoolWriter:
@@ -61,6 +63,7 @@ class SpoolWriter:
         self._room = 0
         self._scanned_at = float("-inf")
         self._retry_at = float("-inf")
+        self._opened_at = float("-inf")
         self._noted: list[bytes] = []
         """Headers and payloads, in turn, that go out with the next one."""
         self._noted_bytes = 0
@@ -86,6 +89,11 @@ class SpoolWriter:
         """Close the segment and let readers finish it. A later `append` opens another."""
         self.flush()
         self._close()
+
+    def rest(self) -> None:
+        """Close a segment that is old, so that readers finish and delete it. Call it now and then, from the thread that writes."""
+        if self._file >= 0 and self._clock() - self._opened_at >= OLDEST_SECONDS:
+            self.close()
 
     def _close(self) -> None:
         file, self._file = self._file, -1
@@ -153,6 +161,7 @@ class SpoolWriter:
             unlocked.unlink(missing_ok=True)
             raise
         self._file, self._size, self._sequence = file, 0, self._sequence + 1
+        self._opened_at = self._clock()
 
     def _fail(self, reason: str, records: int) -> bool:
         """Take back what was written of a frame; where even that fails, leave the segment to the reader's resync."""

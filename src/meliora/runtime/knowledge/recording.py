@@ -37,6 +37,7 @@ class SearchRecorder:
         """Write a search down."""
         payload = _encode(self.record(searched))
         with self._lock:
+            self.spool.rest()
             self.spool.append(payload)
 
     def close(self) -> None:
