@@ -195,6 +195,7 @@ class Table:
         rows, exposed = self._rows(found.conditions)
         scale = self._scale(found.conditions)
         hits = self.problem.hits
+        before_of_all = hits[BEFORE, rows]
         rows = rows[(hits[BEFORE, rows] + hits[NOW, rows]) > 0]
         before, now = (self._by_value(rows, hits[when, rows]) for when in (BEFORE, NOW))
         meant = [self._exposed[when, exposed] * scale for when in (BEFORE, NOW)]
@@ -212,6 +213,11 @@ class Table:
             fits[~self._mark] = 0.0
         best = np.argsort(-fits, kind="stable")[: _DEEPEN[0]]
         scores = rise(now, before, e_now, e_before)
+        if not found.conditions:
+            # A value that was not there before has no past to be uncertain by: it is held against that of all.
+            new = ~self._mark & (self._by_value(exposed, self.problem.calls[BEFORE, exposed]) == 0)
+            all_before = [np.full(int(new.sum()), float(part.sum())) for part in (before_of_all, meant[BEFORE])]
+            scores[new] = rise(now[new], all_before[0], e_now[new], all_before[1])
         more: list[Found] = []
         for place in best[fits[best] > 0].tolist():
             at = int(self._start.searchsorted(place, "right")) - 1

@@ -56,6 +56,35 @@ def test_in_noise_no_slice_is_named(sizes: tuple[int, int]) -> None:
     assert sum(bool(each and each.slices) for each in found) <= 1
 
 
+def test_a_source_that_was_not_there_before_is_accused_and_not_all_searches() -> None:
+    """It has no past of its own: held against that of all others, which do as before."""
+    rng = np.random.default_rng(14)
+    right = 0
+    for _ in range(10):
+        new = [
+            one(
+                f"new{at}",
+                gain=gained(rng, 0.1),
+                attributes={"source": "kiosk", "feature": FEATURES[at % 2]},
+                language="en",
+            )
+            for at in range(100)
+        ]
+        found = sliced(searches(rng, 800), [*searches(rng, 300), *new])
+        right += bool(found and [each.attributes for each in found.slices] == [{"source": "kiosk"}])
+    assert right >= 9
+
+
+def test_where_all_searches_fell_a_new_source_among_them_is_not_accused_alone() -> None:
+    rng = np.random.default_rng(15)
+    now = [one(at, gain=gained(rng, 0.3), attributes={"source": "kiosk" if at % 2 else "web"}) for at in range(600)]
+    before = [one(at, gain=gained(rng, 0.6), attributes={"source": "web"}) for at in range(600)]
+    found = sliced(before, now)
+    assert found is not None
+    named = sorted(each.attributes.get("source", "") for each in found.slices)
+    assert named in ([""], ["kiosk", "web"])
+
+
 def test_where_all_searches_fell_alike_no_single_slice_is_accused() -> None:
     rng = np.random.default_rng(3)
     now = [one(each.id, gain=gained(rng, 0.3), attributes=each.attributes) for each in searches(rng, 500)]
