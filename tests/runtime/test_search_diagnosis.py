@@ -47,8 +47,8 @@ class Place:
     rng: random.Random
     texts: dict[str, list[str]]
 
-    def search(self, at_us: int, worse: Worse | None, content: str = "redacted") -> None:
-        """Record a search; seven in ten find what they looked for at the first place, and of those that go wrong one in ten."""
+    def search(self, at_us: int, worse: Worse | None, content: str) -> tuple[SearchDone, str | None]:
+        """Make a search and what was used of it: seven in ten find what they looked for, and of those that go wrong one in ten."""
         document = self.rng.choice(sorted(self.texts))
         words = self.rng.sample(self.texts[document], self.rng.randint(2, 4))
         more: dict[str, Any] = {}
@@ -72,17 +72,18 @@ class Place:
             "v": FORMAT,
         }
         record = SearchDone(**values | said | more)
-        self.house.store.sink.take(Batch(f"s-{at_us}", 0, 1, [], [], [], [record]))
-        if self.rng.random() < (0.7 if wrong is None else 0.1):
-            self.house.store.searches.give("default", Opinion(search=record.id, said="accept", document=document))
+        return record, document if self.rng.random() < (0.7 if wrong is None else 0.1) else None
 
     def live(self, worse: Worse | None, before: int = 480, now: int = 160, content: str = "redacted") -> None:
         """Let people search for 24 hours, and then for an hour in which some searches go wrong."""
         end = self.house.clock.now_us()
-        for at in range(before):
-            self.search(end - 25 * HOUR_US + at * 24 * HOUR_US // before, None, content)
-        for at in range(now):
-            self.search(end - HOUR_US + at * HOUR_US // now, worse, content)
+        moments = [(end - 25 * HOUR_US + at * 24 * HOUR_US // before, None) for at in range(before)]
+        moments += [(end - HOUR_US + at * HOUR_US // now, worse) for at in range(now)]
+        made = [self.search(at, how, content) for at, how in moments]
+        self.house.store.sink.take(Batch("made", 0, 1, [], [], [], [record for record, _ in made]))
+        for record, used in made:
+            if used is not None:
+                self.house.store.searches.give("default", Opinion(search=record.id, said="accept", document=used))
         self.house.clock.advance(600)
 
     def diagnosed(self, value: float | None = 0.41, baseline: float | None = 0.7) -> Cycle:
@@ -233,6 +234,22 @@ def test_searches_of_one_side_alone_say_what_is_not_known(place: Place) -> None:
 def test_a_metric_at_zero_is_told_as_zero(place: Place) -> None:
     place.live(jargon)
     assert place.report(place.diagnosed(value=0.0))["current_value"] == 0.0
+
+
+def test_searches_whose_words_are_not_kept_tell_slices_and_latency_and_nothing_of_words(place: Place) -> None:
+    def worse(words: list[str], rng: random.Random) -> tuple[list[str], dict[str, Any]] | None:
+        return (
+            (words, {"feature": "shop", "stages_us": {"words": 1000, "dense": 90_000}}) if rng.random() < 0.5 else None
+        )
+
+    place.live(worse, content="off")
+    told = place.report(place.diagnosed())
+    assert told["root_cause_analysis"]["affected_categories"] == ["feature=shop"]
+    assert told["root_cause_analysis"]["distribution_change"] == {"new_tokens": None, "coverage": None}
+    assert (told["xai_insights"]["low_coverage_tokens"], told["recommended_actions"]) == (None, [])
+    search = place.finding()["search"]
+    assert (search["unknown"]["share_now"], search["losses"]) == (None, [])
+    assert search["slower"]["stage"] == "dense" and search["looked_at"] == [480, 160]
 
 
 def test_a_cycle_without_a_diagnosis_has_no_report(place: Place) -> None:

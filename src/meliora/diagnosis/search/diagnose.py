@@ -21,8 +21,9 @@ def diagnose_search(
 ) -> SearchFinding:
     """Find why searches got worse. Works on whatever is known: without judgments only shares and audits speak."""
     before, now = usable(seen.before), usable(seen.now)
-    words = Words.of(before, now, vocabulary)
-    weak = weak_tokens(words, before, now)
+    told_before, told_now = (tuple(one for one in side if one.worded) for side in (before, now))
+    words = Words.of(told_before, told_now, vocabulary)
+    weak = weak_tokens(words, told_before, told_now)
     finding = SearchFinding(
         id=id,
         at_us=at_us,
@@ -32,8 +33,8 @@ def diagnose_search(
         judged=(_judged(before), _judged(now)),
         looked_at=(len(before), len(now)),
         weak=weak,
-        unknown=unknown_words(words, before, now),
-        losses=losses(words, weak, before, now),
+        unknown=unknown_words(words, told_before, told_now),
+        losses=losses(words, weak, told_before, told_now),
         explanation=sliced(before, now),
         moment=moment_of(seen, before, now),
         corpus=corpus_change(seen.corpus_before, seen.corpus_now),

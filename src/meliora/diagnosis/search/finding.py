@@ -82,6 +82,7 @@ def report(finding: SearchFinding, cycle_id: str) -> dict[str, Any]:
     """Give the finding as `diagnostic_report.json` of a cycle."""
     first = finding.recommended[0] if finding.recommended else None
     known = finding.gain_now is not None and finding.gain_before is not None
+    worded = finding.unknown.share_now is not None
     slices = finding.explanation.slices if finding.explanation is not None else ()
     weak = [one for one in finding.weak if one.believed]
     lost = {one.term: one.expected - one.gain for one in weak if one.expected is not None and one.gain is not None}
@@ -96,12 +97,12 @@ def report(finding: SearchFinding, cycle_id: str) -> dict[str, Any]:
             "type": None if first is None else _TYPES[first.method or first.kind],
             "affected_categories": [words(one.attributes) for one in slices],
             "distribution_change": {
-                "new_tokens": list(finding.unknown.new) if finding.looked_at[1] else None,
+                "new_tokens": list(finding.unknown.new) if worded else None,
                 "coverage": finding.unknown.coverage,
             },
         },
         "xai_insights": {
-            "low_coverage_tokens": [one.term for one in weak] if finding.judged[1] or weak else None,
+            "low_coverage_tokens": [one.term for one in weak] if weak or (worded and finding.judged[1]) else None,
             "importance_scores": lost or None,
             "suggested_action": None if first is None else first.reason,
         },

@@ -18,6 +18,8 @@ class SearchSeen(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
     terms: tuple[str, ...]
     """Analysed words of the query."""
+    worded: bool = True
+    """False where its words are not kept: then it is of no sort, and says nothing of words."""
     written: tuple[str, ...] = ()
     """The words they come of; where there are not as many, terms stand for themselves."""
     language: str | None = None

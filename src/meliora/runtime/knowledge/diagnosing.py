@@ -62,7 +62,7 @@ class SearchDiagnosis:
         says = _says(rows[0]) or _says(rows[1])
         audit = self._indexes.audit(tenant, collection, view)
         lost = frozenset((*audit.missing, *audit.stale))
-        before, now = (tuple(_seen(one, says, at_us, lost) for one in some if one.terms is not None) for some in rows)
+        before, now = (tuple(_seen(one, says, at_us, lost) for one in some) for some in rows)
         config = self._store.knowledge_snapshots.serving(tenant, collection).config
         seen = Seen(
             before=before,
@@ -100,6 +100,7 @@ def _seen(one: Search, says: bool, now_us: int, lost: frozenset[str]) -> SearchS
         id=one.id,
         at_us=one.at_us,
         terms=one.terms or (),
+        worded=one.terms is not None,
         written=one.written or (),
         attributes=_attributes(one),
         results=len(one.shown),
@@ -111,9 +112,11 @@ def _seen(one: Search, says: bool, now_us: int, lost: frozenset[str]) -> SearchS
 
 def _attributes(one: Search) -> dict[str, str]:
     """Give where a search came from and how long it is. Who asked is no attribute: a finding names no person."""
-    words = len(one.written or one.terms or ())
-    told = {"key": one.key_id, "words": next((name for name, most in _LENGTHS if words <= most), "8 or more")}
-    return told | ({"feature": one.feature} if one.feature else {})
+    told = {"key": one.key_id, "feature": one.feature or ""}
+    if one.terms is None:
+        return told
+    words = len(one.written or one.terms)
+    return told | {"words": next((name for name, most in _LENGTHS if words <= most), "8 or more")}
 
 
 _LENGTHS = (("1", 1), ("2 or 3", 3), ("4 to 7", 7))
