@@ -13,6 +13,7 @@ from meliora.runtime.loop import loop_of
 from meliora.server import build_app
 from meliora.store.knowledge_upkeep import ArchiveNote
 from tests.server.house import House
+from tests.store.test_findings import finding
 
 MARK = "of-tenant-a"
 URL = "/api/v1/optimizer"
@@ -61,6 +62,7 @@ def mine(house: House) -> dict[str, str]:
     origin = Origin("gate", MARK)
     cycle = house.store.cycles.open("a", environment="staging", origin=origin, subject=MARK, kinds=("model_choice",))
     assert cycle is not None
+    house.store.findings.keep("a", finding(id=f"fnd_{MARK}", tenant="a"))
     change = house.store.changes.add(
         "a",
         kind="model_choice",
@@ -69,9 +71,10 @@ def mine(house: House) -> dict[str, str]:
         environment="staging",
         origin=origin,
         cycle=cycle.id,
+        finding=f"fnd_{MARK}",
         summary=MARK,
     )
-    ours = {"change_id": change.id, "cycle_id": cycle.id}
+    ours = {"change_id": change.id, "cycle_id": cycle.id, "finding_id": f"fnd_{MARK}"}
     ours |= known
     return ours | {"key_id": key["id"], "rule_id": rule["id"], "call_id": call_id, "user": MARK, "prompt": "hello"}
 
