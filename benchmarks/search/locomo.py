@@ -33,6 +33,8 @@ class Question:
     turns: frozenset[int]
     sessions: frozenset[str]
     category: int
+    listed: tuple[tuple[int, str], ...] = ()
+    """Turn and session of each entry of its evidence, as LoCoMo's own evaluation reads it: 0 where an entry is not the id of a turn."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,10 @@ def _talk(row: dict[str, Any]) -> Talk:
             )
     asked = []
     for one in row["qa"]:
-        found = [places[at] for at in _PLACE.findall(" ".join(one.get("evidence", ()))) if at in places]
+        entries = one.get("evidence", ())
+        found = [places[at] for at in _PLACE.findall(" ".join(entries)) if at in places]
         if found:
             turns, sessions = frozenset(number for number, _ in found), frozenset(session for _, session in found)
-            asked.append(Question(one["question"], turns, sessions, one["category"]))
+            listed = tuple((places.get(entry, (0, ""))[0], entry.split(":")[0][1:]) for entry in entries)
+            asked.append(Question(one["question"], turns, sessions, one["category"], listed))
     return Talk(row["sample_id"], tuple(said), tuple(asked))

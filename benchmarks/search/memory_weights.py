@@ -1,6 +1,6 @@
 """Fit the weights of recall's signals on two conversations of LoCoMo, and print them: `python -m benchmarks.search.memory_weights FILE`.
 
-Softmax regression: of all turns, those that answer a question are to have the most of exp(score). A little L2 keeps the weights apart.
+What a covered session is worth is not fitted: printed is what each worth brings when one of the two is asked by weights of the other.
 """
 
 from __future__ import annotations
@@ -10,56 +10,34 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize
 
-from benchmarks.search.locomo import FITTED, Talk, read, remembered
-from meliora.knowledge.memory.dates import said_dates
-from meliora.knowledge.memory.scope import Scope
-from meliora.knowledge.memory.signals import WEIGHTS, signals
-from meliora.knowledge.memory.terms import read_query
+from benchmarks.search.locomo import FITTED, Talk, read
+from benchmarks.search.memory_fit import Example, examples, fit, shares
+from meliora.knowledge.memory.choose import COVERED
+from meliora.knowledge.memory.signals import WEIGHTS
 
-L2 = 0.01
+WORTHS = (0.0, 0.5, 1.0, COVERED, 1.6, 2.0, 3.0)
+LIMIT = 10
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the fitted weights beside those in use."""
+    """Print the fitted weights beside those in use, and what ten turns have of the evidence by the worth of a session."""
     talks = [talk for talk in read(Path(argv[0])) if talk.name in FITTED]
-    fitted = fit([example for talk in talks for example in examples(talk)])
+    data = [examples(talk) for talk in talks]
+    fitted = fit([example for of_one in data for example in of_one])
     for (name, used), weight in zip(WEIGHTS.items(), fitted, strict=True):
         print(f"{name:<16} {weight:6.2f}   in use {used:6.2f}")
+    for worth in WORTHS:
+        turns, sessions = crossed(talks, data, worth)
+        print(f"a session covered is worth {worth:.1f}: turns {turns:.3f}, sessions {sessions:.3f}")
     return 0
 
 
-def examples(talk: Talk) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Give, for each question, the signals of all turns and the rows that answer it."""
-    _, shelf = remembered([talk])
-    scope = Scope()
-    scope.add(shelf.follow("t", talk.name, 0, len(talk.turns)))
-    everywhere = np.ones(scope.size, dtype=bool)
-    found = []
-    for one in talk.questions:
-        query = read_query(one.text, frozenset(scope.names))
-        values = signals(scope, query, said_dates(one.text), None, everywhere).values
-        rows = np.array(sorted(one.turns)) - 1
-        found.append((np.stack([values[name] for name in WEIGHTS], axis=1), rows))
-    return found
-
-
-def fit(data: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Give a weight a signal."""
-
-    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        total, slope = 0.0, np.zeros_like(weights)
-        for values, rows in data:
-            scores = values @ weights
-            shares = np.exp(scores - scores.max())
-            shares /= shares.sum()
-            total -= float(np.mean(np.log(shares[rows] + 1e-300)))
-            slope -= values[rows].mean(axis=0) - shares @ values
-        n = len(data)
-        return total / n + L2 * float(weights @ weights) / 2, slope / n + L2 * weights
-
-    return np.asarray(minimize(loss, np.zeros(len(WEIGHTS)), jac=True, method="L-BFGS-B").x)
+def crossed(talks: Sequence[Talk], data: Sequence[Sequence[Example]], worth: float) -> tuple[float, float]:
+    """Ask each of two conversations by weights of the other, and give the mean shares of turns and of sessions."""
+    found = [shares(talks[at], fit(data[1 - at]), LIMIT, worth) for at in (0, 1)]
+    turns, sessions = np.concatenate(found).mean(axis=0)
+    return float(turns), float(sessions)
 
 
 if __name__ == "__main__":

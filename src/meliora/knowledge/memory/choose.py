@@ -1,8 +1,9 @@
-"""From a query to rows of an index: those that pass, by their score, from more than one stretch of talk; and the sessions they are of."""
+"""From a query to rows of an index: those that pass, by their score, so that the likely sessions are among them; and those sessions."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,8 +18,12 @@ from meliora.knowledge.memory.wanted import RecalledSession, Wanted
 if TYPE_CHECKING:
     import numpy as np
 
-AGAIN = 0.1
-"""What each turn that was given costs the others of its session, so that an answer is not one stretch of talk."""
+COVERED = 1.3
+"""What it is worth to give a session that has an answer, where to give a turn that is one is worth 1.
+
+Between what asks for the turns and what asks for the sessions; chosen by fitting on one and asking the other of the two conversations
+that the weights are fitted on (`python -m benchmarks.search.memory_weights`).
+"""
 
 
 class Picked(msgspec.Struct, frozen=True):
@@ -39,7 +44,9 @@ class Chosen(msgspec.Struct, frozen=True):
     seq: int
 
 
-def choose(scope: Scope, wanted: Wanted, now_us: int) -> Chosen:
+def choose(
+    scope: Scope, wanted: Wanted, now_us: int, weights: Mapping[str, float] = WEIGHTS, covered: float = COVERED
+) -> Chosen:
     """Choose turns and sessions; an empty query chooses the newest turns that pass."""
     import numpy as np
 
@@ -55,12 +62,19 @@ def choose(scope: Scope, wanted: Wanted, now_us: int) -> Chosen:
     query = read_query(wanted.query, frozenset(scope.names))
     span = told_days(wanted.query, day_of(now_us))
     found = signals(scope, query, said_dates(wanted.query), span, within)
-    scores = np.where(within & found.found, total(found), -np.inf)
-    rows = _spread(scores, scope.columns().session, wanted.limit)
-    return Chosen(_picked(scope, rows, scores, found), _sessions(scope, scores, wanted.limit), found.terms, scope.seq)
+    scores = np.where(within & found.found, total(found, weights), -np.inf)
+    best = float(scores.max())
+    if not math.isfinite(best):
+        return Chosen((), (), found.terms, scope.seq)
+    session = scope.columns().session
+    shares = np.exp(scores - best)
+    by_session = np.bincount(session, weights=shares, minlength=len(scope.sessions))
+    rows = _covering(shares, covered * by_session, session, wanted.limit)
+    sessions = _sessions(scope, by_session, best, wanted.limit)
+    return Chosen(_picked(scope, rows, scores, found, weights), sessions, found.terms, scope.seq)
 
 
-def total(found: Signals, weights: dict[str, float] = WEIGHTS) -> np.ndarray:
+def total(found: Signals, weights: Mapping[str, float]) -> np.ndarray:
     """Give the score of each row."""
     return sum(weight * found.values[name] for name, weight in weights.items())  # type: ignore[return-value]
 
@@ -82,46 +96,46 @@ def _within(scope: Scope, wanted: Wanted) -> np.ndarray:
     return within
 
 
-def _spread(scores: np.ndarray, session: np.ndarray, limit: int) -> list[int]:
-    """Take the best rows one by one, each making those of its session cost a little more."""
+def _covering(shares: np.ndarray, worth: np.ndarray, session: np.ndarray, limit: int) -> list[int]:
+    """Choose the rows that together bring the most turns and sessions with an answer; best row first.
+
+    `shares` is how likely each row answers, up to a factor (0: it does not pass); `worth` is what each session brings, in the same measure,
+    once any row of it is given. The sum of both is maximal: whichever row is given, its session is covered, so the best row of a session
+    brings all of its worth and the others only their own share, and the greatest gains are the best choice there is.
+    """
     import numpy as np
 
-    left = np.argsort(-scores, kind="stable")[: 20 * limit]
-    left = left[np.isfinite(scores[left])]
-    now = scores[left].copy()
-    taken: list[int] = []
-    while len(taken) < min(limit, len(left)):
-        at = int(np.argmax(now))
-        taken.append(int(left[at]))
-        now[session[left] == session[left[at]]] -= AGAIN
-        now[at] = -np.inf
-    return taken
+    order = np.argsort(-shares, kind="stable")
+    order = order[shares[order] > 0]
+    first = np.unique(session[order], return_index=True)[1]
+    gain = shares[order]
+    gain[first] += worth[session[order[first]]]
+    taken = np.argsort(-gain, kind="stable")[:limit]
+    return [int(row) for row in order[np.sort(taken)]]
 
 
-def _picked(scope: Scope, rows: list[int], scores: np.ndarray, found: Signals) -> tuple[Picked, ...]:
+def _picked(
+    scope: Scope, rows: list[int], scores: np.ndarray, found: Signals, weights: Mapping[str, float]
+) -> tuple[Picked, ...]:
     names, session = _session_names(scope), scope.columns().session
     picked = []
     for row in rows:
-        why = {name: round(weight * float(found.values[name][row]), 4) for name, weight in WEIGHTS.items()}
+        why = {name: round(weight * float(found.values[name][row]), 4) for name, weight in weights.items()}
         said = {name: value for name, value in why.items() if value}
         picked.append(Picked(scope.place(row), float(scores[row]), said, names[session[row]][1]))
     return tuple(picked)
 
 
-def _sessions(scope: Scope, scores: np.ndarray, limit: int) -> tuple[RecalledSession, ...]:
-    """Rank sessions by the evidence of all their turns: the logarithm of the sum of exponentials of the scores."""
+def _sessions(scope: Scope, by_session: np.ndarray, best: float, limit: int) -> tuple[RecalledSession, ...]:
+    """Rank sessions by the evidence of all their turns: the logarithm of their sum of exponentials. `best` is the best score."""
     import numpy as np
 
-    best = float(scores.max(initial=-np.inf))
-    if not math.isfinite(best):
-        return ()
     columns, names = scope.columns(), _session_names(scope)
-    mass = np.bincount(columns.session, weights=np.exp(scores - best), minlength=len(names))
-    ranked = [int(at) for at in np.argsort(-mass, kind="stable")[:limit] if mass[at] > 0]
+    ranked = [int(at) for at in np.argsort(-by_session, kind="stable")[:limit] if by_session[at] > 0]
     found = []
     for at in ranked:
         numbers = columns.number[columns.session == at]
-        score = best + math.log(float(mass[at]))
+        score = best + math.log(float(by_session[at]))
         conversation, name = names[at]
         found.append(
             RecalledSession(

@@ -15,7 +15,7 @@ import msgspec
 from meliora.knowledge.memory.dates import day_of, told_days
 from meliora.knowledge.memory.records import Turn
 from meliora.knowledge.memory.shelf import Place
-from meliora.knowledge.memory.terms import asks, name_terms, similar, tells_time, terms
+from meliora.knowledge.memory.terms import asks, name_terms, names_in, similar, tells_time, terms
 from meliora.knowledge.text.analysis import grams
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ _COLUMNS = {
     "length": "i",
     "question": "b",
     "timed": "b",
+    "naming": "b",
     "told_from": "i",
     "told_to": "i",
 }
@@ -54,6 +55,8 @@ class Columns(msgspec.Struct, frozen=True):
     length: np.ndarray
     question: np.ndarray
     timed: np.ndarray
+    naming: np.ndarray
+    """Whether the text names anybody or anything but the speakers."""
     told_from: np.ndarray
     """Days since the epoch that the text tells of; -1: none."""
     told_to: np.ndarray
@@ -126,7 +129,7 @@ class Scope:
             self._rows["after"][before] = row
         told = told_days(turn.text[:2000], day_of(turn.at_us)) or (-1, -1)
         values = (turn.at_us, conversation, turn.number, self._speaker(turn.speaker), session, before, -1, len(own))
-        flags = (asks(turn.text), tells_time(turn.text), *told)
+        flags = (asks(turn.text), tells_time(turn.text), self._names_more(turn.text[:2000]), *told)
         for name, value in zip(_COLUMNS, (*values, *flags), strict=True):
             self._rows[name].append(value)
         for term, times in Counter(own).items():
@@ -142,6 +145,9 @@ class Scope:
         rows, counts = self._postings[term]
         rows.append(row)
         counts.append(min(times, 65_535))
+
+    def _names_more(self, text: str) -> bool:
+        return any(name_terms(name).isdisjoint(self.names) for name in names_in(text))
 
     def _conversation(self, id: str) -> int:
         if id not in self.conversations:

@@ -19,21 +19,25 @@ if TYPE_CHECKING:
 
 WEIGHTS: dict[str, float] = {
     "own": 1.0,
-    "before": 1.0,
-    "before_that": 1.3,
-    "session": 1.3,
-    "around": 2.2,
+    "before": 0.2,
+    "before_that": 1.2,
+    "session": 1.4,
+    "around": 2.1,
     "speaker": 0.8,
-    "question": -0.9,
-    "length": 0.5,
-    "time": 1.7,
-    "date": 1.5,
-    "coverage": 2.4,
-    "best_of_session": 1.0,
+    "question": -0.5,
+    "length": 0.25,
+    "time": 1.5,
+    "date": 1.4,
+    "coverage": 2.5,
+    "best_of_session": 0.8,
+    "answers": 1.9,
+    "opens": 0.4,
+    "names": 0.7,
 }
 """Of each signal. `own`: what the turn itself says; `before`, `before_that`: what one and two turns earlier say.
 `around`: the turn with its speaker and both neighbours. `coverage`: share of the query that the turn and two on either side have.
-`time`: it tells when, and the query asks when."""
+`time`: it tells when, and the query asks when. `answers`: what the turn before says, where that is a question. `opens`: it is the first
+of its session. `names`: it names somebody or something, and the query asks who, where or which."""
 K1, B, B_OWN = 1.2, 0.75, 0.5
 LONG = 40
 """Terms from which a turn counts as no longer, so that length alone does not win."""
@@ -80,6 +84,9 @@ def signals(scope: Scope, query: Query, dates: tuple[Date, ...], span: tuple[int
         "date": date,
         "coverage": coverage,
         "best_of_session": best_of[columns.session] / best,
+        "answers": before / best * _at(columns.question, columns.before),
+        "opens": (columns.before < 0).astype(float),
+        "names": columns.naming * float(query.asks_name),
     }
     return Signals(values, (around > 0) | (coverage > 0) | (session > 0) | (date > 0), kept)
 

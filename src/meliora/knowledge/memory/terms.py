@@ -6,7 +6,9 @@ import re
 
 import msgspec
 
+from meliora.knowledge.memory.forms import base_terms
 from meliora.knowledge.text.analysis import analyse, grams
+from meliora.knowledge.text.languages import language_of
 
 MOST_TERMS = 32
 """Of a query that are asked; the rarest ones."""
@@ -24,7 +26,10 @@ _COMMON = frozenset(
     ).split()
 )
 _WHEN = frozenset(["when", "date", "day", "month", "year", "long", "often", "time", "since", "until", "ago"])
+_WHICH = frozenset(["who", "whom", "whose", "where", "which", "name", "names", "named", "called", "title", "titles"])
 _WORD = re.compile(r"[^\W_]+")
+_WITHIN = re.compile(r"(?<=[^\W\d_] |[^\W\d_],) ?([^\W\d_]{3,})")
+_QUOTED = re.compile(r'"[^"]+"|“[^”]+”|«[^»]+»')
 _TIMED = re.compile(
     r"\b(?:yesterday|today|tonight|tomorrow|last|next|ago|weeks?|weekend|months?|years?|since|recently"
     r"|mon|tues|wednes|thurs|fri|satur|sunday|monday|tuesday|wednesday|thursday|friday|saturday"
@@ -41,17 +46,26 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     named: tuple[str, ...]
     """Terms that name a speaker."""
     asks_when: bool
+    asks_name: bool
+    """It asks who, where or which, or for a name."""
 
 
 def terms(text: str) -> tuple[str, ...]:
     """Give the content terms of a text in their order. Raises `MissingExtra`."""
-    found = analyse(text)
-    return tuple(term for term, word in zip(found.terms, found.written, strict=True) if word not in _COMMON)
+    return tuple(term for term, word in _pairs(text) if word not in _COMMON)
 
 
 def name_terms(speaker: str) -> frozenset[str]:
     """Give the terms that name a speaker: "Dr. Ada Byron" is named by each of three."""
-    return frozenset(analyse(speaker).terms)
+    return frozenset(term for term, _ in _pairs(speaker))
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """Give terms with the words that they come of; an English word's irregular forms have its term."""
+    language = language_of(text)
+    found = analyse(text, language)
+    base = base_terms() if language == "en" else {}
+    return [(base.get(word, term), word) for term, word in zip(found.terms, found.written, strict=True)]
 
 
 def read_query(text: str, names: frozenset[str]) -> Query:
@@ -59,13 +73,24 @@ def read_query(text: str, names: frozenset[str]) -> Query:
     found = tuple(dict.fromkeys(terms(text)))
     named = tuple(term for term in found if term in names)
     rest = tuple(term for term in found if term not in names)
-    asks_when = not _WHEN.isdisjoint(_WORD.findall(text.lower()))
-    return Query(terms=rest or named, named=named, asks_when=asks_when)
+    words = _WORD.findall(text.lower())
+    return Query(
+        terms=rest or named,
+        named=named,
+        asks_when=not _WHEN.isdisjoint(words),
+        asks_name=not _WHICH.isdisjoint(words),
+    )
 
 
 def tells_time(text: str) -> bool:
     """Say whether a text has words of time."""
     return _TIMED.search(text) is not None
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """Give the words within a sentence that are written as names are, and what stands in quotes. In scripts without case: only that."""
+    inside = (word for word in _WITHIN.findall(text) if word.istitle() and not tells_time(word))
+    return (*inside, *_QUOTED.findall(text))
 
 
 def asks(text: str) -> bool:
