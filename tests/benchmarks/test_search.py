@@ -9,7 +9,7 @@ import random
 import pytest
 
 from benchmarks.report import ControlFailed, Report
-from benchmarks.search import memory, quality, repairs
+from benchmarks.search import locomo, memory, quality, repairs
 from benchmarks.search.people import DAY_US, log
 from benchmarks.search.served import Asking, serving
 from benchmarks.search.sets import Judged, conversations, folders, load
@@ -123,5 +123,59 @@ def test_what_is_not_there_is_told_and_not_filled_in(monkeypatch) -> None:
     monkeypatch.setattr(memory, "speed", lambda *given: None)
     repairs.measure(report, [], 7, quick=True)
     memory.measure(report, None, 7, quick=True)
-    assert {"typo_recovered", "clean_loss", "locomo.turn_recall10"} <= set(report.missing)
+    assert {"typo_recovered", "clean_loss", *memory.SHARES, *memory.REFITTED} <= set(report.missing)
     assert report.figures == []
+
+
+def talk(name: str, evidence: list[str]) -> dict:
+    """Give a conversation of twenty sessions as LoCoMo writes one; each turn has words of its own."""
+    spoken: dict = {}
+    for session in range(1, 21):
+        spoken[f"session_{session}_date_time"] = f"1:00 pm on {session} May, 2023"
+        spoken[f"session_{session}"] = [
+            {"speaker": "Ada", "dia_id": f"D{session}:{at}", "text": f"{name} {WORDS[session * 5 + at]}"}
+            for at in range(1, 5)
+        ]
+    asked = [
+        {"question": f"{name} {WORDS[session * 5 + 2]}", "evidence": [f"D{session}:2"], "category": 4}
+        for session in range(1, 21)
+    ]
+    odd = {"question": WORDS[7], "evidence": evidence, "category": 1}
+    return {"sample_id": name, "conversation": spoken, "qa": [*asked, odd, {**odd, "evidence": []}]}
+
+
+def test_evidence_is_read_out_of_any_entry_and_kept_as_the_field_counts_it(tmp_path) -> None:
+    file = tmp_path / "locomo.json"
+    file.write_text(json.dumps([talk("ann", ["D1:2; D2:3", "D2:1", "D", "D99:1"])]))
+    (one,) = locomo.read(file)
+    odd = one.questions[-1]
+    assert len(one.questions) == 21
+    assert (odd.turns, odd.sessions) == (frozenset([2, 5, 7]), frozenset("12"))
+    assert odd.listed == ((0, "1"), (5, "2"), (0, ""), (0, "99"))
+
+
+def test_memory_that_finds_every_turn_has_all_of_the_evidence(tmp_path) -> None:
+    file = tmp_path / "locomo.json"
+    names = ["conv-26", "conv-30", "ann", "bob"]
+    file.write_text(json.dumps([talk(name, ["D1:2", "D", "D20:1"]) for name in names]))
+    talks = locomo.read(file)
+    report = quiet()
+    memory.quality(report, talks)
+    memory.folds(report, talks, quick=False)
+    found = {one.name: one for one in report.figures}
+    turns, sessions = (found[name] for name in memory.SHARES)
+    assert turns.beside["category 4"] == sessions.beside["category 4"] == turns.beside["any"] == 1.0
+    assert turns.value == pytest.approx((20 + 1 / 2) / 21, abs=1e-4)
+    assert turns.beside["as LoCoMo counts"] == pytest.approx((20 + 1 / 3) / 21, abs=1e-4)
+    assert turns.value <= sessions.value
+    assert found["locomo.turn_recall10_refitted"].value == pytest.approx(turns.value, abs=1e-4)
+
+
+def test_memory_that_finds_nothing_fails_the_run(tmp_path) -> None:
+    file = tmp_path / "locomo.json"
+    rows = [talk("ann", ["D1:1"])]
+    for one in rows[0]["qa"]:
+        one["question"] = "quux"
+    file.write_text(json.dumps(rows))
+    with pytest.raises(ControlFailed):
+        memory.quality(quiet(), locomo.read(file))
