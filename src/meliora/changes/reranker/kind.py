@@ -6,7 +6,7 @@ that learned from people who were erased since is replaced whatever was found, b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -15,7 +15,7 @@ from meliora.changes.comparing import LEAST, held_against, keeping, proof
 from meliora.changes.searching import DAY_US, Made, Plane, SnapshotChange, Wanted, recommended
 from meliora.knowledge.config import Reranking, SearchConfig, Snapshot
 from meliora.knowledge.forgetting import erased_of
-from meliora.knowledge.quality.evidence import JudgedQuery, half
+from meliora.knowledge.quality.evidence import JudgedQuery, fingerprint, half
 from meliora.loop.change import Change
 from meliora.loop.kind import Later, Proof
 from meliora.loop.work import Work
@@ -90,11 +90,12 @@ class Reranker(SnapshotChange):
         return Made(config, f"a reranker trained on {notes.get('fitted_queries')} queries of {collection}", notes)
 
     def compare(self, change: Change, work: Work, wanted: Wanted, configs: tuple[SearchConfig, SearchConfig]) -> Proof:
-        """Hold both against the queries that nothing was learned from: those it is for, and those that must not suffer."""
-        queries = [one for one in self._queries(change, wanted.collection) if half(one.text, change.id) == "held"]
+        """Hold both against the queries that the model did not learn from: those it is for, and those that must not suffer."""
+        unseen = self._unseen(change, configs[1].reranking)
+        queries = [one for one in self._queries(change, wanted.collection) if unseen(one.text)]
         before, after = (self._plane.evidence.answering(change.tenant, wanted.collection, config) for config in configs)
         found = held_against(before, after, queries, work.seed)
-        data = {"collection": wanted.collection, "queries": len(queries), "half": "held", **_plain(wanted.notes)}
+        data = {"collection": wanted.collection, "queries": len(queries), "without": "learned", **_plain(wanted.notes)}
         method = "the same queries by both orders"
         if wanted.notes.get("erased_people"):
             return keeping(found, baseline=change.baseline, method=method, data=data, seed=work.seed)
@@ -105,6 +106,21 @@ class Reranker(SnapshotChange):
     def _erased(self, tenant: str, config: SearchConfig) -> int:
         """Count the people whom the reranker that serves learned from and who were erased since."""
         return 0 if config.reranking is None else erased_of(self._plane.shelf.artifact(tenant, config.reranking.model))
+
+    def _unseen(self, change: Change, reranking: Reranking | None) -> Callable[[str], bool]:
+        """Give what tells whether the model learned nothing from a query: by its file; by halves where the file names none.
+
+        Raises `InvalidRequest`, `Conflict` for a model that cannot be read.
+        """
+        from meliora.knowledge.ranking.model import head_of
+
+        if reranking is None:
+            return lambda text: True
+        head, _ = head_of(self._plane.shelf.artifact(change.tenant, reranking.model))
+        learned = frozenset(head.training.learned)
+        if not learned:
+            return lambda text: half(text, change.id) == "held"
+        return lambda text: fingerprint(text) not in learned
 
     def _queries(self, change: Change, collection: str) -> Sequence[JudgedQuery]:
         evidence, until = self._plane.evidence, change.updated_us

@@ -85,3 +85,8 @@ def half(query: str, salt: str) -> Half:
 def normal(query: str) -> str:
     """Give a query without case and spaces that mean nothing: what is equal then is the same query."""
     return " ".join(query.casefold().split())
+
+
+def fingerprint(query: str) -> str:
+    """Give six hex digits of a query: enough to know one of some thousands again by, too few to tell which query it was."""
+    return sha256(normal(query).encode("utf-8", "surrogatepass")).hexdigest()[:6]

@@ -93,7 +93,7 @@ def from_qrels(name: str, version: int, queries: str, qrels: str) -> JudgmentSet
     A first line that has no number where the grade stands is a head. Raises `InvalidRequest` with the line.
     """
     texts: dict[str, str] = {}
-    for number, row in _json_lines(queries):
+    for number, row in json_lines(queries):
         id, text = row.get("_id", row.get("id")), row.get("text")
         if not isinstance(id, (str, int)) or not isinstance(text, str):
             raise InvalidRequest(
@@ -121,7 +121,7 @@ def from_jsonl(name: str, version: int, text: str) -> JudgmentSet:
     """
     texts: dict[str, str] = {}
     found: list[Judgment] = []
-    for number, row in _json_lines(text):
+    for number, row in json_lines(text):
         query, document, grade = row.get("query"), row.get("document"), row.get("grade", 1)
         id = row.get("query_id", query)
         words = isinstance(query, str) and isinstance(document, str) and isinstance(id, (str, int))
@@ -167,7 +167,8 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _json_lines(text: str) -> Iterable[tuple[int, dict[str, Any]]]:
+def json_lines(text: str) -> Iterable[tuple[int, dict[str, Any]]]:
+    """Give the objects of JSON lines, each with the number of its line. Raises `InvalidRequest` with the line."""
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue

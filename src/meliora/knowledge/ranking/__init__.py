@@ -6,6 +6,7 @@ features       what is known of a candidate, documented; the schema that a model
 lexical        features of the query's words
 collective     features of a candidate beside the other candidates
 examples       from queries with a known answer to candidates with features
+heldout        what it gains on queries that it did not see, with intervals
 train          LambdaMART from judgments and from clicks; cross-validation by query
 model          the model's file, its scores and what each feature contributed to them
 cross_encoder  an optional second look at the first ten

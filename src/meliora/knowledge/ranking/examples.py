@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from meliora.knowledge.config import LEGS, Leg, SearchConfig
 from meliora.knowledge.index.base import Hit, View
@@ -36,7 +36,7 @@ def pool(text: str, view: View, config: SearchConfig, parts: Parts | None = None
 
 
 def examples(
-    queries: Sequence[JudgedQuery],
+    queries: Iterable[JudgedQuery],
     view: View,
     config: SearchConfig,
     parts: Parts | None = None,

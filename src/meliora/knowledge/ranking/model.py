@@ -67,6 +67,8 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Searches that began earlier were read."""
     erased: int = 0
     """How many of those people were erased since: the trees hold no words, but the next training is to replace them."""
+    learned: tuple[str, ...] = ()
+    """The queries that it learned from, as `quality.evidence.fingerprint` gives them: they prove nothing of it."""
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -154,20 +156,25 @@ def read(data: bytes) -> Reranker:
     Raises `Conflict` for a file of another format, of other features or another text analysis, naming both; `InvalidRequest`
     for one that is none or is damaged; `MissingExtra`.
     """
-    line, _, body = data.partition(b"\n")
     if len(data) > LARGEST:
         raise InvalidRequest(f"A reranker's file has {len(data)} bytes; {LARGEST} are allowed.")
-    _same("format", _said_format(line), FORMAT)
-    try:
-        head = msgspec.json.decode(line, type=Head)
-    except msgspec.MsgspecError as error:
-        raise InvalidRequest(f"The head of a reranker's file is damaged: {error}", hint=_AGAIN) from error
+    head, body = head_of(data)
     _same("text analysis", head.analysis, ANALYSIS)
     _same("features", head.schema, schema())
     if not head.sizes or min(head.sizes) < 1 or sum(head.sizes) != len(body) or sha256(body).hexdigest() != head.trees:
         raise InvalidRequest("The trees of a reranker's file are damaged or cut.", hint=_AGAIN)
     ends = np.cumsum(head.sizes).tolist()
     return Reranker(head, [body[end - size : end] for end, size in zip(ends, head.sizes, strict=True)])
+
+
+def head_of(data: bytes) -> tuple[Head, bytes]:
+    """Give what a reranker's file says of itself, and the rest of it. Raises `Conflict`, `InvalidRequest` as `read` does."""
+    line, _, body = data.partition(b"\n")
+    _same("format", _said_format(line), FORMAT)
+    try:
+        return msgspec.json.decode(line, type=Head), body
+    except msgspec.MsgspecError as error:
+        raise InvalidRequest(f"The head of a reranker's file is damaged: {error}", hint=_AGAIN) from error
 
 
 def _said_format(line: bytes) -> str:

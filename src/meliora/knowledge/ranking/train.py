@@ -6,7 +6,7 @@ grown from other queries and features, vote together. The same examples, setting
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meliora.errors import InvalidRequest
+from meliora.knowledge.quality.evidence import fingerprint
 from meliora.knowledge.ranking.batch import Array
 from meliora.knowledge.ranking.boosting import lightgbm
 from meliora.knowledge.ranking.features import FEATURES, NAMES
@@ -60,9 +61,11 @@ def train(
     figures: Mapping[str, float] | None = None,
     people: Sequence[str] = (),
     until_us: int = 0,
+    learned: Iterable[str] = (),
 ) -> Reranker:
     """Train a reranker. `judgments` names what it is trained from, `figures` what was measured of it, `people` (hashed) and
-    `until_us` whose searches of which time it learned from: all are kept in its file.
+    `until_us` whose searches of which time it learned from, `learned` the texts of the queries: all are kept in its file, texts as
+    fingerprints.
 
     Raises `InvalidRequest` for fewer than `LEAST_QUERIES` queries that tell anything or a table of other features, `MissingExtra`.
     """
@@ -94,6 +97,7 @@ def train(
         boosting=boosting,
         people=tuple(sorted(set(people))),
         until_us=until_us,
+        learned=tuple(sorted(set(map(fingerprint, learned)))),
     )
     return made(trees, training, dict(figures or {}))
 

@@ -19,7 +19,7 @@ def to_json(value: Any) -> bytes:
 
 
 def to_yaml(value: Mapping[str, Any]) -> bytes:
-    """Give YAML 1.2 in blocks; texts are written as JSON writes them, so that none is taken for something else."""
+    """Give YAML in blocks, for readers of 1.1 and 1.2; texts are written as JSON writes them, so that none is taken for something else."""
     return ("\n".join(_block(_finite(value), 0)) + "\n").encode()
 
 
@@ -38,7 +38,16 @@ def _entry(head: str, value: Any, depth: int) -> Iterator[str]:
         yield head
         yield from _block(value, depth + 1)
     else:
-        yield f"{head} {msgspec.json.encode(value).decode()}"
+        yield f"{head} {_scalar(value)}"
+
+
+def _scalar(value: Any) -> str:
+    """Give a value as JSON writes it, but a power of ten with its point and sign: YAML 1.1 reads `1e-6` as a text (type `float`)."""
+    said = msgspec.json.encode(value).decode()
+    if not isinstance(value, float) or "e" not in said:
+        return said
+    digits, power = said.split("e")
+    return f"{digits if '.' in digits else f'{digits}.0'}e{power if power[0] in '+-' else f'+{power}'}"
 
 
 def _key(name: str) -> str:
