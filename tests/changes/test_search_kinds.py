@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any
 
@@ -14,7 +14,8 @@ from meliora.changes.query_repair.kind import QueryRepair
 from meliora.changes.reranker.kind import Reranker, Trained
 from meliora.errors import Conflict, InvalidRequest, NotFound
 from meliora.knowledge.config import Fusion, Reranking, SearchConfig, Spelling
-from meliora.knowledge.quality.evidence import half
+from meliora.knowledge.quality.evidence import JudgedQuery, fingerprint, half
+from meliora.knowledge.ranking.model import FORMAT, Boosting, Head, Training
 from meliora.loop.change import Origin
 from meliora.loop.kind import Proof, Proposal
 from meliora.loop.work import Work
@@ -56,8 +57,28 @@ def learn(*args: Any, **named: Any) -> bytes:
     return b"table"
 
 
-def train(*args: Any, **named: Any) -> Trained:
-    return Trained(model=b"model", notes={"examples": 5, "sha": "abc", "names": [1]})
+def train(tenant: str, collection: str, config: SearchConfig, fitted: Sequence[JudgedQuery], *rest: Any) -> Trained:
+    return Trained(model=model(one.text for one in fitted), notes={"examples": 5, "sha": "abc", "names": [1]})
+
+
+def model(learned: Iterable[str]) -> bytes:
+    """Give a reranker's file that says what it learned from, and has no trees."""
+    boosting = Boosting()
+    training = Training(
+        queries=1, skipped=0, rows=1, relevant=1, seed=1, boosting=boosting, learned=tuple(map(fingerprint, learned))
+    )
+    head = Head(
+        format=FORMAT,
+        schema="s",
+        features=(),
+        analysis="a",
+        blend=0.5,
+        training=training,
+        figures={},
+        sizes=(),
+        trees="",
+    )
+    return msgspec.json.encode(head) + b"\n"
 
 
 def repairing(here: Deployment, evidence: Known, learned: Callable[..., bytes | None] = learn) -> QueryRepair:
@@ -284,6 +305,47 @@ def test_a_speller_that_is_there_is_kept_when_an_expansion_comes(here: Deploymen
     change = here.proposed(kind, here.change("query_repair"), REPAIR)
     config = shelf.get("default", COLLECTION, change.payload["snapshot"]).config
     assert config.spelling is not None and config.expansion is not None
+
+
+def with_model(here: Deployment, body: bytes) -> int:
+    """Keep a snapshot with a model that somebody trained elsewhere; give its number."""
+    shelf = here.store.knowledge_snapshots
+    config = SearchConfig(reranking=Reranking(model=shelf.keep("default", "reranker", body)))
+    return shelf.add("default", COLLECTION, config, "dana").number
+
+
+def proved_by(here: Deployment, evidence: Known, body: bytes) -> Proof:
+    furnish(here)
+    kind = Reranker(plane(here, evidence), train)
+    asked = here.change("reranker", payload={"snapshot": with_model(here, body)}, origin=Origin("person", "dana"))
+    change = here.proposed(kind, asked)
+    found = kind.prove(change, here.work(change))
+    assert isinstance(found, Proof)
+    return found
+
+
+def test_a_model_from_elsewhere_is_proved_by_all_queries_that_it_did_not_learn_from(here: Deployment) -> None:
+    evidence = known(here, by_model)
+    known_queries = [*evidence.judgments, *evidence.uses]
+    learned = [one.text for one in evidence.judgments[:20]]
+    found = proved_by(here, evidence, model(text.upper() for text in learned))
+    assert (found.verdict, found.data["queries"]) == ("passed", len(known_queries) - 20)
+
+
+def test_a_model_that_learned_the_answers_by_heart_is_not_proved_by_them(here: Deployment) -> None:
+    evidence = known(here, by_model, recent=0, older=0)
+    found = proved_by(here, evidence, model(one.text for one in evidence.judgments))
+    assert (found.verdict, found.data["queries"]) == ("inconclusive", 0)
+
+
+def test_a_model_that_does_not_say_what_it_learned_is_proved_by_one_half(here: Deployment) -> None:
+    found = proved_by(here, known(here, by_model), model(()))
+    assert 0 < found.data["queries"] < 240
+
+
+def test_a_model_that_cannot_be_read_is_not_proved(here: Deployment) -> None:
+    with pytest.raises(InvalidRequest, match="no reranker's file"):
+        proved_by(here, known(here, by_model), b"model")
 
 
 def test_a_trial_is_to_win_by_satisfied_searches_and_a_watch_guards_them(here: Deployment) -> None:

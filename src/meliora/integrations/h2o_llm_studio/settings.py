@@ -91,7 +91,7 @@ def configuration(name: str, train: Path, validation: Path, output: Path, tuned:
             "num_classes": 1,
             "parent_id_column": "None",
             "personalize": False,
-            "prompt_column": [QUERY, DOCUMENT],
+            "prompt_column": [DOCUMENT, QUERY],  # what is too long is cut at its beginning: the query is last
             "system_column": "None",
             "text_answer_separator": "",
             "text_prompt_start": "",

@@ -11,14 +11,14 @@ from hashlib import sha256
 import msgspec
 
 from meliora.errors import InvalidRequest
-from meliora.integrations.h2o_llm_studio.settings import DOCUMENT, LABEL, QUERY
+from meliora.integrations.h2o_llm_studio.settings import DOCUMENT, LABEL, QUERY, Tuning
 from meliora.knowledge.augment.learning import Learnable
 from meliora.knowledge.quality.evidence import JudgedQuery
 
 LEAST = 10
 """Rows of each table; with fewer nothing is learned or measured."""
-LONGEST = 8_000
-"""Letters of a document: more than `max_length` tokens are cut anyway."""
+LETTERS = 4
+"""Of a document for each token that is read: more would be cut, and at its beginning."""
 _MISSING = frozenset(
     {"", "#n/a", "#n/a n/a", "#na", "-1.#ind", "-1.#qnan", "-nan", "1.#ind", "1.#qnan", "<na>", "n/a", "na", "nan"}
     | {"none", "null"}
@@ -47,18 +47,19 @@ class Tables(msgspec.Struct, frozen=True, kw_only=True):
     """Rows whose query or document would be read as nothing."""
 
 
-def tables(data: Learnable, show: Show, *, share: float, negatives: int, seed: int) -> Tables:
-    """Make both. A family of queries is in one of them; a document that is graded 0, or that is among the first `negatives` found and
-    not graded, is no answer.
+def tables(data: Learnable, show: Show, tuned: Tuning) -> Tables:
+    """Make both. A family of queries is in one of them; a document that is graded 0, or that is among the first found and not graded
+    (`negatives` of a query), is no answer.
 
     Raises `InvalidRequest` where a table has fewer than `LEAST` rows, or only one label.
     """
-    held = _held(sorted(set(data.families.values())), share, seed)
+    held = _held(sorted(set(data.families.values())), tuned.validation_size, tuned.seed)
+    longest = LETTERS * tuned.max_length
     rows: dict[bool, list[tuple[str, str, int]]] = {False: [], True: []}
     left_out = 0
     for query in data.queries:
-        for text, label in _labelled(query, show(query), negatives):
-            row = (_flat(query.text), _flat(text)[:LONGEST], label)
+        for text, label in _labelled(query, show(query), tuned.negatives):
+            row = (_flat(query.text), _flat(text)[:longest], label)
             if {row[0].lower(), row[1].lower()} & _MISSING:
                 left_out += 1
             else:

@@ -58,7 +58,7 @@ class H2oLlmStudio:
         if (root / OUTPUT / LOG).exists() or (root / REPORT).exists():
             raise Conflict(f"There was a run in {root} already.", hint="Give another folder, or move that one away.")
         tuned = self._tuned
-        made = tables(data, self._show, share=tuned.validation_size, negatives=tuned.negatives, seed=tuned.seed)
+        made = tables(data, self._show, tuned)
         config = configuration(data.name, root / TRAIN, root / VALIDATION, root / OUTPUT, tuned)
         try:
             replace(root / TRAIN, made.train)
