@@ -23,7 +23,7 @@ from meliora.integrations.h2o_llm_studio.output import Output, flagged
 from meliora.integrations.h2o_llm_studio.process import Limits, studio
 from meliora.integrations.h2o_llm_studio.settings import tuning
 from meliora.integrations.h2o_llm_studio.tables import Shown, tables
-from meliora.integrations.h2o_llm_studio.trainer import H2oLlmStudio, progress
+from meliora.integrations.h2o_llm_studio.trainer import H2oLlmStudio, prepare, progress
 from meliora.knowledge.augment.learning import Learnable
 from meliora.knowledge.augment.trainers import Progress, Report, reported
 from meliora.knowledge.quality.evidence import JudgedQuery
@@ -148,7 +148,7 @@ def test_several_gpus_take_a_process_each(checkout: Checkout, tmp_path: Path) ->
 
 
 def test_every_field_is_one_that_it_has_and_every_value_one_that_it_takes(checkout: Checkout) -> None:
-    checkout.trainer(learning_rate=1e-6).prepare(learned(), checkout.run)
+    prepare(learned(), show, tuning({**SAID, "learning_rate": 1e-6}), checkout.run)
     said = yaml.load((checkout.run / "cfg.yaml").read_text(), Loader=yaml.FullLoader)
     assert set(said) <= studio_train.TOP
     for section, known in studio_train.FIELDS.items():
@@ -160,9 +160,9 @@ def test_every_field_is_one_that_it_has_and_every_value_one_that_it_takes(checko
 
 
 def test_the_same_data_gives_the_same_bytes_and_a_run_is_not_written_over(checkout: Checkout, tmp_path: Path) -> None:
-    checkout.trainer().prepare(learned(), checkout.run)
+    prepare(learned(), show, tuning(SAID), checkout.run)
     first = {path.name: path.read_bytes() for path in checkout.run.iterdir()}
-    checkout.trainer().prepare(learned(), checkout.run)
+    prepare(learned(), show, tuning(SAID), checkout.run)
     assert {path.name: path.read_bytes() for path in checkout.run.iterdir()} == first
     checkout.train()
     with pytest.raises(Conflict, match="a run in"):
@@ -187,7 +187,7 @@ def test_a_long_document_does_not_push_its_query_out(checkout: Checkout) -> None
     tuned = tuning({**SAID, "max_length": 64})
     made = tables(learned(), lambda query: [Shown(one.document, one.text * 99) for one in show(query)], tuned)
     assert max(len(row[1]) for row in rows(made.train)[1:]) == 64 * 4
-    checkout.trainer().prepare(learned(), checkout.run)
+    prepare(learned(), show, tuning(SAID), checkout.run)
     said = yaml.load((checkout.run / "cfg.yaml").read_text(), Loader=yaml.FullLoader)
     assert said["dataset"]["prompt_column"] == ["document", "query"]
 
@@ -205,14 +205,14 @@ def test_a_query_and_what_was_made_of_it_are_in_one_table() -> None:
 @pytest.mark.parametrize("word", ["null", "NA", "nan", "", "  "])
 def test_what_it_would_read_as_nothing_is_left_out_and_counted(checkout: Checkout, word: str) -> None:
     data = learned(text=lambda at: word if at == 3 else f"what is {at}")
-    counts = checkout.trainer().prepare(data, checkout.run)
+    counts = prepare(data, show, tuning(SAID), checkout.run)
     assert counts["rows_left_out"] == 4
     assert counts["train_rows"] + counts["validation_rows"] == 29 * 4
 
 
 def test_too_little_to_learn_from_or_to_measure_by_is_refused(checkout: Checkout) -> None:
     with pytest.raises(InvalidRequest, match="held out; 10 rows"):
-        checkout.trainer().prepare(learned(8), checkout.run)
+        prepare(learned(8), show, tuning(SAID), checkout.run)
     with pytest.raises(InvalidRequest, match="0 other documents"):
         tables(learned(), only_answers, tuning({**SAID, "validation_size": 0.5}))
     assert not checkout.run.exists()

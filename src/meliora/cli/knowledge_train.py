@@ -46,6 +46,9 @@ def train(
     sets: Annotated[
         list[str], typer.Option("--set", metavar="NAME=VALUE", help="Of H2O LLM Studio, such as llm_backbone.")
     ] = [],  # noqa: B006
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Write what H2O LLM Studio is run by, and start nothing.")
+    ] = False,
     hours: Annotated[float, typer.Option(min=0.01, help="Longest run of H2O LLM Studio.")] = 24.0,
     tenant: Tenant = "default",
     json: Json = False,
@@ -58,6 +61,9 @@ def train(
 
     with opened_plane() as plane:
         learned = data_of(plane, tenant, collection, data)
+        if trainer == "h2o" and prepare:
+            _prepared(plane, tenant, collection, _set(sets, seed), learned, output or _folder(trainer, learned), json)
+            return
         if trainer == "h2o":
             made = _h2o(plane, tenant, collection, studio, python, _set(sets, seed), hours)
         else:
@@ -137,6 +143,22 @@ def _h2o(
         )
     limits = Limits(seconds=hours * 3600)
     return h2o(plane, tenant, collection, SystemClock(), said, studio, python, limits, os.environ)
+
+
+def _prepared(
+    plane: Plane, tenant: str, collection: str, said: dict[str, Any], data: Learnable, folder: Path, json: bool
+) -> None:
+    from meliora.integrations.h2o_llm_studio.trainer import CONFIG
+    from meliora.runtime.knowledge.trainers import prepared
+
+    config = folder.absolute() / CONFIG
+    rows = prepared(plane, tenant, collection, said, data, config.parent)
+    if json:
+        show({"configuration": str(config), "rows": rows})
+        return
+    say(f"{rows['train_rows']:g} rows to learn from, {rows['validation_rows']:g} held out.")
+    say(f"In a checkout of H2O LLM Studio: `python llm_studio/train.py -Y {config}`")
+    say(f"`meliora knowledge training {config.parent}` tells how it stands.")
 
 
 def _set(sets: list[str], seed: int) -> dict[str, Any]:

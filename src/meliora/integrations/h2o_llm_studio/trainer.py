@@ -48,30 +48,9 @@ class H2oLlmStudio:
         self._where, self._tuned, self._show = where, tuned, show
         self._clock, self._limits, self._present = clock, limits, present
 
-    def prepare(self, data: Learnable, folder: Path) -> dict[str, float]:
-        """Write tables and configuration, and give how many rows they have; the same data, the same bytes.
-
-        Raises `InvalidRequest` for too little data, `Conflict` where a run was in the folder already, `UpstreamError` where it cannot
-        be written.
-        """
-        root = folder.absolute()
-        if (root / OUTPUT / LOG).exists() or (root / REPORT).exists():
-            raise Conflict(f"There was a run in {root} already.", hint="Give another folder, or move that one away.")
-        tuned = self._tuned
-        made = tables(data, self._show, tuned)
-        config = configuration(data.name, root / TRAIN, root / VALIDATION, root / OUTPUT, tuned)
-        try:
-            replace(root / TRAIN, made.train)
-            replace(root / VALIDATION, made.validation)
-            replace(root / CONFIG, to_yaml(config))
-        except OSError as error:
-            raise UpstreamError(f"H2O LLM Studio's configuration could not be written: {error}"[:500]) from error
-        rows = {"train_rows": made.rows[0], "validation_rows": made.rows[1], "rows_left_out": made.left_out}
-        return {name: float(count) for name, count in rows.items()}
-
     def train(self, data: Learnable, folder: Path, tell: Tell, stop: Stop) -> Report:
         """Prepare and run. Raises what `prepare` raises, and `UpstreamError` where it cannot be started."""
-        rows = self.prepare(data, folder)
+        rows = prepare(data, self._show, self._tuned, folder)
         root = folder.absolute()
         output = Output(root / OUTPUT)
 
@@ -107,6 +86,27 @@ class H2oLlmStudio:
     def progress(self, folder: Path) -> Progress:
         """Say how the run of a folder stands."""
         return progress(folder)
+
+
+def prepare(data: Learnable, show: Show, tuned: Tuning, folder: Path) -> dict[str, float]:
+    """Write tables and configuration, and give how many rows they have; the same data, the same bytes.
+
+    Raises `InvalidRequest` for too little data, `Conflict` where a run was in the folder already, `UpstreamError` where it cannot
+    be written.
+    """
+    root = folder.absolute()
+    if (root / OUTPUT / LOG).exists() or (root / REPORT).exists():
+        raise Conflict(f"There was a run in {root} already.", hint="Give another folder, or move that one away.")
+    made = tables(data, show, tuned)
+    config = configuration(data.name, root / TRAIN, root / VALIDATION, root / OUTPUT, tuned)
+    try:
+        replace(root / TRAIN, made.train)
+        replace(root / VALIDATION, made.validation)
+        replace(root / CONFIG, to_yaml(config))
+    except OSError as error:
+        raise UpstreamError(f"H2O LLM Studio's configuration could not be written: {error}"[:500]) from error
+    rows = {"train_rows": made.rows[0], "validation_rows": made.rows[1], "rows_left_out": made.left_out}
+    return {name: float(count) for name, count in rows.items()}
 
 
 def progress(folder: Path) -> Progress:

@@ -7,5 +7,7 @@
 - `make`       makes a data set: methods in turn, refused, scored, within a budget of calls
 - `quality`    what an example keeps of its source, how much a set differs within, and what is too near to the test set
 - `manifest`   the data set as files: manifest and CSV, named by their content
-- `trainers`   who trains on a data set, and how the run stands
+- `learning`   what of a data set is learned from: nothing that proves what was learned
+- `trainers`   who trains on a data set, how a run goes on, and what it left
+- `local`      trains a reranker on this machine
 """

@@ -18,7 +18,7 @@ from meliora.knowledge.index.base import View
 from meliora.knowledge.quality.evidence import JudgedQuery
 from meliora.knowledge.ranking.examples import examples
 from meliora.knowledge.ranking.heldout import HeldOut, held_out
-from meliora.knowledge.ranking.model import Reranker
+from meliora.knowledge.ranking.model import CHOSEN, Boosting, Reranker
 from meliora.knowledge.ranking.train import train
 from meliora.knowledge.search.parts import Parts
 
@@ -34,8 +34,17 @@ class LocalTrainer:
 
     name = "local"
 
-    def __init__(self, view: View, config: SearchConfig, parts: Parts, seed: int, write: Write) -> None:
+    def __init__(
+        self,
+        view: View,
+        config: SearchConfig,
+        parts: Parts,
+        seed: int,
+        write: Write,
+        boosting: Boosting = CHOSEN,
+    ) -> None:
         self._view, self._parts, self._seed, self._write = view, parts, seed, write
+        self._boosting = boosting
         self._config = msgspec.structs.replace(config, reranking=None)
 
     def train(self, data: Learnable, folder: Path, tell: Tell, stop: Stop) -> Report:
@@ -45,12 +54,14 @@ class LocalTrainer:
             return self._over(data, folder, "stopped", "it was stopped before it had learned anything")
         try:
             tell(Progress(state="running", said="queries are held out and ranked", share=_LOOKED))
-            found = held_out(made, seed=self._seed)
+            found = held_out(made, self._boosting, seed=self._seed)
             if stop():
                 return self._over(data, folder, "stopped", "it was stopped before the model was trained", found)
             tell(Progress(state="running", said="the model is trained on all", share=_HELD, metrics=found.figures()))
             sources = (data.version,)
-            model = train(made, seed=self._seed, judgments=sources, figures=found.figures(), learned=data.texts)
+            model = train(
+                made, self._boosting, seed=self._seed, judgments=sources, figures=found.figures(), learned=data.texts
+            )
         except InvalidRequest as error:
             return self._over(data, folder, "failed", error.message)
         said = "" if found.better else "it orders queries that it did not see no better than the fusion does"

@@ -13,7 +13,7 @@ from meliora.errors import InvalidRequest, NotFound, UpstreamError
 from meliora.integrations.h2o_llm_studio.process import Limits, studio
 from meliora.integrations.h2o_llm_studio.settings import tuning
 from meliora.integrations.h2o_llm_studio.tables import Show, Shown
-from meliora.integrations.h2o_llm_studio.trainer import H2oLlmStudio
+from meliora.integrations.h2o_llm_studio.trainer import H2oLlmStudio, prepare
 from meliora.knowledge.augment.learning import Learnable, learnable
 from meliora.knowledge.augment.local import LocalTrainer
 from meliora.knowledge.augment.trainers import Report, Trainer
@@ -69,6 +69,13 @@ def h2o(
     tuned = tuning(said)
     where = studio(folder, python)
     return H2oLlmStudio(where, tuned, _showing(plane, tenant, collection), clock, limits, present)
+
+
+def prepared(
+    plane: Plane, tenant: str, collection: str, said: dict[str, Any], data: Learnable, folder: Path
+) -> dict[str, float]:
+    """Write what H2O LLM Studio is run by elsewhere, and give how many rows its tables have. Raises as `trainer.prepare` does."""
+    return prepare(data, _showing(plane, tenant, collection), tuning(said), folder)
 
 
 def candidate(plane: Plane, tenant: str, collection: str, folder: Path, report: Report) -> Snapshot | None:

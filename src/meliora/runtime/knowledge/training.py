@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -35,18 +35,18 @@ class RerankerTraining:
     ) -> Trained | None:
         """Train on `fitted`; None where too few of them tell anything, or a model of one part of them orders the rest no better."""
         from meliora.knowledge.ranking.examples import examples
-        from meliora.knowledge.ranking.heldout import held_out
-        from meliora.knowledge.ranking.train import train
+        from meliora.knowledge.ranking.train import cross_validate, train
 
         view = self._evidence.view(tenant, collection)
         bare = msgspec.structs.replace(config, reranking=None)
         made = list(examples(fitted, view, bare, self._load(tenant, bare, view)))
         drawn = seed % 1_000_003
         try:
-            found = held_out(made, seed=drawn)
-            if not found.better:
+            folded = cross_validate(made, seed=drawn)
+            before, after = (_mean(scores) for scores in (folded.before, folded.after))
+            if after <= before:
                 return None
-            figures = found.figures()
+            figures = {"ndcg10_before": round(before, 5), "ndcg10_after": round(after, 5)}
             until = max(one.at_us for one in fitted)
             people, learned = self._subjects(tenant, fitted), [one.text for one in fitted]
             model = train(made, seed=drawn, figures=figures, people=people, until_us=until, learned=learned)
@@ -59,3 +59,7 @@ class RerankerTraining:
         """Give the people with a name who asked these queries or used what answers them, as keyed hashes."""
         people = {who for one in queries for who in one.people if who.startswith("u:")}
         return [subject_of(self._secret, tenant, who.removeprefix("u:")) for who in people]
+
+
+def _mean(scores: Mapping[str, float]) -> float:
+    return sum(scores.values()) / len(scores) if scores else 0.0
