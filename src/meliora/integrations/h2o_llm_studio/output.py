@@ -52,7 +52,7 @@ class Output:
         self._errors: list[str] = []
         self._raising = False
         self.share: float | None = None
-        self.said = ""
+        self.said = "it prepares its data and its model"
         """The last line that told how it goes on."""
         self.metrics: dict[str, float] = {}
         """The last figure of each name; one that was no number last is not there."""

@@ -120,7 +120,7 @@ def progress(folder: Path) -> Progress:
     output = Output(folder / OUTPUT)
     output.read()
     flags, runs = flagged(folder / OUTPUT), process.alive(folder)
-    state, said = flags.state, flags.said or output.said
+    state, said = flags.state, flags.said or (output.said if runs else "")
     if state not in ("finished", "failed") and runs is not None:
         state = "running" if runs else "failed"
         said = said if runs else output.failure or "its process is gone, and did not say that it finished"
