@@ -72,6 +72,8 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "validation_strategy": ("custom", "automatic"),
 }
 MISSING = ("", "#N/A", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null", "<NA>")
+HANGING = 0.9
+"""The loss that is told before it hangs."""
 log = logging.getLogger(__name__)
 
 
@@ -198,7 +200,7 @@ def spoiled(mode: dict[str, Any]) -> None:
     if mode.get("deaf"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if mode.get("hangs"):
-        log.info(bar("train loss: 0.90", 2, 20))
+        log.info(bar(f"train loss: {HANGING:.2f}", 2, 20))
         time.sleep(900)
 
 
