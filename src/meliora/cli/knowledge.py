@@ -156,6 +156,9 @@ def tell_answer(answer: Answer) -> None:
                 one.written if one.origin == "query" else f"{one.written}~{one.term}" for one in why.matched
             )
             say(f"   {legs}; matched: {plain(words) or 'no word'}")
+            if why.nearby is not None:
+                holds = "; ".join(f"{one.holds} {one.weight:+.3f}" for one in why.nearby.conditions[:5])
+                say(f"   {holds} (fit {why.nearby.fit:.2f})")
 
 
 @app.command("list")

@@ -25,6 +25,9 @@ def explain(
     query: Annotated[list[str], typer.Argument(help="What is looked for.")],
     document: Annotated[str, typer.Option(help="Id of a document whose place is to be told.")] = "",
     collection: Collection = "default",
+    method: Annotated[
+        Literal["shap", "lime"], typer.Option(help="How a reranker's scores are explained; `lime` needs the extra.")
+    ] = "shap",
     limit: Annotated[int, typer.Option(help="Results.")] = 5,
     tenant: Tenant = "default",
     json: Json = False,
@@ -35,7 +38,7 @@ def explain(
     with opened_plane() as plane:
         plane.check(tenant, collection)
         asked = Request(" ".join(query), limit, explain=True)
-        found = plane.explain(tenant, collection, asked, document or None)
+        found = plane.explain(tenant, collection, asked, document or None, method)
     if json:
         show(found)
         return
@@ -45,6 +48,11 @@ def explain(
         say(f"{plain(place.document)}: {place.said}")
         say(f"  has: {plain(', '.join(one.term for one in place.matched)) or 'none of the words'}")
         say(f"  lacks: {plain(', '.join(place.lacking)) or 'nothing'}")
+        if place.words is not None:
+            for side, words in (("query", place.words.query), ("document", place.words.document)):
+                say(
+                    f"  words of the {side}: {plain(', '.join(f'{word} {worth:+.3f}' for word, worth in words.items()))}"
+                )
 
 
 @app.command()

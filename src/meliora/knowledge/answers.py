@@ -36,6 +36,38 @@ class Matched(msgspec.Struct, frozen=True):
     """The word of the query that it comes of."""
 
 
+class Condition(msgspec.Struct, frozen=True):
+    """What holds of a result, and what it is worth."""
+
+    feature: str
+    holds: str
+    """The range that its value lies in, as `0.12 < bm25 <= 0.85`."""
+    weight: float
+    """What the score gains by it, compared with results of which it does not hold."""
+
+
+class Nearby(msgspec.Struct, frozen=True, kw_only=True):
+    """A reranker's score as a linear model of what holds of a result, fitted to variations of it (LIME)."""
+
+    conditions: tuple[Condition, ...]
+    """The ten weightiest."""
+    fit: float
+    """R² of the linear model over the variations: below about .3 it says little."""
+    against: Literal["training", "candidates"]
+    """What is compared with: rows that the reranker was trained on, or, where its file has none, the candidates of this search."""
+
+
+class Words(msgspec.Struct, frozen=True, kw_only=True):
+    """What words add to a reranker's score of one document, by leaving them out (LIME): the ten weightiest of either side."""
+
+    query: dict[str, float]
+    document: dict[str, float]
+    """Of its best passage, with the title."""
+    query_fit: float | None
+    """R²; None: there were no words."""
+    document_fit: float | None
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """What each stage contributed to one result."""
 
@@ -48,6 +80,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     contributions: dict[str, float] = {}
     """To the reranker's score by feature (TreeSHAP), `bias` included: they sum to it."""
     reranked: float | None = None
+    nearby: Nearby | None = None
+    """By LIME, where that was asked for and the reranker scored the result."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

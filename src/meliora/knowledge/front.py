@@ -18,7 +18,7 @@ from meliora.knowledge.library import Library, Taken
 from meliora.knowledge.memory.memory import Memory
 from meliora.knowledge.quality.evidence import Evidence
 from meliora.knowledge.quality.records import SearchLog
-from meliora.knowledge.search.explaining import ExplainedSearch, explain
+from meliora.knowledge.search.explaining import ExplainedSearch, Method, explain
 from meliora.knowledge.search.parts import Ranker
 from meliora.knowledge.search.searcher import Request, search
 from meliora.knowledge.service import Knowledge
@@ -185,12 +185,14 @@ class Plane:
         snapshot = self.searches.serving.serving(tenant, collection)
         return search(request, view, snapshot, self.searches.serving.parts(tenant, collection, snapshot, view))
 
-    def explain(self, tenant: str, collection: str, request: Request, document: str | None = None) -> ExplainedSearch:
-        """Answer with reasons, without a record; tell the place of a document. Raises `NotFound` where the index has it not."""
+    def explain(
+        self, tenant: str, collection: str, request: Request, document: str | None = None, method: Method = "shap"
+    ) -> ExplainedSearch:
+        """Answer with reasons, without a record; tell the place of a document. Raises what `explaining.explain` does."""
         view = self.indexes.view(tenant, collection)
         snapshot = self.searches.serving.serving(tenant, collection)
         parts = self.searches.serving.parts(tenant, collection, snapshot, view)
-        return explain(request, view, snapshot, parts, document)
+        return explain(request, view, snapshot, parts, document, method)
 
     def ranker(self, tenant: str, collection: str) -> tuple[Ranker | None, dict[str, str]]:
         """Give the reranker that serves a collection, None where none does; with it, why one that should could not be loaded."""

@@ -9,5 +9,6 @@ examples       from queries with a known answer to candidates with features
 heldout        what it gains on queries that it did not see, with intervals
 train          LambdaMART from judgments and from clicks; cross-validation by query
 model          the model's file, its scores and what each feature contributed to them
+surrogate      one score as a linear model of features and words nearby, by the extra of that name
 cross_encoder  an optional second look at the first ten
 """

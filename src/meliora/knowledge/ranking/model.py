@@ -21,6 +21,8 @@ from meliora.knowledge.text.analysis import VERSION as ANALYSIS
 FORMAT = "meliora.reranker/1"
 LARGEST = 64 * 1024 * 1024
 """Bytes of a file; one as trained here has under 1 MB."""
+BACKGROUND = 100
+"""Rows of features that a file keeps."""
 _FUSED = NAMES.index("fused")
 _AGAIN = "Train it again with this version."
 
@@ -88,6 +90,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Bytes of each model's trees."""
     trees: str
     """SHA-256 of all of them."""
+    background: tuple[tuple[float, ...], ...] = ()
+    """Rows of features that it was trained on, drawn by lot: what an explanation is held against."""
 
 
 class Reranker:
@@ -102,6 +106,10 @@ class Reranker:
             self._models = [library.Booster(model_str=one.decode()) for one in trees]
         except (library.basic.LightGBMError, UnicodeDecodeError) as error:
             raise InvalidRequest(f"The trees of a reranker cannot be read: {error}", hint=_AGAIN) from error
+        if any(len(row) != len(NAMES) for row in head.background):
+            raise InvalidRequest(f"The rows that a reranker keeps do not have {len(NAMES)} features.", hint=_AGAIN)
+        self.background: Array = np.array(head.background, dtype=float).reshape(-1, len(NAMES))
+        """[rows, features]; of a file of earlier times, no rows."""
         if any(model.num_feature() != len(NAMES) for model in self._models):
             raise InvalidRequest(
                 f"The trees of a reranker do not take the {len(NAMES)} features it names.", hint=_AGAIN
@@ -133,8 +141,8 @@ class Reranker:
         return [dict(zip((*NAMES, "bias"), row, strict=True)) for row in mean.tolist()]
 
 
-def made(trees: Sequence[str], training: Training, figures: Mapping[str, float]) -> Reranker:
-    """Give a reranker of freshly trained trees, bound to the features and the text analysis of this version."""
+def made(trees: Sequence[str], training: Training, figures: Mapping[str, float], rows: Array) -> Reranker:
+    """Give a reranker of freshly trained trees, bound to the features and the text analysis of this version; `rows` grew them."""
     parts = [one.encode() for one in trees]
     head = Head(
         format=FORMAT,
@@ -146,6 +154,7 @@ def made(trees: Sequence[str], training: Training, figures: Mapping[str, float])
         figures=dict(figures),
         sizes=tuple(map(len, parts)),
         trees=sha256(b"".join(parts)).hexdigest(),
+        background=_background(rows, training.seed),
     )
     return Reranker(head, parts)
 
@@ -175,6 +184,11 @@ def head_of(data: bytes) -> tuple[Head, bytes]:
         return msgspec.json.decode(line, type=Head), body
     except msgspec.MsgspecError as error:
         raise InvalidRequest(f"The head of a reranker's file is damaged: {error}", hint=_AGAIN) from error
+
+
+def _background(rows: Array, seed: int) -> tuple[tuple[float, ...], ...]:
+    drawn = np.random.default_rng(seed).permutation(len(rows))[:BACKGROUND]
+    return tuple(map(tuple, rows[drawn].round(4).tolist()))
 
 
 def _said_format(line: bytes) -> str:

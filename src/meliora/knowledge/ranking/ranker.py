@@ -5,6 +5,7 @@ from __future__ import annotations
 from meliora.knowledge.ranking.batch import Rarity
 from meliora.knowledge.ranking.features import NAMES, features
 from meliora.knowledge.ranking.model import Reranker
+from meliora.knowledge.ranking.surrogate import Lime
 from meliora.knowledge.search.parts import Pool, Ranked
 
 
@@ -22,4 +23,5 @@ class ModelRanker:
         if not explain:
             return Ranked(scores)
         seen = [dict(zip(NAMES, row, strict=True)) for row in table.tolist()]
-        return Ranked(scores, seen, self._model.contributions(table))
+        near = Lime(self._model, self._rarity, pool, table)
+        return Ranked(scores, seen, self._model.contributions(table), near)

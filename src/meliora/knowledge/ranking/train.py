@@ -99,7 +99,7 @@ def train(
         until_us=until_us,
         learned=tuple(sorted(set(map(fingerprint, learned)))),
     )
-    return made(trees, training, dict(figures or {}))
+    return made(trees, training, dict(figures or {}), rows)
 
 
 class Folded(msgspec.Struct, frozen=True):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
-from meliora.errors import NotFound
-from meliora.knowledge.answers import Answer, Matched
+from meliora.errors import InvalidRequest, NotFound
+from meliora.knowledge.answers import Answer, Matched, Result, Words
 from meliora.knowledge.config import LEGS, Leg, Snapshot
 from meliora.knowledge.filters import Condition, Filter
 from meliora.knowledge.index.base import Stored, View
 from meliora.knowledge.search.asking import Question, as_it_is, question, read
 from meliora.knowledge.search.fusion import weight_of
-from meliora.knowledge.search.parts import Parts
-from meliora.knowledge.search.searcher import MOST_RESULTS, Request, search
+from meliora.knowledge.search.parts import Near, Parts, Ranked
+from meliora.knowledge.search.searcher import MOST_RESULTS, Request, searched
 
+Method = Literal["shap", "lime"]
+"""How a reranker's scores are explained: exactly, by TreeSHAP; or by LIME as well."""
 DEEP = 1000
 """Passages of a leg among which a document's place is looked for."""
 _PASSAGES = 50
@@ -44,6 +48,8 @@ class DocumentPlace(msgspec.Struct, frozen=True, kw_only=True):
     """Terms that were asked for and that it has not."""
     said: str
     """In a sentence."""
+    words: Words | None = None
+    """By LIME, where that was asked for and the reranker scored the document."""
 
 
 class ExplainedSearch(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,19 +60,34 @@ class ExplainedSearch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def explain(
-    request: Request, view: View, snapshot: Snapshot, parts: Parts, document: str | None = None
+    request: Request,
+    view: View,
+    snapshot: Snapshot,
+    parts: Parts,
+    document: str | None = None,
+    method: Method = "shap",
 ) -> ExplainedSearch:
-    """Answer with reasons; of a document that is named, tell its place by leg. Raises `NotFound` where the index has it not."""
+    """Answer with reasons; of a document that is named, tell its place by leg.
+
+    Raises `NotFound` where the index has it not; for `lime`, `MissingExtra` without the package, and `InvalidRequest` where no
+    reranker serves.
+    """
     wanted = _deep(request) if document is not None else request
-    answer = search(wanted, view, snapshot, parts)
-    shown = msgspec.structs.replace(answer, results=answer.results[: request.limit])
+    answer, ranked = searched(wanted, view, snapshot, parts)
+    near = _near(parts, ranked) if method == "lime" else None
+    results = answer.results[: request.limit]
+    if ranked is not None and near is not None:
+        results = tuple(_nearby(one, ranked, near) for one in results)
+    shown = msgspec.structs.replace(answer, results=results)
     if document is None:
         return ExplainedSearch(answer=shown)
     passages = _passages(view, document)
     if not passages:
         raise NotFound(f"The index has no document {document!r}.", hint="It may be archived, or not indexed yet.")
     asked = _asked(request, view, parts)
-    position = next((one.position for one in answer.results if one.document == document), None)
+    found = next((one for one in answer.results if one.document == document), None)
+    position = None if found is None else found.position
+    at = None if found is None or ranked is None else _scored(found, ranked)
     legs = tuple(_leg(view, snapshot, asked, leg, document) for leg in LEGS)
     terms = frozenset(term for one in passages for term in (*one.terms, *one.title_terms))
     place = DocumentPlace(
@@ -76,8 +97,35 @@ def explain(
         matched=asked.matched(terms),
         lacking=tuple(term for term in asked.asked.terms if term not in terms),
         said=_said(position, legs),
+        words=None if at is None or near is None else near.words(at),
     )
     return ExplainedSearch(answer=shown, document=place)
+
+
+def _near(parts: Parts, ranked: Ranked | None) -> Near | None:
+    """Give what explains by LIME; None where a reranker serves, but scored nothing this time: the answer says why."""
+    untrained = ranked is not None and ranked.near is None
+    if untrained or (parts.ranker is None and "reranking" not in parts.missing):
+        raise InvalidRequest(
+            "No trained reranker serves this collection, so there is nothing that LIME could explain.",
+            hint="Ask by the method `shap`: a fused score is the sum of its `places`, exactly.",
+            field="method",
+        )
+    return None if ranked is None else ranked.near
+
+
+def _scored(result: Result, ranked: Ranked) -> int | None:
+    """Give a result's place in the pool that was reranked; None where it was not in it."""
+    why = result.explanation
+    return why.fused_rank - 1 if why is not None and why.fused_rank <= len(ranked.scores) else None
+
+
+def _nearby(result: Result, ranked: Ranked, near: Near) -> Result:
+    at = _scored(result, ranked)
+    if at is None or result.explanation is None:
+        return result
+    why = msgspec.structs.replace(result.explanation, nearby=near.features(at))
+    return msgspec.structs.replace(result, explanation=why)
 
 
 def _deep(request: Request) -> Request:

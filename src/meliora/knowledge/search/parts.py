@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from meliora.knowledge.answers import Rewrite
+from meliora.knowledge.answers import Nearby, Rewrite, Words
 from meliora.knowledge.index.base import Asked, Stored, View
 from meliora.knowledge.search.fusion import Candidate
 from meliora.knowledge.text.analysis import Analysed
@@ -54,6 +54,18 @@ class Pool:
     """One for each candidate."""
 
 
+class Near(Protocol):
+    """Explains single candidates of a pool by a linear model of the ranker near them."""
+
+    def features(self, at: int, /) -> Nearby:
+        """Tell which features carry the score of a candidate, by its place in the pool. Raises `MissingExtra`."""
+        ...
+
+    def words(self, at: int, /) -> Words:
+        """Tell which words carry it. Raises `MissingExtra`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """A ranker's word on each candidate of a pool, in the pool's order."""
@@ -62,6 +74,8 @@ class Ranked:
     features: Sequence[Mapping[str, float]] = ()
     contributions: Sequence[Mapping[str, float]] = ()
     """By feature; only where they were asked for."""
+    near: Near | None = None
+    """Only where reasons were asked for: nothing is worked out before it is asked."""
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Stages of its own that could not run, with the reason."""
 

@@ -77,6 +77,11 @@ class _Course:
 
 def search(request: Request, view: View, snapshot: Snapshot, parts: Parts) -> Answer:
     """Give the documents that answer a query, each by its best passage. An empty query has no answer, which is no error."""
+    return searched(request, view, snapshot, parts)[0]
+
+
+def searched(request: Request, view: View, snapshot: Snapshot, parts: Parts) -> tuple[Answer, Ranked | None]:
+    """Search; with the answer give the ranker's word on the first candidates of the fusion, None where it had none."""
     course = _Course(skipped=dict(parts.missing))
     with course.stage("analyse"):
         query, cut = read(request.text, view, request.language)
@@ -87,7 +92,7 @@ def search(request: Request, view: View, snapshot: Snapshot, parts: Parts) -> An
     ranked, order = _reranked(request, view, snapshot, parts, (query, asked, candidates), course)
     with course.stage("results"):
         results = _results(request, view, asked, candidates, ranked, order)
-    return Answer(
+    answer = Answer(
         results=results,
         rewrites=asked.rewrites,
         snapshot=snapshot.number,
@@ -101,6 +106,7 @@ def search(request: Request, view: View, snapshot: Snapshot, parts: Parts) -> An
         written=query.written,
         notes={"words_left_out": cut} if cut else {},
     )
+    return answer, ranked
 
 
 def _repaired(query: Analysed, parts: Parts, course: _Course) -> Rewritten:
