@@ -29,6 +29,16 @@ def _same_for_all(prompt: str, system_prompt: str = "", **_: Any) -> Any:
     return Classification("balanced", 0.5, 0.5, "default:balanced", "chat")
 
 
+def all_of(*switches: Switch) -> Switch:
+    """Switch off several things that make up a row."""
+
+    def switch(patch: MonkeyPatch) -> None:
+        for one in switches:
+            one(patch)
+
+    return switch
+
+
 def without_routes(subject: str) -> Switch:
     """Switch off by leaving one subject's router out of the control app."""
 
@@ -152,6 +162,6 @@ SWITCHES: dict[str, Switch] = {
     "i08": without_routes("analytics"),
     "i14": without("meliora.routing.learning.rewards.documented", lambda value, cost_micros, latency_us: value),
     "i15": _no_bare_names,
-    "i16": without_routes("figures"),
+    "i16": all_of(without_routes("figures"), without_routes("memory")),
     "i13": without("meliora.telemetry.rollups.Roller.step", lambda self, limit=100: 0),
 }
