@@ -134,7 +134,9 @@ SWITCHES: dict[str, Switch] = {
     "h26": without_routes("knowledge_upkeep"),
     "p17": without("meliora.gateway.assignment.Split.of", lambda self, user, session, key: (False, key)),
     "p20": without("meliora.loop.desk.gains", lambda edges: ()),
-    "p21": without("meliora.loop.gates.board.GateBoard.last", lambda self, tenant: {}),
+    "p21": all_of(
+        without("meliora.loop.gates.board.GateBoard.last", lambda self, tenant: {}), without_routes("knowledge_quality")
+    ),
     "p22": without_routes("optimizer"),
     "h30": without("meliora.loop.steps.begin._judged", _nothing),
     "h31": without("meliora.loop.policy.decide.Policies.decide", _all_allowed),
