@@ -116,7 +116,10 @@ SWITCHES: dict[str, Switch] = {
     "p05": without("meliora.loop.triggers.Triggers.of", lambda *_: ()),
     "p06": without("meliora.loop.triggers.Triggers.of", lambda *_: ()),
     "p07": without("meliora.loop.artifacts.archive.Archive.make", _nothing),
-    "p08": without("meliora.loop.artifacts.documents._diagnosis", lambda facts: b"{}"),
+    "p08": all_of(
+        without("meliora.loop.artifacts.documents._diagnosis", lambda facts: b"{}"),
+        without("meliora.diagnosis.search.finding.report", lambda finding, cycle: {}),
+    ),
     "p10": without("meliora.loop.artifacts.documents._audit", lambda facts: b'{"cycle_id": "", "environment": ""}'),
     "p11": _no_controls,
     "p12": without("meliora.loop.policy.decide.Policies.decide", _all_allowed),

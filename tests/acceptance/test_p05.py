@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.search.town import TENANT
 from meliora.loop.triggers import undone
+from tests.acceptance.faulty import HOUR, QUIET, faulty
 from tests.acceptance.lives import living
 
 DOCUMENTED = {
@@ -47,3 +49,20 @@ def test_p05_a_breach_opens_a_cycle_with_the_triggers_kinds(tmp_path: Path, swit
     with living(tmp_path) as life:
         cycle = life.breach("latency_p95", 1500.0)
         assert (cycle.subject, cycle.kinds) == ("latency_p95", ("routing_policy",))
+
+
+def test_p05_a_fall_of_ndcg_and_of_recall_is_measured_and_answered_in_its_time(tmp_path: Path, switched: None) -> None:
+    """By 3% and 5% of the frozen baseline: each opens its cycle, with its kinds, and a change is proposed within its time."""
+    with faulty(tmp_path) as (town, broken_us):
+        rows = {row.name: row for row in town.loop.board.status(TENANT)}
+        for gate, change in (("ndcg_drop", -0.03), ("recall_drop", -0.05)):
+            assert rows[gate].definition.change == change and rows[gate].baseline is not None
+        town.live(QUIET, 3 * HOUR)
+        cycles = {one.subject: one for one in town.store.cycles.list(TENANT).items if one.opened_us > broken_us}
+        changes = town.changes()
+        for gate, first in (("ndcg_drop", "query_repair"), ("recall_drop", "reindex")):
+            seconds = DOCUMENTED[gate][0]
+            cycle = cycles[gate]
+            assert cycle.kinds[0] == first and "reindex" in cycle.kinds
+            proposed = min(one.created_us for one in changes if one.cycle == cycle.id)
+            assert proposed - cycle.opened_us <= seconds * 1e6
