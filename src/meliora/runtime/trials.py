@@ -114,10 +114,12 @@ class ArmsOf:
     def stretches(
         self, tenant: str, change: str, phase: Any, metrics: Sequence[Metric], now_us: int
     ) -> tuple[Stretch, ...]:
-        """Give each stretch of one share, the first one first, with the sums of what is mature by now."""
+        """Give each stretch of one share, the first one first, with the sums of what is mature by now; none of a change never tried."""
+        stages = [one for one in self._trials.stages(tenant, change) if one.phase == phase]
+        if not stages:
+            return ()
         arms = self._of(tenant, change)
         read = {(one.stage, one.arm): one for one in arms.read(tenant, change, phase, metrics, now_us)}
-        stages = [one for one in self._trials.stages(tenant, change) if one.phase == phase]
         return tuple(
             Stretch(
                 number=one.stage,
