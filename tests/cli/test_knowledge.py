@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.governed import Typed, typed_  # noqa: F401
+from tests.knowledge.reading.test_addresses import base  # noqa: F401
 
 
 def test_a_folder_is_indexed_and_what_cannot_be_read_is_named(typed: Typed, tmp_path: Path) -> None:
@@ -31,3 +34,17 @@ def test_conversations_are_remembered_and_erased(typed: Typed) -> None:
     assert "Rex" in typed("memory", "window", "c")[1]
     assert typed("memory", "erase", "--user", "ann", "--yes")[0] == 0
     assert typed("memory", "recall", "dog", "--user", "ann")[1] == "Nothing is recalled.\n"
+
+
+def test_an_address_of_ones_own_network_is_gone_to_only_where_that_is_said(typed: Typed, base: str) -> None:  # noqa: F811
+    """And what is refused names the option that allows it."""
+    refused = typed("knowledge", "index", f"{base}/tide")[1]
+    assert "0 added" in refused and "--own-network" in refused and ".." not in refused
+    assert "1 added" in typed("knowledge", "index", "--own-network", f"{base}/tide")[1]
+
+
+def test_how_large_a_file_may_be_is_a_setting(typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "long.txt").write_text("word " * 300)
+    monkeypatch.setenv("MELIORA_KNOWLEDGE__DOCUMENT_BYTES", "1000")
+    said = typed("knowledge", "index", str(tmp_path / "long.txt"))[1]
+    assert "1,500 bytes" in said and "knowledge.document_bytes" in said

@@ -54,20 +54,25 @@ def index(
             help="Read an export: letta_archival, qdrant_vector, session_memory, learnings_md or knowledge_files.",
         ),
     ] = "",
+    own_network: Annotated[
+        bool, typer.Option("--own-network", help="Go to addresses of one's own network, too.")
+    ] = False,
     tenant: Tenant = "default",
     json: Json = False,
 ) -> None:
-    """Keep documents and make them searchable. The same source again takes up what has changed."""
-    from meliora.knowledge.reading.base import Refused
+    """Keep documents and make them searchable. The same source again takes up what is new or has changed."""
+    from meliora.knowledge.reading.base import Limits, Refused
     from meliora.knowledge.reading.connectors import read_source
     from meliora.knowledge.reading.sources import read_any
 
     refused: list[Refused] = []
+    limits = Limits(file_bytes=settings().knowledge.document_bytes)
 
     def documents() -> Iterator[Document]:
         import msgspec
 
-        for one in read_source(export, source) if export else read_any(source):
+        found = read_source(export, source, limits) if export else read_any(source, limits, private=own_network)
+        for one in found:
             if isinstance(one, Refused):
                 refused.append(one)
                 continue
@@ -106,7 +111,7 @@ def _tell(taken: Taken, refused: list[tuple[str, str, str]], ready: bool) -> Non
     say(", ".join(parts) + ("." if ready else "; the index is still behind."))
     refused += [(one.id, one.reason, one.hint) for one in taken.refused]
     for name, reason, hint in refused[:_SHOWN]:
-        say(f"  {paint('refused', 'error')} {plain(name)}: {plain(reason)}. {plain(hint)}".rstrip())
+        say(f"  {paint('refused', 'error')} {plain(name)}: {plain(reason).rstrip('.')}. {plain(hint)}".rstrip())
     if len(refused) > _SHOWN:
         say(f"  and {len(refused) - _SHOWN} more were refused.")
     for mark, count in sorted(taken.marked.items()):

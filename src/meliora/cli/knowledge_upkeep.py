@@ -183,7 +183,9 @@ def prune(
         return
     for one in found.pruning.entries:
         say(f"  {plain(one.id)}: {plain(one.said)}")
-    if found.applied:
+    if found.applied and not found.archived:
+        say("There was nothing to archive.")
+    elif found.applied:
         say(f"{found.archived} archived. `meliora knowledge restore {found.plan}` takes it back.")
     else:
         say(f"{len(found.pruning.entries)} would be archived; --apply does it.")

@@ -7,7 +7,7 @@ import json
 import os
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meliora.knowledge.documents import Document
@@ -83,6 +83,7 @@ def test_deep_json_and_long_references_are_told_or_read():
     assert list(read_bytes(json.dumps([{"text": "a"}, {"x": 1}]).encode(), "b.json"))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(["a.txt", "a.html", "a.json", "a.jsonl", "a.csv", "a.md"]))
 def test_any_bytes_are_read_or_refused(data, name):
     assert all(isinstance(one, (Document, Refused)) for one in read_bytes(data, name))

@@ -38,7 +38,7 @@ def too_large(source: str, size: int, limits: Limits) -> Refused:
     return Refused(
         source,
         f"it has {size:,} bytes; a file may have {limits.file_bytes:,}",
-        "Split it, or raise the limit `file_bytes`.",
+        "Split it, or raise knowledge.document_bytes.",
     )
 
 

@@ -211,7 +211,9 @@ def _text(path: str | os.PathLike[str], limits: Limits) -> str | Refused:
     except OSError as error:
         return Refused(str(path), f"it cannot be read: {error.strerror or error}")
     if len(data) > limits.file_bytes:
-        return Refused(str(path), f"it has more than {limits.file_bytes:,} bytes", "Raise the limit `file_bytes`.")
+        return Refused(
+            str(path), f"it has more than {limits.file_bytes:,} bytes", "Split it, or raise knowledge.document_bytes."
+        )
     text = decode(data)
     return Refused(str(path), "it is no text") if text is None else text
 

@@ -74,7 +74,8 @@ class HttpFetch:
         for *_, address in found:
             if not self._private and not _public(str(address[0])):
                 raise Forbidden(
-                    f"{host} leads to {address[0]}, an address of one's own network.", hint="Allow it, if it is meant."
+                    f"{host} leads to {address[0]}, an address of one's own network.",
+                    hint="Where that is meant: `meliora knowledge index --own-network`.",
                 )
             try:
                 plain = socket.create_connection((str(address[0]), port), timeout=left)

@@ -15,14 +15,17 @@ LIST = "urls.txt"
 """Name of a file that lists addresses, one a line."""
 
 
-def read_any(source: str, limits: Limits | None = None) -> Iterator[Read]:
-    """Read it. What is wrong with one entry stops no other. Raises `NotFound` where there is nothing of that name."""
-    path = Path(source)
+def read_any(source: str, limits: Limits | None = None, *, private: bool = False) -> Iterator[Read]:
+    """Read it. What is wrong with one entry stops no other. Raises `NotFound` where there is nothing of that name.
+
+    `private` goes to addresses of one's own network, too.
+    """
+    path, fetch = Path(source), HttpFetch(private=private)
     if source.startswith(("http://", "https://")):
-        yield from read_urls([source], HttpFetch(), limits)
+        yield from read_urls([source], fetch, limits)
     elif not path.exists():
         raise NotFound(f"There is no file or folder {source!r}.", hint="Name one that is there, or an address.")
     elif path.is_file() and path.name.lower() == LIST:
-        yield from read_urls(path, HttpFetch(), limits)
+        yield from read_urls(path, fetch, limits)
     else:
         yield from read_path(path, limits)
