@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
+from meliora.runtime.knowledge.tasks import Using
 from tests.server.house import House
 
 DAY = 86_400.0
@@ -19,3 +20,13 @@ def kept(house: House, documents: list[dict[str, Any]], collection: str = "defau
     assert house.context.knowledge is not None
     house.context.knowledge.follow("default", collection)
     return client
+
+
+def used(house: House, client: TestClient, query: str, document: str) -> None:
+    """Let somebody search, and click a document that was found; the worker notes it."""
+    found = client.post("/api/v1/knowledge/search", json={"query": query, "limit": 100}).json()
+    said = {"search_id": found["id"], "type": "click", "document": document}
+    answer = client.post("/api/v1/knowledge/feedback", json=said)
+    assert answer.status_code == 200, answer.text
+    house.ingest()
+    Using(house.store, house.clock).step()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.knowing import DAY, kept
+from tests.acceptance.knowing import DAY, kept, used
 from tests.server.house import control_house
 
 
@@ -16,7 +16,7 @@ def test_h22_confidence_grows_with_the_days_beyond_and_is_nine_tenths_where_nobo
     with control_house(tmp_path) as house:
         documents = [{"id": name, "text": name, "category": "procedures"} for name in ("used", "never")]
         client = kept(house, documents)
-        house.store.knowledge_documents.used("default", "default", ["used"], house.clock.now_us())
+        used(house, client, "used", "used")
         house.clock.advance(90 * 1.4 * DAY)
         stale = {one["id"]: one["confidence"] for one in client.get("/knowledge/stale").json()["items"]}
         assert stale == {"used": pytest.approx(0.5 + 0.5 * 0.4)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.acceptance.knowing import kept
+from tests.acceptance.knowing import kept, used
 from tests.server.house import control_house
 
 TEXT = "To reset the password open the settings page, choose security, and press the button at the bottom of it"
@@ -21,7 +21,7 @@ def test_h23_the_copy_is_archived_and_what_differs_in_a_number_waits_for_a_perso
             {"id": "port-2", "text": f"{TEXT}. The port is 9090."},
         ]
         client = kept(house, documents)
-        house.store.knowledge_documents.used("default", "default", ["one"], house.clock.now_us())
+        used(house, client, "reset the password", "one")
         found = client.get("/knowledge/redundant").json()
         assert [(one["kept"], one["archived"]) for one in found["pairs"]] == [("one", "copy")]
         assert {"port-1", "port-2"} in [{one["a"], one["b"]} for one in found["for_a_person"]]

@@ -10,11 +10,13 @@ import sqlalchemy as sa
 
 from meliora.errors import Conflict, InvalidRequest, NotFound
 from meliora.knowledge.documents import Document
+from meliora.knowledge.front import Opinion
 from meliora.knowledge.shelf import ToKeep
 from meliora.store.engine import writing
 from meliora.store.knowledge_collections import hold_in, move_in
 from meliora.store.knowledge_documents import prune_deletions
 from meliora.store.knowledge_rows import insert_in
+from meliora.store.tables import searches
 
 
 def document(id: str, text: str = "", **more) -> ToKeep:
@@ -72,15 +74,54 @@ def test_of_two_with_one_id_in_a_put_the_last_is_kept(shelf) -> None:
     assert shelf.get("t", "c", "a").document.text == "two"
 
 
-def test_an_update_keeps_when_it_was_added_and_how_often_it_was_used(shelf) -> None:
-    shelf.put("t", "c", [document("a")])
-    shelf.used("t", "c", ["a", "gone"], 50)
-    shelf.used("t", "c", ["a"], 40)
-    before = shelf.get("t", "c", "a")
-    shelf.put("t", "c", [document("a", "new")])
-    found = shelf.get("t", "c", "a")
-    assert (found.accesses, found.accessed_us, found.added_us) == (2, 50, before.added_us)
-    assert found.updated_us > before.updated_us
+def test_an_update_keeps_when_it_was_added_and_how_often_it_was_used(store, feed, clock) -> None:
+    shelf, used = store.knowledge_documents, [feed.search(), feed.search()]
+    shelf.put("default", "c", [document("a")])
+    for one in used:
+        store.searches.give("default", Opinion(search=one.id, said="click", document="a"))
+    shelf.note_uses("default", "c", 0, 0.5)
+    before = shelf.get("default", "c", "a")
+    shelf.put("default", "c", [document("a", "new")])
+    found = shelf.get("default", "c", "a")
+    assert (found.accesses, found.accessed_us, found.added_us) == (2, before.accessed_us, before.added_us)
+    assert found.accessed_us is not None and found.updated_us > before.updated_us
+
+
+def test_a_document_is_used_by_each_search_of_which_something_good_was_said_of_it(store, feed, clock) -> None:
+    """Once a search; what was said badly of it, of another collection or by another tenant, is no use of it."""
+    shelf = store.knowledge_documents
+    shelf.put("default", "c", [document("a"), document("b")])
+    shelf.put("default", "other", [document("a")])
+    one, two, other = feed.search(), feed.search(), feed.search(collection="other")
+
+    def say(search, said: str, document: str | None, value: float | None = None) -> None:
+        store.searches.give("default", Opinion(search=search.id, said=said, document=document, value=value))
+
+    say(one, "click", "a")
+    say(one, "accept", "a")
+    say(two, "rating", "a", 0.8)
+    say(two, "reject", "b")
+    say(two, "accept", None)
+    say(other, "click", "a")
+    assert shelf.note_uses("default", "c", 0, 0.5) == 1
+    assert shelf.note_uses("default", "c", 0, 0.5) == 1, "the same again changes nothing"
+    assert (shelf.get("default", "c", "a").accesses, shelf.get("default", "c", "b").accessed_us) == (2, None)
+    assert shelf.get("default", "other", "a").accesses == 0
+    assert shelf.note_uses("default", "c", clock.now + 1, 0.5) == 0
+
+
+def test_a_use_outlasts_the_search_that_it_was_made_in(store, feed, clock) -> None:
+    shelf, search = store.knowledge_documents, feed.search()
+    shelf.put("default", "c", [document("a")])
+    store.searches.give("default", Opinion(search=search.id, said="click", document="a"))
+    shelf.note_uses("default", "c", 0, 0.5)
+    before = shelf.get("default", "c", "a")
+    with writing(store.engine) as connection:
+        connection.execute(sa.delete(searches))
+    clock.now += 1
+    shelf.note_uses("default", "c", 0, 0.5)
+    found = shelf.get("default", "c", "a")
+    assert (found.accesses, found.accessed_us) == (before.accesses, before.accessed_us) == (1, found.accessed_us)
 
 
 def test_what_is_archived_is_told_as_gone_and_comes_back_when_it_is_restored(shelf) -> None:

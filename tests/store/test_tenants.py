@@ -349,7 +349,7 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
     writes = {
         "knowledge_documents.delete": ["c", ["a"]],
         "knowledge_documents.set_state": ["c", ["a"], "archived"],
-        "knowledge_documents.used": ["c", ["a"], 1],
+        "knowledge_documents.note_uses": ["c", 0, 0.5],
         "knowledge_documents.drop": ["c"],
         "knowledge_documents.exchange_generation": ["c", "2"],
         "knowledge_snapshots.add": ["c", SearchConfig(), "thief"],

@@ -93,10 +93,6 @@ class DocumentShelf(Feed, Protocol):
         """Let documents be searched (`live`), or no longer; give how many changed. What is archived stays to be restored."""
         ...
 
-    def used(self, tenant: str, collection: str, ids: Sequence[str], at_us: int) -> None:
-        """Note that somebody used documents that a search gave."""
-        ...
-
     def drop(self, tenant: str, collection: str) -> int:
         """Delete a collection with all that is in it, and give how many documents that were."""
         ...

@@ -307,9 +307,19 @@ def _loop(settings: Settings, store: Store, clock: Clock) -> list[Task]:
 
 
 def _knowledge(settings: Settings, store: Store, clock: Clock) -> list[Task]:
-    from meliora.runtime.knowledge.tasks import FOLLOW_SECONDS, UPKEEP_SECONDS, Following, Upkeeping
+    from meliora.runtime.knowledge.tasks import (
+        FOLLOW_SECONDS,
+        UPKEEP_SECONDS,
+        USES_SECONDS,
+        Following,
+        Upkeeping,
+        Using,
+    )
 
-    made = [Task("indexes", Aside(Following(settings, store, clock).step).step, FOLLOW_SECONDS)]
+    made = [
+        Task("indexes", Aside(Following(settings, store, clock).step).step, FOLLOW_SECONDS),
+        Task("uses", Aside(Using(store, clock).step).step, USES_SECONDS),
+    ]
     if settings.knowledge.upkeep.enabled:
         made.append(Task("upkeep", Aside(Upkeeping(settings, store, clock).step).step, UPKEEP_SECONDS))
     if settings.loop.enabled:

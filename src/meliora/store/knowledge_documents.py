@@ -40,6 +40,7 @@ from meliora.store.knowledge_rows import (
     update_in,
 )
 from meliora.store.rows import page_size
+from meliora.store.search_rows import F, S
 from meliora.store.tables import (
     judgment_sets,
     judgments,
@@ -48,6 +49,7 @@ from meliora.store.tables import (
     knowledge_deletions,
     knowledge_documents,
     knowledge_pairs,
+    searches,
 )
 
 _REBUILD = "Build it again: `meliora knowledge rebuild`."
@@ -140,15 +142,31 @@ class KnowledgeDocuments:
             fenced(connection)
             return len(set_state_in(connection, tenant, collection, ids, state))
 
-    def used(self, tenant: str, collection: str, ids: Sequence[str], at_us: int) -> None:
-        """Note that somebody used documents that a search gave. What is not there is passed over."""
-        later = sa.case((sa.func.coalesce(D.accessed_us, -1) > at_us, D.accessed_us), else_=at_us)
-        values = {"accesses": D.accesses + 1, "accessed_us": later}
+    def note_uses(self, tenant: str, collection: str, since_us: int, good: float) -> int:
+        """Note how often and when last documents were used, those of which something good was said since; give how many that were.
+
+        A use is a search of which something of at least `good` was said of the document. What was noted before is never taken back,
+        so that a use outlasts its search. Raises `NotFound` for an unknown collection.
+        """
+        said = sa.and_(F.tenant == tenant, F.document != "", F.value >= good)
+        here = sa.and_(S.id == F.search_id, S.tenant == tenant, S.collection == collection)
+        lately = sa.select(F.document).join(searches, here).where(said, F.at_us >= since_us).distinct()
+        told = sa.select(
+            F.document, sa.func.count(F.search_id.distinct()).label("times"), sa.func.max(F.at_us).label("at")
+        )
         with writing(self._engine) as connection:
             hold_in(connection, tenant, collection)
-            for some in chunks(ids):
-                own = sa.and_(of_collection(tenant, collection), D.id.in_(some))
-                connection.execute(sa.update(knowledge_documents).where(own).values(**values))
+            used = connection.execute(lately).scalars().all()
+            for some in chunks(used):
+                query = told.join(searches, here).where(said, F.document.in_(some)).group_by(F.document)
+                for row in connection.execute(query).all():
+                    values = {
+                        "accesses": _greater(D.accesses, row.times),
+                        "accessed_us": _greater(sa.func.coalesce(D.accessed_us, row.at), row.at),
+                    }
+                    own = sa.and_(of_collection(tenant, collection), D.id == row.document)
+                    connection.execute(sa.update(knowledge_documents).where(own).values(**values))
+        return len(used)
 
     def drop(self, tenant: str, collection: str) -> int:
         """Delete a collection with all that is in it, what is judged of it too, and give how many documents that were.
@@ -270,3 +288,7 @@ def erase_documents(connection: sa.Connection, tenant: str, user: str, now_us: i
         move_in(connection, tenant, collection, latest)
         count += gone
     return count
+
+
+def _greater(one: sa.ColumnElement[int], other: int) -> sa.ColumnElement[int]:
+    return sa.case((one > other, one), else_=other)

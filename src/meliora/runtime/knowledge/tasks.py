@@ -9,6 +9,7 @@ import structlog
 from meliora.clock import Clock
 from meliora.errors import Conflict, MelioraError, NotFound
 from meliora.knowledge.indexes import Indexes
+from meliora.runtime.knowledge.evidence import GOOD
 from meliora.runtime.knowledge.plane import directory_of, keeper_of, opener
 from meliora.settings import Settings
 from meliora.store.store import Store
@@ -54,6 +55,31 @@ def collections(store: Store) -> Iterator[tuple[str, str]]:
     for tenant in store.knowledge_documents.tenants():
         for one in store.knowledge_documents.collections(tenant):
             yield tenant, one.name
+
+
+USES_SECONDS = 60.0
+"""How often it is noted which documents were used."""
+LATE_US = 86_400_000_000
+"""How much later than what is said of it a search may come out of the spool."""
+
+
+class Using:
+    """Notes which documents people used: what nobody uses is stale sooner, and of two copies the used one stays."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self._noted_us = 0
+
+    def step(self) -> bool:
+        """Note what was said since the last step, or ever."""
+        now = self._clock.now_us()
+        for tenant, collection in list(collections(self._store)):
+            try:
+                self._store.knowledge_documents.note_uses(tenant, collection, max(0, self._noted_us - LATE_US), GOOD)
+            except NotFound:
+                continue  # somebody just deleted it
+        self._noted_us = now
+        return False
 
 
 UPKEEP_SECONDS = 60.0
