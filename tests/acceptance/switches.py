@@ -124,10 +124,15 @@ SWITCHES: dict[str, Switch] = {
     "p11": _no_controls,
     "p12": without("meliora.loop.policy.decide.Policies.decide", _all_allowed),
     "p13": without("meliora.loop.judge.ArmJudge.watch", _never_fails),
-    "h27": without("meliora.knowledge.upkeep.relevance.relevance", lambda shown, now_us: {}),
-    "p09": without("meliora.knowledge.augment.manifest.describe", _nothing),
+    "h27": all_of(
+        without("meliora.knowledge.upkeep.relevance.relevance", lambda shown, now_us: {}),
+        without("meliora.knowledge.upkeep.keeper.relevance", lambda shown, now_us: {}),
+    ),
+    "p09": all_of(
+        without("meliora.knowledge.augment.manifest.describe", _nothing), without_routes("knowledge_datasets")
+    ),
     "p14": without_routes("knowledge_search"),
-    "p15": without("meliora.knowledge.augment.make.make", _nothing),
+    "p15": all_of(without("meliora.knowledge.augment.make.make", _nothing), without_routes("knowledge_datasets")),
     "p16": without("meliora.knowledge.search.searcher.fuse", lambda found, rules: []),
     "h21": without("meliora.knowledge.upkeep.staleness.threshold_days", lambda category, days=None: 90.0),
     "h22": without("meliora.knowledge.upkeep.staleness.NEVER_USED", 0.5),
