@@ -28,14 +28,6 @@ def test_a_folder_is_indexed_and_what_cannot_be_read_is_named(typed: Typed, tmp_
     assert typed("knowledge", "index", str(tmp_path / "nothing"))[0] == 1
 
 
-def test_conversations_are_remembered_and_erased(typed: Typed) -> None:
-    assert typed("memory", "append", "c", "my dog is Rex", "--user", "ann")[:2] == (0, "Turn 1 of c.\n")
-    assert "Rex" in typed("memory", "recall", "dog", "--user", "ann")[1]
-    assert "Rex" in typed("memory", "window", "c")[1]
-    assert typed("memory", "erase", "--user", "ann", "--yes")[0] == 0
-    assert typed("memory", "recall", "dog", "--user", "ann")[1] == "Nothing is recalled.\n"
-
-
 def test_an_address_of_ones_own_network_is_gone_to_only_where_that_is_said(typed: Typed, base: str) -> None:  # noqa: F811
     """And what is refused names the option that allows it."""
     refused = typed("knowledge", "index", f"{base}/tide")[1]
@@ -48,3 +40,11 @@ def test_how_large_a_file_may_be_is_a_setting(typed: Typed, tmp_path: Path, monk
     monkeypatch.setenv("MELIORA_KNOWLEDGE__DOCUMENT_BYTES", "1000")
     said = typed("knowledge", "index", str(tmp_path / "long.txt"))[1]
     assert "1,500 bytes" in said and "knowledge.document_bytes" in said
+
+
+def test_conversations_are_remembered_and_erased(typed: Typed) -> None:
+    assert typed("memory", "append", "c", "my dog is Rex", "--user", "ann")[:2] == (0, "Turn 1 of c.\n")
+    assert "Rex" in typed("memory", "recall", "dog", "--user", "ann")[1]
+    assert "Rex" in typed("memory", "window", "c")[1]
+    assert typed("memory", "erase", "--user", "ann", "--yes")[0] == 0
+    assert typed("memory", "recall", "dog", "--user", "ann")[1] == "Nothing is recalled.\n"

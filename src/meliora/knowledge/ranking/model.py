@@ -186,11 +186,6 @@ def head_of(data: bytes) -> tuple[Head, bytes]:
         raise InvalidRequest(f"The head of a reranker's file is damaged: {error}", hint=_AGAIN) from error
 
 
-def _background(rows: Array, seed: int) -> tuple[tuple[float, ...], ...]:
-    drawn = np.random.default_rng(seed).permutation(len(rows))[:BACKGROUND]
-    return tuple(map(tuple, rows[drawn].round(4).tolist()))
-
-
 def _said_format(line: bytes) -> str:
     try:
         said: Any = msgspec.json.decode(line)
@@ -202,3 +197,8 @@ def _said_format(line: bytes) -> str:
 def _same(what: str, said: str, own: str) -> None:
     if said != own:
         raise Conflict(f"A reranker's file is of {what} {said[:80]!r}, this version has {own!r}.", hint=_AGAIN)
+
+
+def _background(rows: Array, seed: int) -> tuple[tuple[float, ...], ...]:
+    drawn = np.random.default_rng(seed).permutation(len(rows))[:BACKGROUND]
+    return tuple(map(tuple, rows[drawn].round(4).tolist()))
