@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from meliora.changes.manner import Manner
 from meliora.knowledge.documents import Document
+from meliora.knowledge.index.embedded.layout import Folder
 from meliora.knowledge.shelf import Judgment, ToKeep
 from meliora.loop.change import Change, Origin
-from meliora.loop.kind import ChangeKind, Proof, Proposal
+from meliora.loop.kind import ChangeKind, Later, Proof, Proposal
 from meliora.loop.shelf import Due
 from meliora.loop.work import Fence, Work
 from meliora.runtime.changes import kinds
@@ -104,3 +106,19 @@ def test_a_rebuilt_index_serves_and_the_old_one_is_gone_back_to(here: Deployment
     kind.undo(change, work)
     assert knowing.indexes.view("default", "c").generation == change.baseline
     assert knowing.indexes.audit("default", "c").faults == 0
+
+
+def test_where_the_index_is_just_being_written_a_reindex_waits_for_its_turn(
+    here: Deployment,  # noqa: F811
+    knowing: Knowing,
+    tmp_path: Path,
+) -> None:
+    """Somebody writes all the time where documents come in; that is no reason against a new index."""
+    kind = kind_of(knowing, "reindex")
+    change, work = proved(here, kind)
+    again = msgspec.structs.replace(change, payload={**change.payload, "generation": "7-another"})
+    with Folder(next((tmp_path / "indexes").iterdir())).writing("apply"):
+        assert isinstance(kind.prove(again, work), Later)
+        assert isinstance(kind.deliver(change, work), Later)
+    assert isinstance(kind.prove(again, work), Proof)
+    assert kind.deliver(change, work) == change.candidate == knowing.indexes.view("default", "c").generation

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meliora.cli.shared import Json, Tenant, paint, plain, say, settings, show, store, table, when
-from meliora.errors import Conflict, InvalidRequest
+from meliora.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from meliora.knowledge.answers import Answer
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Documents: keep them, search them, see how they are found.")
 
 Collection = Annotated[str, typer.Option("--collection", "-c", help="Set of documents that is searched as one.")]
+PATIENCE = 120.0
+"""Seconds for which a command waits for another process that writes the same index."""
 _SHOWN = 20
 """Refused documents that are named."""
 
@@ -80,7 +82,7 @@ def index(
 
     with opened_plane() as plane:
         taken = plane.library.put(tenant, collection, documents())
-        ready = _followed(plane, tenant, collection, taken.latest)
+        ready = not taken.latest or plane.bring_up(tenant, collection, taken.latest, PATIENCE)
     said = {
         "added": taken.added,
         "updated": taken.updated,
@@ -93,17 +95,6 @@ def index(
         show(said)
         return
     _tell(taken, [(one.source, one.reason, one.hint) for one in refused], ready)
-
-
-def _followed(plane: Plane, tenant: str, collection: str, latest: int) -> bool:
-    """Bring the index up; where the server's worker is at it, wait for that."""
-    if not latest:
-        return True
-    try:
-        plane.follow(tenant, collection)
-    except Conflict:
-        return plane.caught_up(tenant, collection, latest, wait=120.0)
-    return True
 
 
 def _tell(taken: Taken, refused: list[tuple[str, str, str]], ready: bool) -> None:
@@ -221,7 +212,7 @@ def audit(collection: Collection = "default", tenant: Tenant = "default", json: 
 def rebuild(collection: Collection = "default", tenant: Tenant = "default") -> None:
     """Build the index again from its documents, beside the one that serves, and switch when it is whole."""
     with opened_plane() as plane:
-        generation = plane.rebuild(tenant, collection)
+        generation = plane.rebuild(tenant, collection, PATIENCE)
     say(f"Generation {generation} of {collection} serves.")
 
 
@@ -234,8 +225,8 @@ def delete(
     """Delete documents for good."""
     with opened_plane() as plane:
         gone = plane.delete(tenant, collection, ids)
-        plane.follow(tenant, collection)
-    say(f"{gone} deleted.")
+        ready = plane.bring_up(tenant, collection, plane.shelf.latest(tenant, collection), PATIENCE)
+    say(f"{gone} deleted." if ready else f"{gone} deleted; the index is still behind.")
 
 
 def _condition(said: str) -> tuple[str, str]:

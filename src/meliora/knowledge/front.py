@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -13,6 +14,7 @@ from meliora.errors import Conflict, InvalidRequest, NotFound, StoreError
 from meliora.knowledge.answers import Answer
 from meliora.knowledge.config import SearchConfig
 from meliora.knowledge.documents import Document
+from meliora.knowledge.index.base import IndexHeld
 from meliora.knowledge.indexes import Audit, Indexes, next_generation
 from meliora.knowledge.library import Library, Taken
 from meliora.knowledge.memory.memory import Memory
@@ -165,9 +167,30 @@ class Plane:
         return self.indexes.audit(tenant, collection)
 
     def follow(self, tenant: str, collection: str) -> None:
-        """Take up all that has changed, here and now. Raises `Conflict` where another process is at it."""
+        """Take up all that has changed, here and now. Raises `IndexHeld` where another process is at it."""
         while self.indexes.follow(tenant, collection):
             pass
+
+    def bring_up(self, tenant: str, collection: str, seq: int, wait: float) -> bool:
+        """Take up what has changed; where another process is at it, wait at most so many seconds for it or for one's own turn.
+
+        Says whether the index of this machine has come to a change.
+        """
+        with suppress(IndexHeld):
+            self._in_turn(lambda: self.follow(tenant, collection), wait)
+        return self.caught_up(tenant, collection, seq)
+
+    def _in_turn(self, act: Callable[[], object], wait: float) -> None:
+        """Do what needs the index for itself. Raises `IndexHeld` where another process still has it after so many seconds."""
+        until = self.monotonic() + wait
+        while True:
+            try:
+                act()
+                return
+            except IndexHeld:
+                if self.monotonic() >= until:
+                    raise
+            self.sleep(0.05)
 
     def opine(self, who: Who, opinion: Opinion) -> None:
         """Keep what somebody says of a search. Raises `InvalidRequest`, `NotFound`."""
@@ -201,16 +224,20 @@ class Plane:
         parts = self.searches.serving.parts(tenant, collection, snapshot, view)
         return parts.ranker, {name: why for name, why in parts.missing.items() if name == "reranking"}
 
-    def rebuild(self, tenant: str, collection: str) -> str:
-        """Build the index again on this machine and let it serve, on a person's word; give its generation."""
+    def rebuild(self, tenant: str, collection: str, wait: float = 0.0) -> str:
+        """Build the index again on this machine and let it serve, on a person's word; give its generation.
+
+        Raises `IndexHeld` where another process has the index for longer than `wait` seconds, `Conflict` where it was built meanwhile.
+        """
+        self.shelf.collection(tenant, collection)
         serving = self.shelf.generation(tenant, collection)
         made = next_generation(serving, "by-hand")
-        self.indexes.build(tenant, collection, made)
+        self._in_turn(lambda: self.indexes.build(tenant, collection, made), wait)
         if not self.shelf.exchange_generation(tenant, collection, made, instead_of=serving):
             raise Conflict(
                 f"Another generation than {serving} serves {collection} by now.", hint="Look, and try again."
             )
-        self.follow(tenant, collection)
+        self._in_turn(lambda: self.follow(tenant, collection), wait)
         return made
 
     def close(self) -> None:

@@ -119,39 +119,47 @@ class Indexes:
         return self.of(tenant, collection).view()
 
     def follow(self, tenant: str, collection: str) -> bool:
-        """Take up what has changed, a step at a time; say whether there may be more. A new generation is built first.
+        """Take up what has changed, a step at a time; say whether there may be more.
 
-        Raises `Conflict` where another process is at it, `OSError` for a full disk: what serves goes on to serve.
+        A new generation is built first, and has all that the one before it has when it begins to serve. Raises
+        `IndexHeld` where another process is at it, `OSError` for a full disk: what serves goes on to serve.
         """
         index = self.of(tenant, collection)
         wanted = self._shelf.generation(tenant, collection)
         view = index.view()
-        if view.generation != wanted:
-            index.build(self.all(tenant, collection), wanted)
-            index.switch(wanted)
-            if wanted.endswith(ERASED) and isinstance(index, Retires):
-                index.retire()
-            return True
+        at = view.watermark
         try:
-            changes = self._shelf.changes(tenant, collection, view.watermark, BATCH)
+            if view.generation == wanted:
+                changes = self._shelf.changes(tenant, collection, at, BATCH)
+                if changes:
+                    index.apply(changes)
+                return len(changes) == BATCH
+            self._build(index, tenant, collection, wanted)
+            # It may have been built long ago: what came after that is not to be missing again, nor to come back.
+            at = index.built(wanted).watermark
+            while at < view.watermark and (changes := self._shelf.changes(tenant, collection, at, BATCH)):
+                at = index.apply(changes, wanted)
         except Outdated as error:
             log.warning("an index cannot go on from where it stands and is built again", why=str(error))
-            made = next_generation(wanted, f"after-{view.watermark}")
+            made = next_generation(wanted, f"after-{at}")
             self._shelf.exchange_generation(tenant, collection, made, instead_of=wanted)
             return True
-        if not changes:
-            return False
-        index.apply(changes)
-        return len(changes) == BATCH
+        index.switch(wanted)
+        if wanted.endswith(ERASED) and isinstance(index, Retires):
+            index.retire()
+        return True
 
     def build(self, tenant: str, collection: str, generation: str) -> None:
         """Build a generation from the documents as they are now; it serves nothing yet. A whole one of that name is left as it is."""
-        index = self.of(tenant, collection)
-        index.build(self.all(tenant, collection), generation)
+        self._build(self.of(tenant, collection), tenant, collection, generation)
 
-    def all(self, tenant: str, collection: str) -> Iterator[Changed]:
-        """Give every live document, in the order of its last change."""
-        after, last = 0, self._shelf.latest(tenant, collection)
+    def _build(self, index: Index, tenant: str, collection: str, generation: str) -> None:
+        last = self._shelf.latest(tenant, collection)
+        index.build(self.all(tenant, collection, last), generation, last)
+
+    def all(self, tenant: str, collection: str, last: int | None = None) -> Iterator[Changed]:
+        """Give every live document, in the order of its last change, up to `last` at least: the greatest number when it begins."""
+        after, last = 0, self._shelf.latest(tenant, collection) if last is None else last
         while after < last:
             changes = self._shelf.changes(tenant, collection, after, BATCH, begun=last)
             if not changes:

@@ -377,6 +377,24 @@ class IndexContract:
         index.apply([put(10, "y", "fox too")])
         assert set(found(index.view(), "fox")) == {"fox", "y"}
 
+    def test_a_built_generation_takes_changes_and_serves_them_once_it_is_switched(self, index: Index) -> None:
+        index.apply(animals())
+        index.build(animals()[:2], "next")
+        assert index.apply([*animals()[1:], gone(5, "fox")], "next") == 5
+        assert (index.view().generation, index.view().watermark) == ("1", 3)
+        assert (index.built("next").watermark, index.built("next").documents) == (5, 2)
+        index.switch("next")
+        assert (found(index.view(), "fox"), found(index.view(), "purple cows")) == ([], ["cow"])
+        assert index.apply([put(6, "owl", "an owl")], "next") == index.view().watermark == 6
+        with pytest.raises(NotFound):
+            index.apply(animals(), "nowhere")
+
+    def test_a_generation_is_built_up_to_a_change_that_is_told_no_more(self, index: Index) -> None:
+        index.build(animals(), "g", 9)
+        index.switch("g")
+        assert (index.view().watermark, index.view().documents) == (9, 3)
+        assert index.apply([put(10, "owl", "an owl")]) == 10
+
     def test_only_a_whole_generation_can_serve(self, index: Index) -> None:
         with pytest.raises(NotFound):
             index.switch("nowhere")

@@ -15,6 +15,7 @@ from meliora.changes.comparing import DEPTH, LOSS, held_against
 from meliora.changes.manner import Check
 from meliora.changes.searching import SURFACE, Collections, known_of, recommended
 from meliora.errors import Conflict
+from meliora.knowledge.index.base import IndexHeld
 from meliora.knowledge.indexes import Audit, next_generation
 from meliora.knowledge.quality.evidence import Evidence
 from meliora.knowledge.shelf import Fenced, SnapshotShelf
@@ -26,6 +27,8 @@ RULE = (
     "the index that serves lacks documents, has old versions or deleted ones; the new one is held against the same documents and"
     f" has no such fault; and NDCG@{DEPTH} of the judged queries, where there are any, is not shown to be lower (95%) by more than {LOSS}"
 )
+TURN_SECONDS = 1.0
+"""After which it is tried again where another process writes the index."""
 NAMED = 20
 """Ids of faulty documents that are told."""
 
@@ -38,11 +41,11 @@ class Hands(Protocol):
         ...
 
     def build(self, tenant: str, collection: str, generation: str) -> None:
-        """Build a generation; nothing where it is whole already."""
+        """Build a generation; nothing where it is whole already. Raises `IndexHeld` where another process writes the index."""
         ...
 
     def follow(self, tenant: str, collection: str) -> bool:
-        """Let this machine serve the generation that is to serve."""
+        """Let this machine serve the generation that is to serve. Raises `IndexHeld`."""
         ...
 
 
@@ -126,7 +129,10 @@ class Reindex:
         wanted = _wanted(change)
         tenant, collection = change.tenant, wanted.collection
         work.progress(0.1, "the index is built")
-        self._shop.hands.build(tenant, collection, wanted.generation)
+        try:
+            self._shop.hands.build(tenant, collection, wanted.generation)
+        except IndexHeld as error:
+            return Later(TURN_SECONDS, str(error))
         work.progress(0.8, "the index was built")
         old = self._shop.hands.audit(tenant, collection, wanted.instead_of)
         new = self._shop.hands.audit(tenant, collection, wanted.generation)
@@ -198,7 +204,7 @@ class Reindex:
         """Give None: nobody stays with an index that lacks documents. Its gate looks on, and undoes it where that gets worse."""
         return None
 
-    def _switch(self, change: Change, to: str, instead_of: str, work: Work) -> str:
+    def _switch(self, change: Change, to: str, instead_of: str, work: Work) -> str | Later:
         collection = _wanted(change).collection
         if self.serving(change) != to:
             fence = self._shop.check(work.fence)
@@ -206,7 +212,10 @@ class Reindex:
                 change.tenant, collection, to, instead_of=instead_of, fenced=fence
             ):
                 raise self._elsewhere(change)
-        self._shop.hands.follow(change.tenant, collection)
+        try:
+            self._shop.hands.follow(change.tenant, collection)
+        except IndexHeld as error:
+            return Later(TURN_SECONDS, str(error))
         return self.serving(change) or ""
 
     def _elsewhere(self, change: Change) -> Conflict:

@@ -104,15 +104,19 @@ class Index(Protocol):
         """Give what serves now."""
         ...
 
-    def apply(self, changes: Sequence[Changed]) -> int:
+    def apply(self, changes: Sequence[Changed], generation: str = "") -> int:
         """Take changes up, all or none of them, and give the new watermark. The same changes again come to the same.
 
-        Raises `Conflict` where another writer holds the index, `OSError` for a full disk: what served goes on to serve.
+        With `generation` a built one takes them, which goes on not to serve. Raises `NotFound` where there is no whole one of that
+        name, `IndexHeld` where another writer has it, `OSError` for a full disk: what served goes on to serve.
         """
         ...
 
-    def build(self, documents: Iterable[Changed], generation: str) -> None:
-        """Build a whole new generation beside the one that serves; it serves nothing yet."""
+    def build(self, documents: Iterable[Changed], generation: str, upto: int = 0) -> None:
+        """Build a whole new generation beside the one that serves; it serves nothing yet.
+
+        `upto` is the change to which the documents are complete, which may be a deletion that is told no more.
+        """
         ...
 
     def built(self, generation: str) -> View:
@@ -122,6 +126,12 @@ class Index(Protocol):
     def switch(self, generation: str) -> None:
         """Let a built generation serve, at once and whole. Raises `NotFound` where there is no whole one of that name."""
         ...
+
+
+class IndexHeld(Conflict):
+    """Another writer holds the index: it stands as it was, and one's turn comes."""
+
+    code = "index_held"
 
 
 class Outdated(Conflict):

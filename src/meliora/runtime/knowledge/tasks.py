@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import structlog
 
 from meliora.clock import Clock
-from meliora.errors import Conflict, MelioraError, NotFound
+from meliora.errors import MelioraError, NotFound
+from meliora.knowledge.index.base import IndexHeld
 from meliora.knowledge.indexes import Indexes
 from meliora.runtime.knowledge.evidence import GOOD
 from meliora.runtime.knowledge.plane import directory_of, keeper_of, opener
@@ -37,7 +38,7 @@ class Following:
         for tenant, collection in known:
             try:
                 more |= self._indexes.follow(tenant, collection)
-            except (Conflict, NotFound):
+            except (IndexHeld, NotFound):
                 continue  # another process is at it, or somebody just deleted it
             except (MelioraError, OSError) as error:
                 log.error("an index could not follow its documents", collection=collection, error=str(error))

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
-from meliora.errors import Conflict, MissingExtra, SchemaMismatch, StoreError, StoreUnavailable
+from meliora.errors import MissingExtra, SchemaMismatch, StoreError, StoreUnavailable
+from meliora.knowledge.index.base import IndexHeld
 from meliora.store.engine import reading, writing
 
 Cursor: TypeAlias = Any
@@ -30,11 +31,11 @@ def asking(engine: sa.Engine) -> Iterator[Cursor]:
 
 @contextmanager
 def holding(engine: sa.Engine, key: int, name: str) -> Iterator[Cursor]:
-    """Hold a transaction that writes, alone under this key. Raises `Conflict` where another has it, `OSError` for a full disk."""
+    """Hold a transaction that writes, alone under this key. Raises `IndexHeld` where another has it, `OSError` for a full disk."""
     with _ours(), writing(engine) as connection:
         cursor: Cursor = connection.connection.cursor(binary=True)  # pyright: ignore[reportCallIssue]
         if not cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", (key,)).fetchone()[0]:
-            raise Conflict(f"The index of {name!r} is held by another writer.", hint="Wait until it is done.")
+            raise IndexHeld(f"The index of {name!r} is held by another writer.", hint="Wait until it is done.")
         cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = {PATIENCE_MS}")
         yield cursor
 

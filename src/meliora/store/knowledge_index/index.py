@@ -77,18 +77,20 @@ class PostgresIndex:
                 self._opened = PostgresView(self._engine, state, alive, self._means.embed, self._opened)
             return self._opened
 
-    def apply(self, changes: Sequence[Changed]) -> int:
+    def apply(self, changes: Sequence[Changed], generation: str = "") -> int:
         """Take changes up, all or none of them, and give the new watermark. Those that it has already change nothing.
 
-        Raises `Conflict` where another writer holds the index, `OSError` for a full disk: what served goes on to serve.
+        With `generation` a built one takes them, which goes on not to serve. Raises `NotFound` where there is no whole one of that
+        name, `IndexHeld` where another writer has it, `OSError` for a full disk: what served goes on to serve.
         """
         with self._writing() as cursor:
             serving = catalog.serving(cursor, *self._of)
-            if serving is None:
+            found = self._whole(cursor, generation) if generation else serving
+            if found is None:
                 state = self._build(cursor, changes, FIRST)
                 self._point(cursor, state)
                 return state.watermark
-            before, alive = catalog.load(cursor, *serving)
+            before, alive = catalog.load(cursor, *found)
             new = [one for one in changes if one.seq > before.watermark]
             if not new:
                 return before.watermark
@@ -97,27 +99,26 @@ class PostgresIndex:
             else:
                 making = Making(self._means, cursor, before, unpacked(alive, before.rows))
             making.take(new)
-            self._point(cursor, making.finish())
+            state = making.finish()
+            if found == serving:
+                self._point(cursor, state)
             return max(before.watermark, *(one.seq for one in new))
 
-    def build(self, documents: Iterable[Changed], generation: str) -> None:
+    def build(self, documents: Iterable[Changed], generation: str, upto: int = 0) -> None:
         """Build a whole new generation beside the one that serves; it serves nothing yet. A whole one of that name is left as it is.
 
-        It is one transaction, however long. Raises `Conflict` where another writer holds the index, `OSError` for a full disk.
+        `upto` is the change to which the documents are complete, which may be a deletion that is told no more. It is one
+        transaction, however long. Raises `IndexHeld` where another writer has it, `OSError` for a full disk.
         """
         check_generation(generation)
         with self._writing() as cursor:
             if catalog.whole(cursor, *self._of, generation) is None:
-                self._build(cursor, documents, generation)
+                self._build(cursor, documents, generation, upto)
 
     def built(self, generation: str) -> View:
         """Give a built generation, whether it serves or not. Raises `NotFound` where there is no whole one of that name."""
-        check_generation(generation)
         with asking(self._engine) as cursor:
-            found = catalog.whole(cursor, *self._of, generation)
-            if found is None:
-                raise NotFound(f"There is no whole generation {generation!r} of this index.")
-            state, alive = catalog.load(cursor, *found)
+            state, alive = catalog.load(cursor, *self._whole(cursor, generation))
         return PostgresView(self._engine, state, alive, self._means.embed, None)
 
     def switch(self, generation: str) -> None:
@@ -127,12 +128,7 @@ class PostgresIndex:
         """
         check_generation(generation)
         with self._writing() as cursor:
-            found = catalog.whole(cursor, *self._of, generation)
-            if found is None:
-                raise NotFound(
-                    f"There is no whole generation {generation!r} of this index.",
-                    hint=f"There are: {', '.join(catalog.names(cursor, *self._of)) or 'none'}.",
-                )
+            found = self._whole(cursor, generation)
             last = catalog.serving(cursor, *self._of)
             self._means.step("point")
             catalog.point(cursor, *self._of, found[0])
@@ -157,11 +153,22 @@ class PostgresIndex:
             yield cursor
             self._means.step("commit")
 
-    def _build(self, cursor: Cursor, documents: Iterable[Changed], generation: str) -> State:
+    def _whole(self, cursor: Cursor, generation: str) -> tuple[int, int]:
+        check_generation(generation)
+        found = catalog.whole(cursor, *self._of, generation)
+        if found is None:
+            raise NotFound(
+                f"There is no whole generation {generation!r} of this index.",
+                hint=f"There are: {', '.join(catalog.names(cursor, *self._of)) or 'none'}.",
+            )
+        return found
+
+    def _build(self, cursor: Cursor, documents: Iterable[Changed], generation: str, upto: int = 0) -> State:
         catalog.remove(cursor, catalog.unusable(cursor, *self._of, generation))
         id = catalog.begin(cursor, *self._of, generation)
         making = Making(self._means, cursor, State(id=id, generation=generation, state=0), unpacked(b"", 0))
         making.take(documents)
+        making.reach(upto)
         return making.finish()
 
     def _point(self, cursor: Cursor, state: State) -> None:

@@ -73,6 +73,10 @@ class Making:
             if change.kept is not None:
                 self.add(change.id, entries(change.kept, self._means.chunk))
 
+    def reach(self, seq: int) -> None:
+        """Say that it has every change up to one: the last of them may be told no more."""
+        self._watermark = max(self._watermark, seq)
+
     def add(self, document: str, found: Iterable[Entry]) -> None:
         """Take the passages of a document that it does not have."""
         first = self._rows

@@ -67,15 +67,16 @@ class Embedded:
         with self._lock:
             return self._open()
 
-    def apply(self, changes: Sequence[Changed]) -> int:
+    def apply(self, changes: Sequence[Changed], generation: str = "") -> int:
         """Take changes up, all or none of them, and give the new watermark. Those that it has already change nothing.
 
-        Raises `Conflict` where another writer holds the index, `OSError` for a full disk: what served goes on to serve.
+        With `generation` a built one takes them, which goes on not to serve. Raises `NotFound` where there is no whole one of that
+        name, `IndexHeld` where another writer has it, `OSError` for a full disk: what served goes on to serve.
         """
         with self._folder.writing("apply"):
             serving = self._folder.current()
             self._folder.sweep(serving)
-            before = self._folder.manifest(serving) if serving else None
+            before = self._whole(generation) if generation else self._folder.manifest(serving) if serving else None
             if before is None:
                 return self._first(changes)
             new = [one for one in changes if one.seq > before.watermark]
@@ -85,27 +86,25 @@ class Embedded:
             with self._making(before.generation, before, heap) as making:
                 making.take(new)
                 name = making.finish()
-            self._folder.point(name, self._means.step)
+            if before.generation == serving.partition("/")[0]:
+                self._folder.point(name, self._means.step)
             return max(before.watermark, *(one.seq for one in new))
 
-    def build(self, documents: Iterable[Changed], generation: str) -> None:
+    def build(self, documents: Iterable[Changed], generation: str, upto: int = 0) -> None:
         """Build a whole new generation beside the one that serves; it serves nothing yet. A whole one of that name is left as it is.
 
-        Raises `Conflict` where another writer holds the index, `OSError` for a full disk.
+        `upto` is the change to which the documents are complete, which may be a deletion that is told no more. Raises `IndexHeld`
+        where another writer has it, `OSError` for a full disk.
         """
         check_generation(generation)
         with self._folder.writing(f"build of generation {generation}"):
             self._folder.sweep(self._folder.current())
             if self._folder.latest(generation) is None:
-                self._build(documents, generation)
+                self._build(documents, generation, upto)
 
     def built(self, generation: str) -> View:
         """Give a built generation, whether it serves or not. Raises `NotFound` where there is no whole one of that name."""
-        check_generation(generation)
-        latest = self._folder.latest(generation)
-        if latest is None:
-            raise NotFound(f"There is no whole generation {generation!r} of this index.")
-        return self._opened_state(latest, None)
+        return self._opened_state(self._whole(generation), None)
 
     def switch(self, generation: str) -> None:
         """Let a built generation serve, at once and whole. Older ones but the last that served are removed.
@@ -116,12 +115,7 @@ class Embedded:
         with self._folder.writing(f"switch to generation {generation}"):
             serving = self._folder.current()
             self._folder.sweep(serving)
-            latest = self._folder.latest(generation)
-            if latest is None:
-                raise NotFound(
-                    f"There is no whole generation {generation!r} of this index.",
-                    hint=f"There are: {', '.join(one.name for one in self._folder.generations()) or 'none'}.",
-                )
+            latest = self._whole(generation)
             self._folder.point(f"{generation}/{state_name(latest.state)}", self._means.step)
             last = serving.partition("/")[0]
             if last != generation:
@@ -135,6 +129,16 @@ class Embedded:
                 if one.name != serving:
                     shutil.rmtree(one, ignore_errors=True)
 
+    def _whole(self, generation: str) -> Manifest:
+        check_generation(generation)
+        latest = self._folder.latest(generation)
+        if latest is None:
+            raise NotFound(
+                f"There is no whole generation {generation!r} of this index.",
+                hint=f"There are: {', '.join(one.name for one in self._folder.generations()) or 'none'}.",
+            )
+        return latest
+
     def _first(self, changes: Sequence[Changed]) -> int:
         self._build(changes, FIRST)
         latest = self._folder.latest(FIRST)
@@ -142,11 +146,12 @@ class Embedded:
         self._folder.point(f"{FIRST}/{state_name(latest.state)}", self._means.step)
         return latest.watermark
 
-    def _build(self, documents: Iterable[Changed], generation: str) -> None:
+    def _build(self, documents: Iterable[Changed], generation: str, upto: int = 0) -> None:
         # What is left of that name is unusable: half, or of another version.
         shutil.rmtree(self._folder.path / generation, ignore_errors=True)
         with self._making(generation, None, self._means.settings.build_heap) as making:
             making.take(documents)
+            making.reach(upto)
             making.finish()
 
     def _retire(self, kept: set[str]) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from meliora.errors import Conflict, InvalidRequest, StoreError
+from meliora.errors import InvalidRequest, StoreError
+from meliora.knowledge.index.base import IndexHeld
 from meliora.knowledge.text.analysis import VERSION
 
 SCHEMA = 1
@@ -137,7 +138,7 @@ class Folder:
 
     @contextmanager
     def writing(self, what: str) -> Iterator[None]:
-        """Hold the index for one writer. Raises `Conflict` that names who has it. The lock dies with its process."""
+        """Hold the index for one writer. Raises `IndexHeld` that names who has it. The lock dies with its process."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -145,7 +146,7 @@ class Folder:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "another process"
-                raise Conflict(
+                raise IndexHeld(
                     f"The index {self.path.name} is held by {holder}.", hint="Wait until it is done, or stop it."
                 ) from None
             _note(descriptor, f"process {os.getpid()} ({what})")

@@ -115,6 +115,10 @@ class Making:
             if change.kept is not None:
                 self._add(change)
 
+    def reach(self, seq: int) -> None:
+        """Say that it has every change up to one: the last of them may be told no more."""
+        self._watermark = max(self._watermark, seq)
+
     def finish(self) -> str:
         """Have it whole on the disk, and give its name. It serves once `CURRENT` names it."""
         step = self._means.step
