@@ -1,4 +1,4 @@
-"""A full disk: calls go on, what is lost is counted and shouted, and with room again everything is recorded again."""
+"""A full disk: calls and searches go on, what is lost is counted and shouted, and with room again everything goes on as before."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 
 from meliora.supervisor.layout import CHILDREN, read_pids
 from meliora.testing import FakeProvider
+from tests.survival.documents import Shelf, check, documents, word
 from tests.survival.house import House
 from tests.survival.load import Load, compare
 from tests.survival.wire import Answers, request, talk
@@ -141,3 +143,45 @@ def talk_ready(house: House) -> bool:
     except OSError:
         return False
     return read.startswith(b"HTTP/1.1 200")
+
+
+def test_on_a_full_disk_documents_are_refused_by_name_and_those_that_were_kept_are_indexed_with_room_again(
+    small_disk: Path, provider: FakeProvider
+) -> None:
+    """First there is no room at all, then some for documents and none for their index."""
+    ballast = small_disk / "ballast"
+    with House(small_disk, provider).prepare() as house:
+        for name in ("control", "gateway", "worker"):
+            house.spawn(name)
+        house.wait_ready()
+        shelf, old, late = Shelf(house), documents(100, "old"), documents(100, "late")
+        house.wait(lambda: shelf.put(old)[0] == 200, 20, "documents are not taken")
+        house.wait(shelf.up_to_date, 20, "the first documents are not indexed")
+
+        _fill(ballast)
+        status, body = shelf.put(documents(100, "never"))
+        assert (status, body["error"]["code"]) == (503, "store_unavailable"), body
+        assert "full" in body["error"]["message"]
+        assert "Make room" in body["error"]["hint"]
+        status, body = shelf.search(word("old-7"))
+        assert (status, body["results"][0]["document"]) == (200, "old-7"), body
+
+        ballast.unlink()
+        _leave(ballast, 6_000_000)
+        assert shelf.put(late)[0] == 200
+        _fill(ballast)
+        done = house.meliora("knowledge", "rebuild")
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert re.search("No space left|is full", done.stderr)
+        assert shelf.search(word("old-7"))[1]["results"][0]["document"] == "old-7"
+
+        ballast.unlink()
+        house.wait(shelf.up_to_date, 30, "the index does not go on with room again")
+        check(shelf, [one["id"] for one in (*old, *late)])
+
+
+def _leave(path: Path, room: int) -> None:
+    """Take all the room there is but some bytes."""
+    with path.open("wb") as file:
+        file.write(b"\0" * max(0, shutil.disk_usage(path.parent).free - room))

@@ -181,7 +181,10 @@ class Plane:
         return self.caught_up(tenant, collection, seq)
 
     def _in_turn(self, act: Callable[[], object], wait: float) -> None:
-        """Do what needs the index for itself. Raises `IndexHeld` where another process still has it after so many seconds."""
+        """Do what needs the index for itself.
+
+        Raises `IndexHeld` where another process still has it after so many seconds, `StoreError` for a full disk.
+        """
         until = self.monotonic() + wait
         while True:
             try:
@@ -190,6 +193,11 @@ class Plane:
             except IndexHeld:
                 if self.monotonic() >= until:
                     raise
+            except OSError as error:
+                raise StoreError(
+                    f"The index cannot be written: {error.strerror or error}. What served serves on.",
+                    hint="Make room on its disk. The documents are kept; the index takes them up then.",
+                ) from error
             self.sleep(0.05)
 
     def opine(self, who: Who, opinion: Opinion) -> None:

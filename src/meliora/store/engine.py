@@ -31,6 +31,7 @@ IDLE_MS = 60_000
 """How long PostgreSQL bears a transaction in which nothing is asked: a process that stands still must not keep its locks for ever."""
 
 _UPGRADE = "Run `meliora db upgrade`."
+_ROOM = "Make room on its disk: nothing of this was kept, and what was kept before is."
 
 
 def database_url(url: str, state_dir: Path) -> URL:
@@ -122,7 +123,8 @@ def _ours() -> Iterator[None]:
         if "no such table" in text or "no such column" in text or "UndefinedTable" in type(error.orig).__name__:
             raise SchemaMismatch(f"The database lacks a table or column: {text}.", hint=_UPGRADE) from error
         if isinstance(error, (exc.OperationalError, exc.InterfaceError)) or error.connection_invalidated:
-            raise StoreUnavailable(f"The database cannot be used: {text}.", retry_after=1) from error
+            hint = _ROOM if "is full" in text or "No space left" in text else ""
+            raise StoreUnavailable(f"The database cannot be used: {text}.", retry_after=1, hint=hint) from error
         raise StoreError(f"The database refused: {text}.") from error
     except exc.TimeoutError as error:
         raise StoreUnavailable("All connections to the database are busy.", retry_after=1) from error
