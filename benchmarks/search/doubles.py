@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import random
 import re
+import textwrap
+import unicodedata
 from collections.abc import Callable
 
 
@@ -184,3 +186,56 @@ def twins(rng: random.Random, count: int) -> list[tuple[str, str, str]]:
         text = entry(rng, 4)
         found.append((names[at % len(names)], text, DRESSES[names[at % len(names)]](rng, text)))
     return found
+
+
+_SPELT = (("colour", "color"), ("catalogue", "catalog"), ("behaviour", "behavior"), ("centre", "center"), ("licence", "license"), ("programme", "program"), ("defence", "defense"), ("neighbour", "neighbor"))  # fmt: skip
+_SLIPS = {" the ": " teh ", " and ": " adn ", " is ": " si ", " of ": " fo ", " are ": " aer ", " was ": " wsa "}
+_ITEMS = _list("oil brakes filters tyres mirrors lamps belts doors")
+
+
+def _british(rng: random.Random) -> tuple[str, str]:
+    text, (one, other) = entry(rng, 4), rng.choice(_SPELT)
+    return f"{text} Its {one} is on the list.", f"{text} Its {other} is on the list."
+
+
+def _slipped(rng: random.Random) -> tuple[str, str]:
+    text = entry(rng, 4)
+    slip = rng.choice([one for one in _SLIPS if one in text])
+    return text, text.replace(slip, _SLIPS[slip], 1)
+
+
+def _bullets(rng: random.Random) -> tuple[str, str]:
+    items = [f"- {one} of the {rng.choice(SUBJECTS)} car" for one in rng.sample(_ITEMS, 5)]
+    head = f"{entry(rng, 2)}\n\nTo be checked:\n"
+    return head + "\n".join(items), head + "\n".join(items[2:] + items[:2])
+
+
+def _of(dress: Callable[[random.Random, str], str]) -> Callable[[random.Random], tuple[str, str]]:
+    def make(rng: random.Random) -> tuple[str, str]:
+        text = entry(rng, 4)
+        return text, dress(rng, text)
+
+    return make
+
+
+LOOSE: dict[str, Callable[[random.Random], tuple[str, str]]] = {
+    "spelling": _british,
+    "slip": _slipped,
+    "bullets": _bullets,
+    "article": _of(lambda r, text: re.sub(r"\bthe ", "", text, count=1)),
+    "word twice": _of(lambda r, text: text.replace(" the ", " the the ", 1)),
+    "footer": _of(lambda r, text: f"{text}\n\nThis page belongs to the documentation. For internal use only."),
+    "heading": _of(lambda r, text: f"# Note\n\n{text}"),
+    "bold": _of(lambda r, text: re.sub(r"^(\w+)", r"**\1**", text)),
+    "capitals": _of(lambda r, text: text.upper()),
+    "and": _of(lambda r, text: text.replace(" and ", " & ") if " and " in text else text.replace(" is ", " is also ", 1)),
+    "wrapped": _of(lambda r, text: "\n".join(textwrap.wrap(text, r.randrange(60, 90), break_on_hyphens=False, break_long_words=False))),
+    "accents": lambda r: (lambda text: (text, unicodedata.normalize("NFD", text)))(f"Müller, Škoda: {entry(r, 4)}"),
+}  # fmt: skip
+"""Ways in which an entry stands in a collection a second time; in some of them a person has to say that it is the same."""
+
+
+def loose(rng: random.Random, count: int) -> list[tuple[str, str, str]]:
+    """Make pairs that mean the same: (way, one, other), the ways in turn."""
+    names = list(LOOSE)
+    return [(names[at % len(names)], *LOOSE[names[at % len(names)]](rng)) for at in range(count)]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+import re
 import resource
 import time
 from collections import Counter
+from collections.abc import Callable
 
 from benchmarks.intervals import Estimate
 from benchmarks.report import Figure, Report, figure
-from benchmarks.search.doubles import DRESSES, adversarial, entry, twins
+from benchmarks.search.doubles import DRESSES, adversarial, entry, loose, twins
+from benchmarks.search.traps import crowd, traps
 from meliora.knowledge.documents import Document, Kept
 from meliora.knowledge.upkeep.redundancy import Redundancy, redundant
 from meliora.stats.proportion import wilson
@@ -17,6 +20,7 @@ from meliora.stats.proportion import wilson
 ENTRIES, ENTRIES_QUICK = 100_000, 5_000
 ADVERSARIAL = 1_000
 TWINS = 700
+LOOSE = 480
 BOILERPLATE = 10_000
 
 
@@ -31,20 +35,24 @@ def measure(report: Report, seed: int, quick: bool = False) -> None:
 
 
 def _merges(report: Report, rng: random.Random) -> None:
-    wrong = adversarial(rng, ADVERSARIAL)
+    """Compare all pairs as one collection: those that differ in what they say, and those that do not."""
+    wrong = adversarial(rng, ADVERSARIAL) + traps(rng)
     right = twins(rng, TWINS)
-    texts = [text for _, *both in (*wrong, *right) for text in both]
+    other = loose(rng, LOOSE)
+    texts = [text for _, *both in (*wrong, *right, *other) for text in both] + crowd(rng)
     found = redundant(_kept(texts))
     merged = {frozenset((pair.kept, pair.archived)) for pair in found.pairs}
+    queued = {frozenset((one.a, one.b)) for one in found.queued}
     false = Counter(kind for at, (kind, *_) in enumerate(wrong) if _ids(at) in merged)
-    elsewhere = sum(len({int(one) // 2 for one in pair}) > 1 for pair in merged)
-    note = "beside: pairs merged that were made apart"
     n = len(wrong)
     low, high = wilson(false.total(), n)
-    share = Estimate(false.total(), n * low, n * high, n)
     kinds = {kind: float(many) for kind, many in false.items()}
-    report.add(figure("dedup_false_merges", "pairs", share, beside={"made apart": float(elsewhere)} | kinds, note=note))
-    queued = {frozenset((one.a, one.b)) for one in found.queued}
+    apart = sum(len({int(one) // 2 for one in pair}) > 1 and len(set(map(_bare(texts), pair))) > 1 for pair in merged)
+    beside = {"kinds": float(len({kind for kind, *_ in wrong})), "made apart": float(apart)} | kinds
+    note = "beside: kinds of pairs, pairs merged that were made apart and have other words, false ones by kind"
+    report.add(
+        figure("dedup_false_merges", "pairs", Estimate(false.total(), n * low, n * high, n), beside=beside, note=note)
+    )
     looked = sum(_ids(at) in queued for at in range(n))
     report.add(figure("dedup_queued_share", "share", Estimate(looked / n, *wilson(looked, n), n)))
     hits = Counter(dress for at, (dress, *_) in enumerate(right, n) if _ids(at) in merged)
@@ -54,6 +62,12 @@ def _merges(report: Report, rng: random.Random) -> None:
     report.add(
         figure("dedup_found_share", "share", Estimate(every / TWINS, *wilson(every, TWINS), TWINS), beside=beside)
     )
+    same = [dress for dress, *_ in (*right, *other)]
+    missed = Counter(dress for at, dress in enumerate(same, n) if _ids(at) not in merged | queued)
+    seen = len(same) - missed.total()
+    beside = {f"{dress} missed": float(many) for dress, many in missed.items()}
+    share = Estimate(seen / len(same), *wilson(seen, len(same)), len(same))
+    report.add(figure("dedup_seen_share", "share", share, beside=beside, note="merged, or a person is asked"))
 
 
 def _large(report: Report, rng: random.Random, count: int) -> None:
@@ -94,6 +108,11 @@ def _timed(texts: list[str]) -> tuple[float, Redundancy]:
 
 def _kept(texts: list[str]) -> list[Kept]:
     return [Kept(document=Document(id=str(at), text=text), seq=at, hash="") for at, text in enumerate(texts)]
+
+
+def _bare(texts: list[str]) -> Callable[[str], str]:
+    """Give the letters and digits of a text by its number, in small letters."""
+    return lambda at: "".join(re.findall(r"\w", texts[int(at)].lower()))
 
 
 def _ids(at: int) -> frozenset[str]:

@@ -80,7 +80,7 @@ def redundant(kept: Sequence[Kept], thresholds: Thresholds | None = None) -> Red
     candidates = pairs(grams, np.arange(len(live)))
     consolidated: dict[int, Pair] = {}
     alike: list[tuple[int, int, float, float, Disagreement]] = []
-    compare = _Comparison(live, texts, grams)
+    compare = _Comparison(live)
     had: Counter[int] = Counter()
 
     def wanted(a: int, b: int) -> bool:
@@ -154,10 +154,9 @@ def _text(texts: Sequence[str], at: int) -> str:
 class _Comparison:
     """Compares documents field by field; each is read once."""
 
-    def __init__(self, live: Sequence[Kept], texts: Sequence[str], grams: Shingled) -> None:
+    def __init__(self, live: Sequence[Kept]) -> None:
         self._live = live
-        self._known = grams.known
-        self._read = lru_cache(_CACHED)(lambda at: read(_text(texts, at)))
+        self._read = lru_cache(_CACHED)(lambda at: read(live[at].document.title, live[at].document.text))
 
     def __call__(self, a: int, b: int) -> Disagreement | None:
         one, other = self._live[a], self._live[b]
@@ -166,7 +165,7 @@ class _Comparison:
             differing.append("marks")
         if differing:
             return Disagreement("fields", ", ".join(differing))
-        return disagreement(self._read(a), self._read(b), self._known)
+        return disagreement(self._read(a), self._read(b))
 
 
 def _queued(

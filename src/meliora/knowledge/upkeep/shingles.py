@@ -32,18 +32,10 @@ class Shingled:
     """Equal for texts of the same words in whatever order."""
     facts: Hashes
     """Equal for texts of the same words that have digits."""
-    vocabulary: dict[str, int]
-    having: Ints
-    """How many texts have each word of the vocabulary."""
 
     def of(self, at: int) -> frozenset[int]:
         """Give a text's 3-grams."""
         return frozenset(self.grams[self.starts[at] : self.starts[at + 1]].tolist())
-
-    def known(self, word: str) -> int:
-        """Give how many texts have a word, in lower case."""
-        found = self.vocabulary.get(word)
-        return 0 if found is None else int(self.having[found])
 
 
 def shingled(texts: Sequence[str]) -> Shingled:
@@ -71,8 +63,6 @@ def shingled(texts: Sequence[str]) -> Shingled:
         letters=np.array([len(text) for text in texts], np.int64),
         bags=_sums(mixed[codes], starts),
         facts=_sums((mixed * digits)[codes], starts),
-        vocabulary=vocabulary,
-        having=_having(codes, counts, len(vocabulary)),
     )
 
 
@@ -88,11 +78,6 @@ def _grams(codes: NDArray[np.int32], counts: Ints) -> tuple[Ints, Ints, Ints]:
     owners, grams = both // many, both % many
     begin = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(counts)))]).astype(np.int64)
     return begin, grams, np.bincount(grams, minlength=many).astype(np.int64)
-
-
-def _having(codes: NDArray[np.int32], counts: Ints, size: int) -> Ints:
-    texts = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
-    return np.bincount(np.unique(texts * size + codes) % size, minlength=size).astype(np.int64)
 
 
 def _keys(vocabulary: dict[str, int]) -> tuple[Hashes, Hashes]:

@@ -1,7 +1,8 @@
-"""A text as the words that count, in their order. Marks that change nothing are left out; every sign that may, stays.
+"""A text as its words and the marks between them, as they are written. What is folded is what is never a difference in meaning.
 
-A word of letters is read in lower case; what has digits, signs or capitals within, a unit behind a number and a single letter stay as
-they are written. Digits of any script are one; superscripts and fractions are none of them.
+One are: forms of a letter that Unicode holds for one, digits of all scripts, a space and two, a line and those that it was wrapped to, a
+stop, an exclamation mark and the end of a line, forms of a quotation mark and of a bullet, and the capital of an article that begins a
+sentence.
 """
 
 from __future__ import annotations
@@ -9,58 +10,85 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import groupby
 
 import msgspec
 
-from meliora.knowledge.upkeep.words import CASED, DAYS, EMPTY, GREETING, NEGATIONS, NUMBERS, OPENERS
+from meliora.knowledge.upkeep.words import DAYS, GREETING, NUMBERS, OPENERS, OPENING, STARTING
 
-_SENTENCE = re.compile(r"(?<=[.!?])[\"'”’)]*\s+|\n+")
-_GROUPS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_ROMAN = re.compile(r"[IVXLCDM]+")
-_CLAUSE = re.compile(r"[,!:;.\n–—-]")
-_QUOTES = "\"'“”‘’„«»`´"
-_TRAILING = ".,!:…" + _QUOTES
-_DASHES = frozenset({"-", "–", "—", "--", "…"})
-_HYPHENS = dict.fromkeys(map(ord, "‐‑‒−"), "-")
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
+_NARROWEST = 40
+"""Letters of the narrowest page that lines are wrapped to; the breaks of a narrower one mean something."""
+_FAREWELL = 80
+"""Letters of the longest sentence of greetings at a text's end, and of what is around it."""
+_CLAUSE = re.compile(r"[,!:.](?=\s)|\n")
+_GAP = re.compile(r" *\t\s*|\s{3,}")
+"""What stands between columns."""
+_QUOTES = "\"'`"
+_TRAILING = ",.!:;…" + _QUOTES
+_BULLETS = frozenset("-–—*•")
+_DASHES = frozenset({"-", "–", "—", "--"})
+_FOLDED = str.maketrans(
+    dict.fromkeys("‐‑‒−", "-")
+    | dict.fromkeys("\u2060\ufeff\u00ad")
+    | dict.fromkeys("‘’‚‹›´", "'")
+    | dict.fromkeys("“”„«»", '"')
+)
+
+STOP, PARAGRAPH = ".", "\n\n"
+ENDS = frozenset({STOP, "?", PARAGRAPH})
+"""Marks after which a sentence begins; so it does after a step in or out."""
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A word as it is compared; `name` and `number` say that it stands for something of its own."""
+    """A word or a mark as it is compared; `name` and `number` say that it stands for something of its own."""
 
     text: str
     name: bool = False
     number: bool = False
+    mark: bool = False
 
-
-Sentence = tuple[Token, ...]
+    @property
+    def ends(self) -> bool:
+        """Tell whether a sentence begins after it."""
+        return self.mark and (self.text in ENDS or self.text.startswith("\n"))
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """A text by its sentences, without greetings and words that say nothing."""
+    """A text as it is compared."""
 
-    sentences: tuple[Sentence, ...]
+    tokens: tuple[Token, ...]
+    written: tuple[str, ...]
+    """The words and marks in their order: equal for texts that say the same."""
 
     @property
-    def tokens(self) -> tuple[Token, ...]:
-        """Give all words in their order."""
-        return tuple(token for sentence in self.sentences for token in sentence)
+    def words(self) -> tuple[str, ...]:
+        """Give the words in their order."""
+        return tuple(token.text for token in self.tokens if not token.mark)
+
+    @property
+    def sentences(self) -> Iterator[tuple[str, ...]]:
+        """Give the words of each sentence, line or heading."""
+        for ends, tokens in groupby(self.tokens, lambda token: token.ends):
+            words = tuple(token.text for token in tokens if not token.mark)
+            if words and not ends:
+                yield words
 
 
-def read(text: str) -> Reading:
-    """Read a text."""
-    plain = _plain(text)
-    parts = [part for part in _SENTENCE.split(plain) if part.strip()]
-    sentences = (tuple(_tokens(_without_greeting(part))) for part in parts)
-    return Reading(tuple(sentence for sentence in sentences if sentence))
+def read(*texts: str) -> Reading:
+    """Read the parts of a document, as title and text, each without a greeting at its beginning or end."""
+    tokens: list[Token] = []
+    for text in texts:
+        tokens += [Token(PARAGRAPH, mark=True)] if tokens else []
+        tokens += _tokens(_without_greeting(_plain(text)))
+        if tokens and tokens[-1].mark and tokens[-1].text == STOP:
+            tokens.pop()
+    return Reading(tuple(tokens), tuple(token.text for token in tokens))
 
 
 def _plain(text: str) -> str:
     if text.isascii():
         return text
-    text = unicodedata.normalize("NFC", text.translate(_HYPHENS).translate(_INVISIBLE)).replace("’", "'")
-    return "".join(map(_letter, text))
+    return "".join(map(_letter, unicodedata.normalize("NFC", text.translate(_FOLDED))))
 
 
 def _letter(letter: str) -> str:
@@ -69,92 +97,125 @@ def _letter(letter: str) -> str:
     digit = unicodedata.decimal(letter, None)
     if digit is not None:
         return str(digit)
-    if unicodedata.decomposition(letter).startswith(("<wide>", "<narrow>", "<noBreak>", "<font>")):
+    if unicodedata.decomposition(letter).startswith(("<wide>", "<narrow>", "<noBreak>")):
         return unicodedata.normalize("NFKC", letter)
     return letter
 
 
-def _without_greeting(sentence: str) -> str:
-    """Cut a greeting off the beginning of a sentence: whole clauses of greeting words."""
-    while True:
-        found = _CLAUSE.search(sentence)
-        head = sentence[: found.start()] if found else sentence
-        words = head.casefold().split()
-        greets = bool(words) and all(word in GREETING for word in words)
-        if not greets or not (OPENERS.intersection(words) or words[:2] == ["good", "morning"]):
-            return sentence
-        if found is None:
-            return ""
-        sentence = sentence[found.end() :].lstrip()
+def _without_greeting(text: str) -> str:
+    """Cut clauses off the beginning, and sentences off the end, that are greetings and nothing else."""
+    begin, end = 0, len(text)
+    while (found := _CLAUSE.search(text, begin)) and _greets(text[begin : found.start()], found[0]):
+        begin = found.end()
+    while end > begin:
+        near = max(begin, end - _FAREWELL)
+        last = text[near:end].rstrip(" \t\n.!,")
+        at = max(map(last.rfind, ".!?\n"))
+        if at < 0 or not _greets(last[at + 1 :], "."):
+            break
+        end = near + at + 1
+    return text[begin:end]
 
 
-def _tokens(sentence: str) -> Iterator[Token]:
-    pieces = list(_pieces(sentence))
-    quoted = False
-    for at, piece in enumerate(pieces):
-        before = pieces[at - 1] if at else ""
-        core = piece.lstrip(_QUOTES)
-        opened = len(core) < len(piece)
-        quoted = quoted or opened
-        bare = core.rstrip(_TRAILING)
-        token = _token(bare, core, first=at == 0, unit=_numeric(before.rstrip(_TRAILING)), quoted=quoted)
-        if core.rstrip(".,!:…") != core.rstrip(_TRAILING) or core[-1:] in _QUOTES:
-            quoted = False
-        if token is None or (piece in _DASHES and (piece == "…" or not _beside_number(pieces, at))):
+def _greets(clause: str, mark: str) -> bool:
+    words = clause.lower().split()
+    if not all(word in GREETING for word in words):
+        return False
+    if mark == ":":
+        return "fyi" in words
+    return bool(OPENERS.intersection(words)) or words[:2] == ["good", "morning"]
+
+
+def _tokens(text: str) -> Iterator[Token]:
+    first, last = True, Token(STOP, mark=True)
+    for between, line in _lines(text):
+        for token in _words(line, first=first, before=between):
+            if token.text != STOP or not last.mark or last.text != STOP:
+                yield token
+            last = token
+        first = last.ends
+
+
+def _lines(text: str) -> Iterator[tuple[str, str]]:
+    """Give the lines, and what the break before each means: nothing, a stop, another paragraph, a step in or out."""
+    lines = [line.rstrip() for line in text.splitlines()]
+    width = max(map(len, lines), default=0)
+    blank, before, margin = False, 0, -1
+    for whole in lines:
+        line = whole.lstrip()
+        if not line:
+            blank = margin >= 0
             continue
-        if token.text not in EMPTY or (quoted and token.name):
-            yield token
+        inset = len(whole.expandtabs()) - len(line.expandtabs())
+        between = STOP
+        if margin < 0:
+            between = ""
+        elif inset != margin:
+            between = f"\n{inset - margin:+d}"
+        elif blank:
+            between = PARAGRAPH
+        elif width >= _NARROWEST and not _bullet(line) and before + 1 + len(line.split(maxsplit=1)[0]) > width:
+            between = ""
+        yield between, line
+        blank, before, margin = False, len(whole), inset
 
 
-def _pieces(sentence: str) -> Iterator[str]:
-    for piece in sentence.split():
-        core = piece.rstrip(_TRAILING)
-        body = core.rstrip("?")
-        if body:
-            # what is stripped is put back: a mark behind a negation counts
-            yield body + piece[len(core) :]
-        if len(body) < len(core):
-            yield "?"
-        if not core and piece in _DASHES:
-            yield piece
+def _bullet(line: str) -> bool:
+    return line[0] in _BULLETS and line[1:2].isspace()
 
 
-def _beside_number(pieces: list[str], at: int) -> bool:
-    around = pieces[max(at - 1, 0) : at] + pieces[at + 1 : at + 2]
-    return any(_numeric(piece) for piece in around)
+def _words(line: str, *, first: bool, before: str) -> Iterator[Token]:
+    """Give words and marks of a line; a paragraph's end adds nothing to a stop."""
+    if before and not (first and before == PARAGRAPH):
+        yield Token(before, mark=True)
+    first = first or bool(before)
+    begun = 0
+    for gap in _GAP.finditer(line):
+        yield from _pieces(line[begun : gap.start()].split(), first=first, opens=not begun)
+        yield Token(f" {gap[0].count(chr(9)) or len(gap[0])}", mark=True)
+        first, begun = False, gap.end()
+    yield from _pieces(line[begun:].split(), first=first, opens=not begun)
+
+
+def _pieces(pieces: list[str], *, first: bool, opens: bool) -> Iterator[Token]:
+    for at, piece in enumerate(pieces):
+        if piece in _DASHES or piece in _BULLETS or piece in ("…", "..."):
+            if any(map(_numeric, pieces[max(at - 1, 0) : at] + pieces[at + 1 : at + 2])):
+                yield Token(piece, mark=True)
+            elif piece in ("…", "..."):
+                yield Token(STOP, mark=True)
+                first = True
+            elif opens and not at:
+                yield Token("•", mark=True)
+            else:
+                yield Token("–" if piece in _DASHES else piece, mark=True)
+            continue
+        core = piece.lstrip(_QUOTES)
+        yield from (Token(mark, mark=True) for mark in piece[: len(piece) - len(core)])
+        word = core.rstrip(_TRAILING + "?")
+        if word:
+            low = word.lower()
+            if not first and low in STARTING and word.istitle():
+                yield Token(STOP, mark=True)
+                first = True
+            yield _word(word, low, first=first)
+            first = False
+        plain = len(word) > 1 and word.isalpha()
+        for mark in core[len(word) :]:
+            stops = mark in ".…" or (mark == "!" and plain)
+            yield Token(STOP if stops else mark, mark=True)
+            first = first or stops or mark == "?"
 
 
 def _numeric(word: str) -> bool:
     return any(letter.isnumeric() for letter in word)
 
 
-def _token(bare: str, core: str, *, first: bool, unit: bool, quoted: bool) -> Token | None:
-    if not bare:
-        return Token(core) if core in _DASHES else None
-    if _numeric(bare):
-        text = bare.replace(",", "") if _GROUPS.fullmatch(bare) else bare
-        mark = core[len(bare) : len(bare) + 1]
-        text += mark if mark in ("'", '"') and not quoted else ""  # feet and inches
-        return Token(text, name=not text.isdecimal(), number=True)
-    low = bare.casefold()
-    if low in NEGATIONS and len(core) > len(bare) and core[len(bare)] in ",.!:":
-        return Token(low + core[len(bare)])
-    if not bare.replace("'", "").isalpha():
-        return Token(bare + ("!" if core[len(bare) : len(bare) + 1] == "!" else ""), name=True)
-    return _word(bare, low, first=first, unit=unit, quoted=quoted)
-
-
-def _word(bare: str, low: str, *, first: bool, unit: bool, quoted: bool) -> Token:
+def _word(word: str, low: str, *, first: bool) -> Token:
+    if _numeric(word):
+        return Token(word, name=not word.isdecimal(), number=True)
     if low in NUMBERS or low in DAYS:
-        return Token(low, number=True)
-    capital = bare[0].isupper()
-    if (
-        unit
-        or (len(bare) == 1 and not (first and low in "ai"))
-        or any(a.islower() and b.isupper() for a, b in pairwise(bare))
-    ):
-        return Token(bare, name=True)
-    if low in CASED and capital and not first:
-        return Token(bare, name=True)
-    roman = bool(_ROMAN.fullmatch(bare)) and len(bare) > 1
-    return Token(low, name=quoted or (capital and not first), number=roman)
+        return Token(word, number=True)
+    if first and word.istitle():
+        return Token(low if low in OPENING else word)
+    return Token(word, name=word != low or not word.replace("'", "").isalpha())
