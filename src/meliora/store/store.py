@@ -37,6 +37,7 @@ from meliora.store.housekeeping import StoreHousekeeping
 from meliora.store.judgments import Judgments
 from meliora.store.keys import Keys
 from meliora.store.knowledge_documents import KnowledgeDocuments
+from meliora.store.knowledge_figures import KnowledgeFigures
 from meliora.store.knowledge_snapshots import KnowledgeSnapshots
 from meliora.store.knowledge_upkeep import KnowledgeUpkeep
 from meliora.store.learning_events import LearningEvents
@@ -137,6 +138,7 @@ class Store:
         self.shadows = Shadows(engine, clock_us)
         self.shadow_arms = ShadowArms(engine)
         self.knowledge_documents = KnowledgeDocuments(engine, clock_us)
+        self.knowledge_figures = KnowledgeFigures(engine)
         self.knowledge_snapshots = KnowledgeSnapshots(engine, clock_us)
         self.knowledge_upkeep = KnowledgeUpkeep(engine, clock_us)
         self.judgments = Judgments(engine, clock_us)

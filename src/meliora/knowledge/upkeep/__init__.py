@@ -5,13 +5,14 @@
 - `redundancy`  near-duplicates: what may be consolidated, and what a person has to look at
 - `shingles`    word 3-grams of many documents as numbers
 - `joining`     which pairs of them are worth comparing
-- `agreement`   whether two texts say the same, to the last number and name
-- `tokens`      a text as the words that count, in their order
+- `agreement`   whether two texts say the same, to the last word and mark
+- `tokens`      a text as its words and marks, in their order
 - `words`       lists of words that `tokens` and `agreement` know
 - `ratio`       how much two texts have in common, letter by letter
 - `plan`        what would be archived, and why: data, under its hash
 - `archive`     what carries a plan out, entry by entry, and a file of it
 - `shelf`       what upkeep asks of the store
+- `figures`     what upkeep asks of the store about a whole collection
 - `keeper`      all of it over a collection
 - `health`      figures of a collection's state
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -12,12 +12,13 @@ from meliora.knowledge.documents import DocumentState, Kept
 from meliora.knowledge.quality.records import Searched
 from meliora.knowledge.shelf import DocumentShelf
 from meliora.knowledge.upkeep import archive
+from meliora.knowledge.upkeep.figures import Ageing, Figures, FigureShelf
 from meliora.knowledge.upkeep.health import CollectionHealth, health
-from meliora.knowledge.upkeep.plan import Entry, Pruning, Rules, plan
+from meliora.knowledge.upkeep.plan import Entry, Pruning, Rules, plan, useless
 from meliora.knowledge.upkeep.redundancy import Redundancy, redundant
 from meliora.knowledge.upkeep.relevance import Relevance, Shown, relevance
 from meliora.knowledge.upkeep.shelf import Archived, ArchiveNote, KeptPair, LikePair, PairState, UpkeepShelf
-from meliora.knowledge.upkeep.staleness import Stale, all_stale
+from meliora.knowledge.upkeep.staleness import Stale, ageing, all_stale, stale
 
 MOST_COMPARED = 20_000
 """Documents of a collection that are held against each other while somebody waits; the worker compares more."""
@@ -26,6 +27,8 @@ MOST_ENTRIES = 500
 LOOKED_US = 180 * 86_400_000_000
 """How far back it is read what people did with results."""
 _PAGE = 500
+_REMEMBERED = 16
+"""Collections of which it is remembered what was double in them."""
 
 SearchesOf = Callable[[str, str, int, int], Sequence[Searched]]
 """Gives the searches of a tenant's collection in a stretch of time."""
@@ -34,11 +37,19 @@ SearchesOf = Callable[[str, str, int, int], Sequence[Searched]]
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
     """A collection as upkeep sees it."""
 
-    kept: Sequence[Kept]
+    figures: Figures
     redundancy: Redundancy | None
     """None: there are too many documents to compare them while somebody waits."""
     relevances: Mapping[str, Relevance]
-    """Empty where nobody says what they used."""
+    """Of live documents that were shown. Empty where nobody says what they used."""
+
+
+class _Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found when a collection was last compared, and what it was then: its last change, and how often it was used."""
+
+    latest: int
+    accesses: int
+    found: Redundancy
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,33 +70,54 @@ class Keeper:
     def __init__(
         self,
         documents: DocumentShelf,
+        figures: FigureShelf,
         shelf: UpkeepShelf,
         searches: SearchesOf,
         now_us: Callable[[], int],
         rules: Rules | None = None,
     ) -> None:
-        self._documents, self._shelf, self._searches, self._now_us = documents, shelf, searches, now_us
+        self._documents, self._figures, self._shelf = documents, figures, shelf
+        self._searches, self._now_us = searches, now_us
+        self._compared: dict[tuple[str, str], _Compared] = {}
         self.rules = rules or Rules()
 
-    def look(self, tenant: str, collection: str, *, most: int = MOST_COMPARED, compared: bool = True) -> Looked:
-        """Look at a collection. Raises `NotFound`."""
-        self._documents.collection(tenant, collection)
-        kept = list(self._all(tenant, collection, "live"))
-        redundancy = redundant(kept) if compared and len(kept) <= most else None
-        return Looked(kept=kept, redundancy=redundancy, relevances=self._relevances(tenant, collection))
+    def look(self, tenant: str, collection: str, *, compared: bool = True, worth: bool = True) -> Looked:
+        """Look at a collection; its documents are read where they have to be compared, once after each change. Raises `NotFound`.
 
-    def stale(self, tenant: str, collection: str) -> list[Stale]:
+        Without `worth` it may be told as when it was last compared which of two doubles was used more.
+        """
+        latest = self._documents.collection(tenant, collection).latest
+        figures = self.figures(tenant, collection)
+        return Looked(
+            figures=figures,
+            redundancy=self._redundancy(tenant, collection, latest, figures, worth) if compared else None,
+            relevances=self._relevances(tenant, collection),
+        )
+
+    def figures(self, tenant: str, collection: str) -> Figures:
+        """Sum up the documents that can be found."""
+        return self._figures.figures(tenant, collection, self._ageing())
+
+    def sources(self, tenant: str, collections: Iterable[str], most: int, nameless: str) -> Mapping[str, int]:
+        """Count the documents that can be found by source, of so many sources: those that stand first in the order of the ids."""
+        found: dict[str, int] = {}
+        for collection in collections:
+            more = most - len(found)
+            counts = self._figures.sources(tenant, collection, tuple(found), more, nameless=nameless)
+            found |= {source: found.get(source, 0) + count for source, count in counts.items()}
+        return found
+
+    def stale(self, tenant: str, collection: str, limit: int | None = None) -> list[Stale]:
         """Give what is too old, the surest first. Raises `NotFound`."""
         self._documents.collection(tenant, collection)
-        return all_stale(self._all(tenant, collection, "live"), self._now_us(), self.rules.stale_days)
-
-    def live(self, tenant: str, collection: str) -> Iterator[Kept]:
-        """Give every document that can be found."""
-        return self._all(tenant, collection, "live")
+        ageing = self._ageing()
+        found = self._figures.stalest(tenant, collection, ageing, limit=limit)
+        return all_stale(found, ageing.now_us, self.rules.stale_days)
 
     def compared(self, tenant: str, collection: str) -> Redundancy:
         """Give near-duplicates. Raises `NotFound`, `Conflict` where there are too many documents for that."""
-        found = self.look(tenant, collection).redundancy
+        latest = self._documents.collection(tenant, collection).latest
+        found = self._redundancy(tenant, collection, latest, self.figures(tenant, collection), True)
         if found is None:
             raise Conflict(
                 f"{collection!r} has too many documents to compare them while you wait; {MOST_COMPARED:,} are.",
@@ -96,11 +128,10 @@ class Keeper:
     def health(self, looked: Looked) -> CollectionHealth:
         """Judge a collection that was looked at."""
         return health(
-            looked.kept,
-            self._now_us(),
-            redundancy=looked.redundancy,
-            relevances=looked.relevances,
-            stale_days=self.rules.stale_days,
+            total=looked.figures.documents,
+            stale=looked.figures.stale,
+            redundant=None if looked.redundancy is None else len(looked.redundancy.pairs),
+            relevances=[one.score for one in looked.relevances.values()],
         )
 
     def plan(
@@ -112,24 +143,23 @@ class Keeper:
         stale: bool = True,
         redundant: bool = True,
         apply: bool = False,
+        looked: Looked | None = None,
     ) -> Applied:
-        """Plan what to archive; with `apply`, archive it. Raises `NotFound`, `InvalidRequest`."""
+        """Plan what to archive, of a collection that was looked at; with `apply`, archive it. Raises `NotFound`, `InvalidRequest`."""
         rules = self.rules if least is None else msgspec.structs.replace(self.rules, least=least)
-        looked = self.look(tenant, collection, compared=redundant)
-        if redundant and looked.redundancy is None and not stale:
+        looked = looked or self.look(tenant, collection, compared=redundant)
+        redundancy = looked.redundancy if redundant else None
+        if redundant and redundancy is None and not stale:
             raise InvalidRequest(
                 f"{collection!r} has too many documents to compare them now; {MOST_COMPARED:,} are.",
                 hint="Look at the pairs that the worker found.",
             )
         relevances = looked.relevances if stale else {}
-        found = plan(
-            collection,
-            looked.kept,
-            self._now_us(),
-            redundancy=looked.redundancy,
-            relevances=relevances,
-            rules=rules,
-        )
+        if redundancy is None:
+            found = self._of_stale(tenant, collection, relevances, rules)
+        else:
+            kept = list(self._all(tenant, collection, "live"))
+            found = plan(collection, kept, self._now_us(), redundancy=redundancy, relevances=relevances, rules=rules)
         wanted = [one for one in found.entries if stale or one.reason == "redundant"]
         surest = sorted(wanted, key=lambda one: (-one.confidence, one.id))[:MOST_ENTRIES]
         found = msgspec.structs.replace(found, entries=tuple(sorted(surest, key=lambda one: one.id)))
@@ -157,8 +187,8 @@ class Keeper:
 
     def ask(self, tenant: str, collection: str, most: int = 100_000) -> int:
         """Let the pairs that upkeep does not decide wait for a person; give how many are new. Raises `NotFound`."""
-        found = self.look(tenant, collection, most=most).redundancy
-        pairs = () if found is None else found.queued
+        few = self._documents.collection(tenant, collection).documents <= most
+        pairs = redundant(list(self._all(tenant, collection, "live"))).queued if few else ()
         return self._shelf.ask(
             tenant,
             collection,
@@ -222,6 +252,49 @@ class Keeper:
         change, at = ("", kept.updated_us) if noted is None else (noted.change, noted.at_us)
         return archive.Archived(kept=kept, entry=entry, plan=change, at_us=at)
 
+    def _ageing(self) -> Ageing:
+        return ageing(self._now_us(), self.rules.stale_days)
+
+    def _redundancy(
+        self, tenant: str, collection: str, latest: int, figures: Figures, worth: bool
+    ) -> Redundancy | None:
+        """Compare a collection, or give what was found when it was as it is; `latest` was read before anything else."""
+        if figures.documents > MOST_COMPARED:
+            return None
+        name = tenant, collection
+        last = self._compared.get(name)
+        if last is not None and last.latest == latest and (last.accesses == figures.accesses or not worth):
+            return last.found
+        found = redundant(list(self._all(tenant, collection, "live")))
+        self._compared.pop(name, None)
+        self._compared[name] = _Compared(latest=latest, accesses=figures.accesses, found=found)
+        for oldest in tuple(self._compared)[:-_REMEMBERED]:
+            self._compared.pop(oldest, None)
+        return found
+
+    def _of_stale(self, tenant: str, collection: str, relevances: Mapping[str, Relevance], rules: Rules) -> Pruning:
+        """Plan without a comparison: of what is stale the surest, and what is useless; nobody reads the rest."""
+        ageing = self._ageing()
+        old = self._figures.stalest(
+            tenant,
+            collection,
+            ageing,
+            least=rules.least,
+            without=rules.protected,
+            oldest=False,
+            limit=MOST_ENTRIES,
+        )
+        low = {name: one for name, one in relevances.items() if useless(one, rules)}
+        kept = {one.document.id: one for one in old} | dict(self._figures.light(tenant, collection, low))
+        among = [
+            one
+            for one in kept.values()
+            if one.document.category not in rules.protected or not _stale_enough(one, ageing.now_us, rules)
+        ]
+        found = plan(collection, among, ageing.now_us, relevances=low, rules=rules)
+        spared = self._figures.count_stale(tenant, collection, ageing, least=rules.least, within=rules.protected)
+        return msgspec.structs.replace(found, protected=found.protected + spared)
+
     def _relevances(self, tenant: str, collection: str) -> Mapping[str, Relevance]:
         now = self._now_us()
         searches = [
@@ -234,10 +307,17 @@ class Keeper:
             for one in searches
             for place, document in enumerate(one.shown, start=1)
         )
-        return relevance(shown, now)
+        found = relevance(shown, now)
+        live = self._figures.light(tenant, collection, found.keys())
+        return {name: one for name, one in found.items() if name in live}
 
     def _all(self, tenant: str, collection: str, state: DocumentState) -> Iterator[Kept]:
         after = ""
         while page := self._documents.list(tenant, collection, state=state, after=after, limit=_PAGE):
             yield from page
             after = page[-1].document.id
+
+
+def _stale_enough(kept: Kept, now_us: int, rules: Rules) -> bool:
+    found = stale(kept, now_us, rules.stale_days)
+    return found is not None and found.confidence >= rules.least

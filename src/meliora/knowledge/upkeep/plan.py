@@ -88,6 +88,11 @@ def plan(
     return Pruning(collection=collection, entries=tuple(entries), protected=len(guarded))
 
 
+def useless(relevance: Relevance, rules: Rules) -> bool:
+    """Tell whether a document was shown often enough to know that it is of no use."""
+    return relevance.weight >= rules.evidence and relevance.score < rules.useless
+
+
 def _redundant(live: Mapping[str, Kept], redundancy: Redundancy | None) -> Iterable[Entry]:
     for pair in redundancy.pairs if redundancy is not None else ():
         if pair.archived in live and pair.kept in live:
@@ -102,7 +107,7 @@ def _stale(live: Mapping[str, Kept], now_us: int, rules: Rules) -> Iterable[Entr
 
 def _useless(live: Mapping[str, Kept], relevances: Mapping[str, Relevance], rules: Rules) -> Iterable[Entry]:
     for name, one in sorted(relevances.items()):
-        if name in live and one.weight >= rules.evidence and one.score < rules.useless:
+        if name in live and useless(one, rules):
             said = f"shown {one.evidence} times, relevance {one.score:.3f}"
             yield _entry(live[name], "useless", said, 1.0 - one.score / rules.useless * 0.5)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from meliora.knowledge.documents import CATEGORIES, STALE_DAYS, Kept
+from meliora.knowledge.upkeep.figures import Ageing
 
 DAY_US = 86_400_000_000
 NEVER_USED = 0.9
@@ -37,6 +38,12 @@ class Stale(msgspec.Struct, frozen=True, kw_only=True):
 def threshold_days(category: str, days: Mapping[str, float] | None = None) -> float:
     """Give the days of a category, those of `days` first; `STALE_DAYS` for one of the caller's own."""
     return (days or {}).get(category, CATEGORIES.get(category, STALE_DAYS))
+
+
+def ageing(now_us: int, days: Mapping[str, float] | None = None) -> Ageing:
+    """Give the days of all categories as of a moment, those of `days` first."""
+    own = {name: threshold_days(name, days) for name in (*CATEGORIES, *(days or {}))}
+    return Ageing(now_us=now_us, days=own, others=STALE_DAYS, never_used=NEVER_USED)
 
 
 def stale(kept: Kept, now_us: int, days_of: Mapping[str, float] | None = None) -> Stale | None:

@@ -79,7 +79,8 @@ def keeper_of(settings: Settings, store: Store, clock: Clock) -> Keeper:
         return [searched(one) for one in store.searches.window(tenant, collection, since_us, until_us, MOST)]
 
     rules = Rules(least=chosen.prune_confidence, stale_days=chosen.stale_days)
-    return Keeper(store.knowledge_documents, store.knowledge_upkeep, searches, clock.now_us, rules)
+    shelves = store.knowledge_documents, store.knowledge_figures, store.knowledge_upkeep
+    return Keeper(*shelves, searches, clock.now_us, rules)
 
 
 def memory_of(settings: Settings, store: Store, clock: Clock) -> Memory | None:

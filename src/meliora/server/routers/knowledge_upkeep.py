@@ -5,6 +5,7 @@ Each route is there twice: under `/api/v1/knowledge`, and under `/knowledge` as 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -129,6 +130,7 @@ class KnowledgeReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 MOST_TOLD = 100
+_NONE = "none"
 
 
 def both(method: str, path: str, shape: Any, *more: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -188,8 +190,9 @@ def optimize(fields: Optimize, caller: AdminCaller, control: HereControl) -> Ans
 @both("GET", "/stale", StaleList, 404)
 def stale(caller: ReadCaller, control: HereControl, collection: str = DEFAULT, limit: PageLimit = 100) -> Answer:
     """List what is too old for its category."""
-    found = control.knowledge.keeper.stale(caller.tenant, collection)
-    return Answer(StaleList(tuple(found[:limit]), len(found)))
+    keeper = control.knowledge.keeper
+    found = keeper.stale(caller.tenant, collection, limit)
+    return Answer(StaleList(tuple(found), keeper.figures(caller.tenant, collection).stale))
 
 
 @both("GET", "/redundant", RedundantList, 404, 409)
@@ -203,7 +206,7 @@ def redundant(caller: ReadCaller, control: HereControl, collection: str = DEFAUL
 def health(caller: ReadCaller, control: HereControl, collection: str = DEFAULT) -> Answer:
     """Judge a collection. What is not known is named, and is never healthy."""
     keeper = control.knowledge.keeper
-    return Answer(keeper.health(keeper.look(caller.tenant, collection)))
+    return Answer(keeper.health(keeper.look(caller.tenant, collection, worth=False)))
 
 
 @both("GET", "/report", KnowledgeReport, 404)
@@ -215,8 +218,8 @@ def report(caller: ReadCaller, control: HereControl, collection: str = DEFAULT) 
         KnowledgeReport(
             collection=collection,
             health=keeper.health(looked),
-            stale=tuple(keeper.stale(caller.tenant, collection)[:MOST_TOLD]),
-            plan=keeper.plan(caller.tenant, collection),
+            stale=tuple(keeper.stale(caller.tenant, collection, MOST_TOLD)),
+            plan=keeper.plan(caller.tenant, collection, looked=looked),
             for_a_person=len(keeper.pairs(caller.tenant, collection, "open", 500)),
         )
     )
@@ -289,21 +292,16 @@ def _planned(
 
 
 def _summed(plane: Plane, tenant: str, names: list[str]) -> KnowledgeSummary:
-    kept = [one for name in names for one in plane.keeper.live(tenant, name)]
-    categories: dict[str, int] = {}
-    sources: dict[str, int] = {}
-    for one in kept:
-        category = one.document.category or "none"
-        categories[category] = categories.get(category, 0) + 1
-        source = one.document.source or "none"
-        if source in sources or len(sources) < MOST_TOLD:
-            sources[source] = sources.get(source, 0) + 1
+    found = [plane.keeper.figures(tenant, name) for name in names]
+    categories: Counter[str] = Counter()
+    for one in (one for figures in found for one in figures.categories):
+        categories[one.category or _NONE] += one.documents
     return KnowledgeSummary(
         collections=len(names),
-        documents=len(kept),
-        by_category=categories,
-        by_source=sources,
-        accesses=sum(one.accesses for one in kept),
-        never_accessed=sum(one.accessed_us is None for one in kept),
-        stale=sum(len(plane.keeper.stale(tenant, name)) for name in names),
+        documents=sum(one.documents for one in found),
+        by_category=dict(categories),
+        by_source=dict(plane.keeper.sources(tenant, names, MOST_TOLD, _NONE)),
+        accesses=sum(one.accesses for one in found),
+        never_accessed=sum(one.never_accessed for one in found),
+        stale=sum(one.stale for one in found),
     )
