@@ -8,12 +8,12 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 import pytest
 
+from benchmarks.plots import lines
 from benchmarks.report import ControlFailed, Report
 from benchmarks.routing.__main__ import main
 from benchmarks.routing.cascade import answered, play
 from benchmarks.routing.data import Set, digest, load, pair, placed, split
 from benchmarks.routing.measure import chosen, judged, predicted, saved
-from benchmarks.plots import lines
 from benchmarks.routing.resplit import measure as resplit
 from meliora.routing.learned.dial import Dial, choose
 from meliora.routing.learning.fit import Fitting, fit
