@@ -40,6 +40,8 @@ class Line:
 
     points: list[Point] = field(default_factory=list)
     marks: dict[str, Point] = field(default_factory=dict)
+    came: dict[str, dict[State, Point]] = field(default_factory=dict)
+    """By change: when it was first seen in each state."""
 
 
 def lived(judged: Judged, planted: Planted, seed: int) -> Line:
@@ -59,6 +61,8 @@ def lived(judged: Judged, planted: Planted, seed: int) -> Line:
             _look(town, line, probe, began)
             line.marks[COMES[planted]] = line.points[-1]
             town.live(asking, (MOST_DAYS + 4) * DAY, lambda: _look(town, line, probe, began))
+    kept = next((states for states in line.came.values() if State.KEPT in states), {})
+    line.marks |= {TOLD[state]: point for state, point in kept.items()}
     return line
 
 
@@ -66,10 +70,10 @@ def _look(town: Town, line: Line, probe: Sequence[tuple[Query, str]], began: int
     """Note how well people are answered now, and where the change stands; say whether it is kept."""
     scores = score(town, list(probe))
     line.points.append(((town.clock.now_us() - began) / 3.6e9, sum(scores.values()) / len(scores)))
-    states = {one.state for one in town.changes() if one.state in TOLD}
-    for state in states:
-        line.marks.setdefault(TOLD[state], line.points[-1])
-    return State.KEPT in states
+    changes = [one for one in town.changes() if one.state in TOLD]
+    for one in changes:
+        line.came.setdefault(one.id, {}).setdefault(one.state, line.points[-1])
+    return any(one.state is State.KEPT for one in changes)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
