@@ -18,6 +18,7 @@ from meliora.knowledge.front import Opinion
 from meliora.knowledge.memory.records import Said
 from meliora.knowledge.memory.summary import Summary
 from meliora.knowledge.shelf import Judgment
+from meliora.knowledge.upkeep.staleness import ageing
 from meliora.loop.alerts import Alert
 from meliora.loop.approvals import ApprovalWish
 from meliora.loop.change import Origin
@@ -83,6 +84,7 @@ REPOSITORIES = (
     "knowledge_documents",
     "knowledge_snapshots",
     "knowledge_upkeep",
+    "knowledge_figures",
     "judgments",
     "searches",
     "search_arms",
@@ -238,6 +240,11 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "knowledge_snapshots.artifact": [sha256(b"table").hexdigest()],
         "knowledge_upkeep.pairs": ["c"],
         "knowledge_upkeep.archived": ["c"],
+        "knowledge_figures.figures": ["c", ageing(2**60)],
+        "knowledge_figures.sources": ["c", [], 10, "none"],
+        "knowledge_figures.stalest": ["c", ageing(2**60)],
+        "knowledge_figures.count_stale": ["c", ageing(2**60), 0.0, [""]],
+        "knowledge_figures.light": ["c", ["a"]],
         "judgments.get": ["c", "held", 1],
         "judgments.newest": ["c", "held"],
         "judgments.list": ["c"],
@@ -515,7 +522,7 @@ def empty(found: object) -> bool:
         return not found
     if isinstance(found, Sequence):
         return not any(getattr(one, "calls", True) for one in found)
-    for name in ("items", "calls", "pairs", "latency_ms", "users"):
+    for name in ("items", "calls", "pairs", "latency_ms", "users", "categories"):
         if hasattr(found, name):
             found = getattr(found, name)
             found = getattr(found, "count", found) if name == "latency_ms" else found

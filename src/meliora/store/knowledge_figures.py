@@ -53,9 +53,7 @@ class KnowledgeFigures:
             )
         )
 
-    def sources(
-        self, tenant: str, collection: str, known: Collection[str], more: int, *, nameless: str
-    ) -> dict[str, int]:
+    def sources(self, tenant: str, collection: str, known: Collection[str], more: int, nameless: str) -> dict[str, int]:
         """Count live documents by source: of those known, and of so many others, those of the least ids first."""
         source = sa.case(
             (D.source == "", sa.literal_column("'" + nameless.replace("'", "''") + "'", sa.Text)), else_=D.source
@@ -92,9 +90,7 @@ class KnowledgeFigures:
             rows = connection.execute(query.limit(limit)).all()
         return tuple(map(_without_text, rows))
 
-    def count_stale(
-        self, tenant: str, collection: str, ageing: Ageing, *, least: float, within: Collection[str]
-    ) -> int:
+    def count_stale(self, tenant: str, collection: str, ageing: Ageing, least: float, within: Collection[str]) -> int:
         """Count stale documents of a confidence of at least so much, of some categories."""
         query = sa.select(sa.func.count()).where(_stale(ageing), _confidence(ageing) >= least, D.category.in_(within))
         with reading(self._engine) as connection:

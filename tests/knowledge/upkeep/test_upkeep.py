@@ -170,15 +170,13 @@ def test_a_file_that_is_no_archive_is_refused(body: bytes) -> None:
 
 
 def test_health_takes_off_what_is_documented() -> None:
-    kept = [aged(f"d{at}", 999) for at in range(30)]
-    redundancy = doubles(*(("d0", f"d{at}") for at in range(1, 22)))
-    known = {"d1": Relevance(score=0.2, evidence=5, weight=5)}
-    found = health(kept, NOW, redundancy=redundancy, relevances=known)
-    assert (found.health_score, found.status) == (50, "degraded")
+    found = health(total=30, stale=30, redundant=21, relevances=[0.2])
+    assert (found.health_score, found.status, found.relevance) == (50, "degraded", 0.2)
     assert found.redundant_share is not None and found.redundant_share.low < 0.7 < found.redundant_share.high
+    assert health(total=30, stale=10, redundant=20, relevances=[0.2, 0.9]).health_score == 100
 
 
 def test_what_is_unknown_is_named_and_not_healthy() -> None:
-    found = health([aged("a", 1, "", 1)], NOW)
+    found = health(total=1, stale=0, redundant=None, relevances=[])
     assert (found.status, found.relevance, found.unknown) == ("unknown", None, ("redundant", "relevance"))
-    assert health([], NOW).status == "unknown"
+    assert health(total=0, stale=0, redundant=0, relevances=[]).status == "unknown"

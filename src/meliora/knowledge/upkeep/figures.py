@@ -66,7 +66,7 @@ class FigureShelf(Protocol):
         ...
 
     def sources(
-        self, tenant: str, collection: str, known: Collection[str], more: int, *, nameless: str
+        self, tenant: str, collection: str, known: Collection[str], more: int, nameless: str
     ) -> Mapping[str, int]:
         """Count documents by source: of those known, and of so many others, those of the least ids first.
 
@@ -91,9 +91,7 @@ class FigureShelf(Protocol):
         """
         ...
 
-    def count_stale(
-        self, tenant: str, collection: str, ageing: Ageing, *, least: float, within: Collection[str]
-    ) -> int:
+    def count_stale(self, tenant: str, collection: str, ageing: Ageing, least: float, within: Collection[str]) -> int:
         """Count stale documents of a confidence of at least so much, of some categories."""
         ...
 

@@ -103,7 +103,7 @@ class Keeper:
         found: dict[str, int] = {}
         for collection in collections:
             more = most - len(found)
-            counts = self._figures.sources(tenant, collection, tuple(found), more, nameless=nameless)
+            counts = self._figures.sources(tenant, collection, tuple(found), more, nameless)
             found |= {source: found.get(source, 0) + count for source, count in counts.items()}
         return found
 
@@ -292,7 +292,7 @@ class Keeper:
             if one.document.category not in rules.protected or not _stale_enough(one, ageing.now_us, rules)
         ]
         found = plan(collection, among, ageing.now_us, relevances=low, rules=rules)
-        spared = self._figures.count_stale(tenant, collection, ageing, least=rules.least, within=rules.protected)
+        spared = self._figures.count_stale(tenant, collection, ageing, rules.least, rules.protected)
         return msgspec.structs.replace(found, protected=found.protected + spared)
 
     def _relevances(self, tenant: str, collection: str) -> Mapping[str, Relevance]:
