@@ -6,11 +6,14 @@ Words with digits are never touched: what a query asks for stays what it is.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
+from meliora.knowledge.augment.aims import aims, plain, telling
 from meliora.knowledge.augment.examples import Neighbours
+from meliora.knowledge.text.analysis import analyse
 
-Touchable = Callable[[str], bool]
+FILLERS = 0.5
+"""Chance that a stop word is left out: who searches often leaves them out."""
 _NEAR = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
 
@@ -33,46 +36,46 @@ def typo(query: str, rng: random.Random, targets: Collection[str] = ()) -> str:
 
 
 def eda(query: str, rng: random.Random, targets: Collection[str] = (), share: float = 0.1) -> str:
-    """Exchange two words and leave out a share of the others, never a target (Wei and Zou 2019, "EDA", random swap and deletion)."""
+    """Exchange two words and leave out some (Wei and Zou 2019, "EDA", random swap and deletion), as whoever types in haste would.
+
+    Stop words are not exchanged, and go by `FILLERS`. Of the others a share goes, one at least, never a target, and two stay.
+    """
     words = query.split()
-    free = [at for at, word in enumerate(words) if _plain(word)]
+    free = [at for at, word in enumerate(words) if telling(word)]
     if len(free) >= 2:
         a, b = rng.sample(free, 2)
         words[a], words[b] = words[b], words[a]
-    wanted = {one.casefold() for one in targets}
-    dropped = [at for at in free if words[at].casefold() not in wanted and rng.random() < share]
-    for at in reversed(dropped[: max(0, len(words) - 2)]):
-        del words[at]
-    return " ".join(words)
+    aimed = aims(targets)
+    may = [at for at in free if not aimed(words[at])]
+    dropped = [at for at in may if rng.random() < share] or may and [rng.choice(may)]
+    fillers = [at for at, word in enumerate(words) if plain(word) and at not in free and rng.random() < FILLERS]
+    gone = {*dropped[: max(0, len(free) - 2)], *(fillers if len(free) >= 2 else ())}
+    return " ".join(word for at, word in enumerate(words) if at not in gone)
 
 
 def synonyms(query: str, rng: random.Random, neighbours: Neighbours, targets: Collection[str] = ()) -> str:
     """Put a neighbour in the place of one word, of a target where one has any; the query itself where no word has."""
     words = query.split()
-    having = [at for at, word in enumerate(words) if _plain(word) and _others(word, neighbours)]
-    wanted = {one.casefold() for one in targets}
-    aimed = [at for at in having if words[at].casefold() in wanted]
+    having = [at for at, word in enumerate(words) if telling(word) and _others(word, neighbours)]
+    aimed = aims(targets)
+    best = [at for at in having if aimed(words[at])]
     if not having:
         return query
-    at = rng.choice(aimed or having)
+    at = rng.choice(best or having)
     words[at] = rng.choice(_others(words[at], neighbours)[:3])
     return " ".join(words)
 
 
 def _others(word: str, neighbours: Neighbours) -> Sequence[str]:
-    low = word.casefold()
-    return [one for one in neighbours(low) if _plain(one) and one.casefold() != low]
-
-
-def _plain(word: str) -> bool:
-    return word.isalpha()
+    low, stems = word.casefold(), analyse(word).terms
+    return [one for one in neighbours(low) if plain(one) and one.casefold() != low and analyse(one).terms != stems]
 
 
 def _pick(words: Sequence[str], rng: random.Random, targets: Collection[str], least: int) -> int | None:
-    able = [at for at, word in enumerate(words) if _plain(word) and len(word) >= least]
-    wanted = {one.casefold() for one in targets}
-    aimed = [at for at in able if words[at].casefold() in wanted]
-    return rng.choice(aimed or able) if able else None
+    able = [at for at, word in enumerate(words) if plain(word) and len(word) >= least]
+    aimed = aims(targets)
+    best = [at for at in able if aimed(words[at])] or [at for at in able if telling(words[at])]
+    return rng.choice(best or able) if able else None
 
 
 def _beside(letter: str, rng: random.Random) -> str:

@@ -1,4 +1,4 @@
-"""A data set as files: a manifest, and its rows as CSV, named by what they hold. What is unknown is null."""
+"""A data set as files: a manifest, and its rows as JSON lines or CSV, named by what they hold. What is unknown is null."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 
 import msgspec
 
+from meliora.errors import InvalidRequest
 from meliora.knowledge.augment.examples import Example
 from meliora.knowledge.augment.make import Made
 
 MANIFEST = "dataset_manifest.yaml"
 DATASET = "augmented_dataset.csv"
+EXAMPLES = "examples.jsonl"
 COLUMNS = ("query", "document", "made_of", "method", "quality")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _MADE_OF = 300
@@ -25,6 +27,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Why a data set was made, and of what."""
 
     type: str
+    collection: str | None = None
     trigger: str | None = None
     base_documents: tuple[str, ...] = ()
 
@@ -56,7 +59,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """A data set, as it is told."""
 
     dataset_id: str
-    """`ds_` and the beginning of `version`."""
+    """`ds_` and the beginning of `version`; where the collection is known, of its hash with that."""
     cycle_id: str | None
     created_at: str
     source: Origin
@@ -64,7 +67,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     target_tokens: tuple[str, ...]
     statistics: Statistics
     version: str
-    """SHA-256 of the rows, in one order."""
+    """SHA-256 of the rows as JSON lines, in one order."""
     refused: dict[str, int] = {}
     dvc: Tracked = Tracked()
     mlflow: Logged = Logged()
@@ -75,7 +78,8 @@ def describe(
 ) -> Manifest:
     """Describe a data set: the same rows, the same version, in whatever order they were made."""
     rows = _ordered(made.examples)
-    version = sha256(msgspec.json.encode(rows)).hexdigest()
+    version = sha256(to_jsonl(rows)).hexdigest()
+    named = version if source.collection is None else sha256(f"{source.collection}\0{version}".encode()).hexdigest()
     lengths = [len(one.query.split()) for one in rows]
     statistics = Statistics(
         total_examples=len(rows),
@@ -83,7 +87,7 @@ def describe(
         diversity_score=made.diversity,
     )
     return Manifest(
-        dataset_id=f"ds_{version[:16]}",
+        dataset_id=f"ds_{named[:16]}",
         cycle_id=cycle,
         created_at=datetime.fromtimestamp(created_us / 1e6, UTC).isoformat(),
         source=source,
@@ -99,7 +103,24 @@ def files(
     manifest: Manifest, examples: Iterable[Example], to_yaml: Callable[[Mapping[str, Any]], bytes]
 ) -> dict[str, bytes]:
     """Give the files by name."""
-    return {MANIFEST: to_yaml(msgspec.to_builtins(manifest)), DATASET: to_csv(examples)}
+    rows = _ordered(examples)
+    return {MANIFEST: to_yaml(msgspec.to_builtins(manifest)), DATASET: to_csv(rows), EXAMPLES: to_jsonl(rows)}
+
+
+def to_jsonl(examples: Iterable[Example]) -> bytes:
+    """Give rows as JSON lines, in one order: the same rows, the same bytes."""
+    return b"".join(msgspec.json.encode(one) + b"\n" for one in _ordered(examples))
+
+
+def from_jsonl(body: bytes) -> tuple[Example, ...]:
+    """Read them again. Raises `InvalidRequest` naming the line."""
+    found: list[Example] = []
+    for number, line in enumerate(body.splitlines(), 1):
+        try:
+            found.append(msgspec.json.decode(line, type=Example))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InvalidRequest(f"Line {number} is no example: {error}") from error
+    return tuple(found)
 
 
 def to_csv(examples: Iterable[Example]) -> bytes:
