@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from meliora.cli.knowledge import Collection, opened_plane
-from meliora.cli.knowledge_upkeep import app
+from meliora.cli.knowledge_datasets import app
 from meliora.cli.shared import Json, Tenant, now_us, paint, plain, say, settings, show, table
 from meliora.errors import Conflict, InvalidRequest
 

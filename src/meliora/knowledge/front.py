@@ -12,6 +12,7 @@ import msgspec
 
 from meliora.errors import Conflict, InvalidRequest, NotFound, StoreError
 from meliora.knowledge.answers import Answer
+from meliora.knowledge.augment.workshop import Workshop
 from meliora.knowledge.config import SearchConfig
 from meliora.knowledge.documents import Document
 from meliora.knowledge.index.base import IndexHeld
@@ -93,6 +94,8 @@ class Plane:
     keeper: Keeper
     judgments: JudgmentShelf
     evidence: Known
+    workshop: Workshop
+    """Makes data sets of queries, and keeps them."""
     memory: Memory | None = None
     """None where conversations are not kept."""
     closing: Callable[[], None] = lambda: None

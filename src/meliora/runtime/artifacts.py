@@ -9,7 +9,7 @@ from typing import Any
 from meliora.clock import Clock
 from meliora.diagnosis.finding import report
 from meliora.loop.artifacts.archive import Archive, Runs, Versions
-from meliora.loop.artifacts.facts import MakesData, Reader
+from meliora.loop.artifacts.facts import MadeData, MakesData, Reader
 from meliora.loop.change import Change
 from meliora.loop.cycle import Cycle
 from meliora.loop.kind import ChangeKind
@@ -36,7 +36,7 @@ def archive_of(settings: Settings, store: Store, clock: Clock, kinds: Mapping[st
         shadows = store.shadows.spent(cycle.tenant, cycle.opened_us, until)
         return None if calls is None or shadows.unpriced else calls + shadows.cost_micros
 
-    def augmented(change: Change) -> bytes | None:
+    def augmented(change: Change) -> MadeData | None:
         kind = kinds.get(change.kind)
         return kind.augmented(change) if isinstance(kind, MakesData) else None
 

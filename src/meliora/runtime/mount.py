@@ -27,9 +27,16 @@ if TYPE_CHECKING:
 
 def create_knowledge_router(settings: str | Path | Settings = "meliora.toml") -> APIRouter:
     """Give documents, searches, upkeep and memory. Raises `SettingsError`, `StoreError`."""
-    from meliora.server.routers import knowledge, knowledge_quality, knowledge_search, knowledge_upkeep, memory
+    from meliora.server.routers import (
+        knowledge,
+        knowledge_datasets,
+        knowledge_quality,
+        knowledge_search,
+        knowledge_upkeep,
+        memory,
+    )
 
-    modules = (knowledge, knowledge_search, knowledge_quality, knowledge_upkeep, memory)
+    modules = (knowledge, knowledge_search, knowledge_quality, knowledge_datasets, knowledge_upkeep, memory)
     return _mounted(settings, [*_routers(modules), knowledge_upkeep.bare], follows=True)
 
 

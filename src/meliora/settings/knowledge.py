@@ -58,6 +58,26 @@ class KnowledgeMemory(Section):
         return self
 
 
+class KnowledgeAugment(Section):
+    """Data sets of made queries. Four methods need nothing of this; `model` lets three more be used, which ask it."""
+
+    model: str = Field(
+        default="", description="Model that is asked for queries, called through the gateway; empty: none."
+    )
+    key: str = Field(default="", description="Reference (`env:NAME`, `file:PATH`) to the key its calls are charged to.")
+    calls: int = Field(default=100, ge=0, le=100_000, description="Most calls of the model for one data set.")
+    rerankers: bool = Field(
+        default=False,
+        description="Let the loop train rerankers on made queries too. As measured, they do not help.",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> KnowledgeAugment:
+        if self.model and not self.key:
+            raise ValueError("a model takes a key, to which its calls are charged")
+        return self
+
+
 class Knowledge(Section):
     """Documents and their searches. What is asked is recorded as `[recording]` says of calls."""
 
@@ -82,6 +102,7 @@ class Knowledge(Section):
     embeddings: KnowledgeEmbeddings = KnowledgeEmbeddings()
     upkeep: KnowledgeUpkeep = KnowledgeUpkeep()
     memory: KnowledgeMemory = KnowledgeMemory()
+    augment: KnowledgeAugment = KnowledgeAugment()
 
     @model_validator(mode="after")
     def _moves_on(self) -> Knowledge:

@@ -18,6 +18,7 @@
 
     knowledge_documents, knowledge_snapshots   documents by collection; how each is searched
     judgments, knowledge_upkeep                frozen judgments; near-duplicates and what was archived
+    datasets                                   made queries as data sets
     searches, search_arms, memory              what was searched and what came of it; conversations
 
     sink, windows, housekeeping   what `telemetry` asks for: ingest, roll-ups, retention and erasure

@@ -18,6 +18,7 @@ from meliora.loop.audit.entry import AuditNote, Row
 from meliora.loop.audit.heads import Head, Heads
 from meliora.store.audit import Audit, audit_secret, hashes_of, head_of
 from meliora.store.control import Control
+from meliora.store.datasets import erase_datasets
 from meliora.store.engine import reading, writing
 from meliora.store.erasures import Erased, erased_subjects
 from meliora.store.housekeeping import StoreHousekeeping
@@ -164,6 +165,7 @@ def _remember(engine: sa.Engine, subjects: list[tuple[str, str, int]], now_us: i
             connection.execute(sa.insert(erasures).values(tenant=tenant, subject=subject, at=at, counts=None))
             drop_offsets(connection, tenant, subject, now_us)
             forget_learned(connection, tenant, subject)
+            erase_datasets(connection, tenant, subject)
 
 
 def _revoke(engine: sa.Engine, revoked: set[tuple[str, str]], clock_us: Callable[[], int]) -> int:

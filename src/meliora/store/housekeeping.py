@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 import sqlalchemy as sa
 
+from meliora.store.datasets import drop_old_searches, erase_datasets
 from meliora.store.engine import reading, writing
 from meliora.store.erasures import ERASED
 from meliora.store.knowledge_documents import erase_documents, prune_deletions
@@ -52,6 +53,8 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     """That belonged to the person: they are deleted."""
     conversations: int = 0
     turns: int = 0
+    datasets: int = 0
+    """Made of the person's searches, among others: they are deleted."""
     words: int = 0
     """That only the person searched with, and that expansions and findings named."""
     expansions: int = 0
@@ -121,9 +124,10 @@ class StoreHousekeeping:
         return dropped
 
     def drop_search_contents(self, before_us: int, limit: int) -> int:
-        """Delete what was asked in searches that began earlier; the searches then say that it is erased."""
+        """Delete what was asked in searches that began earlier, which then say that it is erased, and data sets made of such."""
         with writing(self._engine) as connection:
             next_sequence(connection, 0)
+            drop_old_searches(connection, before_us, limit)
             return drop_search_contents(connection, before_us, limit)
 
     def drop_searches(self, before_us: int, limit: int) -> int:
@@ -186,6 +190,7 @@ class StoreHousekeeping:
             told = forget_user(connection, tenant, user, subject, at)
             searched = erase_searches(connection, tenant, user, f"e{self._randbytes(8).hex()}")
             documents = erase_documents(connection, tenant, user, at)
+            sets = erase_datasets(connection, tenant, subject)
             talked = erase_turns(connection, tenant, user, subject)
             learned = forget_learned(connection, tenant, subject)
             found = Erasure(
@@ -200,6 +205,7 @@ class StoreHousekeeping:
                 documents=documents,
                 conversations=talked.conversations,
                 turns=talked.turns,
+                datasets=sets,
                 **msgspec.structs.asdict(learned),
             )
             counts = found.counts()

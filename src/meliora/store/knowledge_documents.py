@@ -15,6 +15,7 @@ from meliora.errors import NotFound
 from meliora.knowledge.documents import Changed, DocumentState, Kept
 from meliora.knowledge.index.base import Outdated
 from meliora.knowledge.shelf import Collection, Fenced, Put, ToKeep, unfenced
+from meliora.store.datasets import drop_datasets
 from meliora.store.engine import reading, writing
 from meliora.store.knowledge_collections import (
     FIRST_GENERATION,
@@ -181,6 +182,7 @@ class KnowledgeDocuments:
             for table in (knowledge_deletions, knowledge_pairs, knowledge_archived, judgment_sets, judgments):
                 t = table.c
                 connection.execute(sa.delete(table).where(t.tenant == tenant, t.collection == collection))
+            drop_datasets(connection, tenant, collection)
             last = row.latest + 1
             new: dict[str, Any] = {"latest": last, "pruned": last, "snapshot": None}
             number = row.generation.partition("-")[0]

@@ -24,6 +24,7 @@ from meliora.store.changes import Changes
 from meliora.store.comparisons import Comparisons
 from meliora.store.control import Control
 from meliora.store.cycles import Cycles
+from meliora.store.datasets import DataSets
 from meliora.store.decisions import Decisions
 from meliora.store.deployment import Deployment
 from meliora.store.engine import connect, database_url
@@ -142,6 +143,7 @@ class Store:
         self.knowledge_snapshots = KnowledgeSnapshots(engine, clock_us)
         self.knowledge_upkeep = KnowledgeUpkeep(engine, clock_us)
         self.judgments = Judgments(engine, clock_us)
+        self.datasets = DataSets(engine, self.secret, clock_us)
         self.searches = Searches(engine, clock_us, self.search_ids.issued)
         self.search_arms = SearchArms(engine)
         self.memory = Memory(engine, self.secret, clock_us)

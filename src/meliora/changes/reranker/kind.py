@@ -6,7 +6,7 @@ that learned from people who were erased since is replaced whatever was found, b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -16,10 +16,13 @@ from meliora.changes.searching import DAY_US, Made, Plane, SnapshotChange, Wante
 from meliora.knowledge.config import Reranking, SearchConfig, Snapshot
 from meliora.knowledge.forgetting import erased_of
 from meliora.knowledge.quality.evidence import JudgedQuery, fingerprint, half
+from meliora.loop.artifacts.facts import MadeData
 from meliora.loop.change import Change
 from meliora.loop.kind import Later, Proof
 from meliora.loop.work import Work
 
+DATASET = "dataset"
+"""Name of the note that holds the id of the data set that a candidate was trained on."""
 LEAST_FITTED = 60
 """Queries with a known answer, below which no model is trained."""
 
@@ -32,23 +35,37 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     """Counts, hashes and figures."""
 
 
+class Lesson(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reranker is to be trained on."""
+
+    collection: str
+    config: SearchConfig
+    """What serves."""
+    fitted: tuple[JudgedQuery, ...]
+    held: tuple[str, ...]
+    """Queries that no made one may be like."""
+    tokens: tuple[str, ...]
+    """Words that made queries are about."""
+    seed: int
+    change: str
+    cycle: str | None = None
+    trigger: str | None = None
+    """The metric that a gate saw."""
+
+
 class Train(Protocol):
     """Trains a reranker over what serves."""
 
-    def __call__(
-        self,
-        tenant: str,
-        collection: str,
-        config: SearchConfig,
-        fitted: Sequence[JudgedQuery],
-        held: Sequence[str],
-        tokens: Sequence[str],
-        seed: int,
-    ) -> Trained | None:
-        """Train on `fitted`; `held` are the queries that no made one may be like, `tokens` the words that made ones are about.
+    def __call__(self, tenant: str, lesson: Lesson) -> Trained | None:
+        """Train on what is fitted; None where there is too little to learn from."""
+        ...
 
-        None where there is too little to learn from.
-        """
+
+class DataSets(Protocol):
+    """Gives a data set that a reranker was trained on."""
+
+    def __call__(self, tenant: str, dataset: str, /) -> MadeData | None:
+        """Give it as artifacts have it; None where it is gone."""
         ...
 
 
@@ -57,9 +74,15 @@ class Reranker(SnapshotChange):
 
     name = "reranker"
 
-    def __init__(self, plane: Plane, train: Train) -> None:
+    def __init__(self, plane: Plane, train: Train, datasets: DataSets = lambda tenant, dataset: None) -> None:
         super().__init__(plane)
         self._train = train
+        self._datasets = datasets
+
+    def augmented(self, change: Change) -> MadeData | None:
+        """Give the data set that was made to train the candidate; None where there was none, or it is gone."""
+        id = dict(change.payload.get("notes") or {}).get(DATASET)
+        return None if id is None else self._datasets(change.tenant, str(id))
 
     def make(self, change: Change, work: Work, collection: str, serving: Snapshot) -> Made | Later | None:
         """Give what serves with a newly trained model; None where there is too little, or the finding sees no matter of order."""
@@ -77,8 +100,18 @@ class Reranker(SnapshotChange):
             if len(fitted) < LEAST_FITTED or len(held) < LEAST:
                 return None
             work.progress(0.1, f"a reranker is trained on {len(fitted)} queries")
-            tokens = tuple((said or {}).get("tokens", ()))
-            trained = self._train(change.tenant, collection, serving.config, fitted, held, tokens, work.seed)
+            lesson = Lesson(
+                collection=collection,
+                config=serving.config,
+                fitted=tuple(fitted),
+                held=tuple(held),
+                tokens=tuple((said or {}).get("tokens", ())) or _weak(work.finding),
+                seed=work.seed,
+                change=change.id,
+                cycle=change.cycle,
+                trigger=(work.finding or {}).get("metric"),
+            )
+            trained = self._train(change.tenant, lesson)
             if trained is None:
                 return None
             kept = self._plane.shelf.keep(change.tenant, "reranker", trained.model)
@@ -126,6 +159,12 @@ class Reranker(SnapshotChange):
         evidence, until = self._plane.evidence, change.updated_us
         used = evidence.used(change.tenant, collection, max(0, until - round(self._plane.days * DAY_US)), until)
         return [*evidence.judged(change.tenant, collection), *used]
+
+
+def _weak(finding: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Give the words that a finding believes weak."""
+    search = (finding or {}).get("search") or {}
+    return tuple(one["term"] for one in search.get("weak", ()) if one["believed"])
 
 
 def _plain(notes: dict[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def eda(query: str, rng: random.Random, targets: Collection[str] = (), share: fl
         words[a], words[b] = words[b], words[a]
     aimed = aims(targets)
     may = [at for at in free if not aimed(words[at])]
-    dropped = [at for at in may if rng.random() < share] or may and [rng.choice(may)]
+    dropped = [at for at in may if rng.random() < share] or (may and [rng.choice(may)])
     fillers = [at for at, word in enumerate(words) if plain(word) and at not in free and rng.random() < FILLERS]
     gone = {*dropped[: max(0, len(free) - 2)], *(fillers if len(free) >= 2 else ())}
     return " ".join(word for at, word in enumerate(words) if at not in gone)

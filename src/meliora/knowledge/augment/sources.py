@@ -28,7 +28,7 @@ SEPARATOR = " > "
 _PAGE = 200
 _LONGEST = 6
 """Words of a heading that is a query."""
-_EDGES = "`*_~\"'“”‘’()[]{}<>.,;:!?…"  # noqa: RUF001 - the quotes that people write
+_EDGES = "`*_~\"'“”‘’()[]{}<>.,;:!?…"
 _LINK = re.compile(r"!?\[([^\]\n]{0,300})\]\([^)\n]{0,500}\)")
 
 

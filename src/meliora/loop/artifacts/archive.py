@@ -14,7 +14,7 @@ import structlog
 
 from meliora.errors import MelioraError
 from meliora.loop.artifacts import folder
-from meliora.loop.artifacts.documents import DATASET, Elsewhere, Run, Version, documents, measured, references
+from meliora.loop.artifacts.documents import Elsewhere, Run, Version, dataset, documents, measured
 from meliora.loop.artifacts.facts import Facts, Reader
 from meliora.loop.change import Change
 from meliora.loop.cycle import Cycle
@@ -130,13 +130,13 @@ class Archive:
         except MelioraError as error:
             log.error("a cycle has no run in MLflow", cycle=facts.cycle.id, error=str(error))
             found = msgspec.structs.replace(found, no_run="MLflow could not be used")
-        content = references(facts)
-        if content is None:
+        data = dataset(facts)
+        if data is None:
             return msgspec.structs.replace(found, no_data="there is no data set")
         try:
             versions = self._versions()
             if versions is not None:
-                found = msgspec.structs.replace(found, data=versions.track(facts.cycle.id, DATASET, content))
+                found = msgspec.structs.replace(found, data=versions.track(facts.cycle.id, *data))
         except MelioraError as error:
             log.error("a cycle's data set is not in DVC", cycle=facts.cycle.id, error=str(error))
             found = msgspec.structs.replace(found, no_data="DVC could not be used")

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from meliora.loop.artifacts.facts import Facts, Passed
+from meliora.loop.artifacts.facts import Facts, MadeData, Passed
 from meliora.loop.artifacts.plain import to_json, to_yaml
 from meliora.loop.artifacts.trial import tried
 from meliora.loop.change import Edge
@@ -68,7 +68,8 @@ def documents(facts: Facts, elsewhere: Elsewhere) -> Documents:
     no_proof = "no change of this cycle came to a proof"
     put("dataset_manifest.yaml", _manifest(facts, elsewhere), no_proof)
     put(DATASET, references(facts), no_proof)
-    put(AUGMENTED, augmented(facts), "no kind of change made a data set in this cycle")
+    made = augmented(facts)
+    put(AUGMENTED, None if made is None else made.rows, "no kind of change made a data set in this cycle")
     results = [found for one in facts.changes if (found := tried(one)) is not None]
     body = {"cycle_id": facts.cycle.id, "tests": results}
     put("ab_test_results.json", to_json(body) if results else None, "nothing was tried or watched on live traffic")
@@ -106,9 +107,17 @@ def references(facts: Facts) -> bytes | None:
     return to_json({"cycle_id": facts.cycle.id, "proved_on": rows})
 
 
-def augmented(facts: Facts) -> bytes | None:
+def augmented(facts: Facts) -> MadeData | None:
     """Give the data set that a kind made, of the last change that has one."""
     return next((one.augmented for one in reversed(facts.changes) if one.augmented is not None), None)
+
+
+def dataset(facts: Facts) -> tuple[str, bytes] | None:
+    """Give the data set of a cycle by name and content: the one that was made, else the references; None where there is neither."""
+    made, referred = augmented(facts), references(facts)
+    if made is not None:
+        return AUGMENTED, made.rows
+    return None if referred is None else (DATASET, referred)
 
 
 def dataset_id(content: bytes) -> str:
@@ -127,23 +136,22 @@ def _diagnosis(facts: Facts) -> bytes | None:
 
 
 def _manifest(facts: Facts, elsewhere: Elsewhere) -> bytes | None:
-    content = references(facts)
-    if content is None:
+    """Give what is said of the data set of a cycle: the made one, else what the last candidate was proved on."""
+    content, made = references(facts), augmented(facts)
+    if made is not None:
+        said = dict(made.manifest)
+    elif content is not None:
+        said = _referred(facts, content)
+    else:
         return None
-    last, proof = facts.proofs[-1]
-    sizes = [figure.get("n") or 0 for _, one in facts.proofs for figure in one.get("figures", ())]
     body = {
-        "dataset_id": dataset_id(content),
+        "dataset_id": said["dataset_id"],
         "cycle_id": facts.cycle.id,
-        "created_at": _moment(facts.cycle.closed_us),
-        "source": {
-            "type": "augmented" if augmented(facts) is not None else "recorded",
-            "trigger": facts.cycle.subject,
-            "base_documents": None,
-        },
-        "method": proof.get("method"),
-        "target_tokens": None,
-        "statistics": {"total_examples": max(sizes, default=0) or None, "avg_length": None, "diversity_score": None},
+        "created_at": said.get("created_at") or _moment(facts.cycle.closed_us),
+        "source": said["source"] | {"trigger": facts.cycle.subject},
+        "method": said["method"],
+        "target_tokens": said["target_tokens"],
+        "statistics": said["statistics"],
         "dvc": {
             "path": None if elsewhere.data is None else elsewhere.data.path,
             "hash": None if elsewhere.data is None else elsewhere.data.hash,
@@ -152,9 +160,24 @@ def _manifest(facts: Facts, elsewhere: Elsewhere) -> bytes | None:
             "run_id": None if elsewhere.run is None else elsewhere.run.run_id,
             "artifact_uri": None if elsewhere.run is None else elsewhere.run.artifact_uri,
         },
-        "references": {"file": DATASET, "sha256": sha256(content).hexdigest(), "change": last.change.id},
     }
+    body |= {name: said[name] for name in ("version", "refused") if name in said}
+    if content is not None:
+        last, _ = facts.proofs[-1]
+        body["references"] = {"file": DATASET, "sha256": sha256(content).hexdigest(), "change": last.change.id}
     return to_yaml(body)
+
+
+def _referred(facts: Facts, content: bytes) -> dict[str, Any]:
+    _, proof = facts.proofs[-1]
+    sizes = [figure.get("n") or 0 for _, one in facts.proofs for figure in one.get("figures", ())]
+    return {
+        "dataset_id": dataset_id(content),
+        "source": {"type": "recorded", "trigger": None, "base_documents": None},
+        "method": proof.get("method"),
+        "target_tokens": None,
+        "statistics": {"total_examples": max(sizes, default=0) or None, "avg_length": None, "diversity_score": None},
+    }
 
 
 def _audit(facts: Facts) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -25,13 +25,22 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
     """What the loop's own calls cost meanwhile; None where a price is unknown."""
 
 
+class MadeData(msgspec.Struct, frozen=True, kw_only=True):
+    """A data set that a kind of change made."""
+
+    rows: bytes
+    """As CSV."""
+    manifest: Mapping[str, Any]
+    """Its fields as `dataset_manifest.yaml` has them, as far as the kind knows them."""
+
+
 class Passed(msgspec.Struct, frozen=True, kw_only=True):
     """A change of the cycle, with the edges it had taken, its diagnosis, and the data set that its kind made, if any."""
 
     change: Change
     edges: tuple[Edge, ...]
     report: dict[str, Any] | None = None
-    augmented: bytes | None = None
+    augmented: MadeData | None = None
 
     @property
     def state(self) -> State:
@@ -107,8 +116,8 @@ class Changes(Protocol):
 class MakesData(Protocol):
     """A kind of change that makes a data set of its own to fit a candidate on."""
 
-    def augmented(self, change: Change) -> bytes | None:
-        """Give it as CSV, the same bytes each time; None where this change has none."""
+    def augmented(self, change: Change) -> MadeData | None:
+        """Give it, the same each time; None where this change has none."""
         ...
 
 
@@ -121,7 +130,7 @@ class Reader:
         changes: Changes,
         report: Callable[[str, str, str], dict[str, Any] | None],
         cost: Callable[[Cycle], int | None],
-        augmented: Callable[[Change], bytes | None] = lambda change: None,
+        augmented: Callable[[Change], MadeData | None] = lambda change: None,
     ) -> None:
         """`report` takes tenant, finding and cycle; `cost` gives micro-dollars, None where a price is unknown."""
         self.cycles = cycles

@@ -7,5 +7,6 @@ parts      a snapshot's speller, expansion and reranker, loaded
 evidence   what is known of how good searches are, for proofs and findings
 diagnosing why searches got worse
 reranked   what the reranker saw in used results, before and now
+augmenting the workshop of data sets
 tasks      what the worker does for it
 """

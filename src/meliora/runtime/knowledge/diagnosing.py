@@ -30,6 +30,8 @@ MATURE_US = 300_000_000
 """A search about which nobody said anything counts as unanswered after this, where people do say something."""
 SAYING = 0.05
 """Share of the searches before of which somebody said something, from which saying nothing tells something."""
+LOOKED_US = 7 * 86_400_000_000
+"""Searches of which it is told what they are weak at, and as many before."""
 OWN = "search_success"
 """The metric that is the mean of what is made of searches here, so that one may stand for the other."""
 METRICS = (OWN, "ndcg@10", "recall@20", "vector_store_errors")
@@ -46,7 +48,7 @@ class SearchDiagnosis:
     def __call__(self, breach: Breach, *, id: str, at_us: int) -> Finding | None:
         """Give the finding; None where the tenant has no collection that is searched."""
         found = [
-            (collection, self._of(breach, collection, id, at_us))
+            (collection, self._of(breach.tenant, collection, (breach.before, breach.now), (breach.metric, id, at_us)))
             for collection in (one.name for one in self._store.knowledge_documents.collections(breach.tenant))
         ]
         looked = [(collection, one) for collection, one in found if sum(one.looked_at) or one.recommended]
@@ -55,10 +57,21 @@ class SearchDiagnosis:
         collection, worst = max(looked, key=lambda one: _lost(one[1]))
         return _told(breach, collection, worst)
 
-    def _of(self, breach: Breach, collection: str, id: str, at_us: int) -> SearchFinding:
-        tenant = breach.tenant
+    def weak(self, tenant: str, collection: str, at_us: int) -> tuple[str, ...]:
+        """Give the words that the searches of the last days are weak at beside those before, then new words that no passage has."""
+        since, between = max(0, at_us - 2 * LOOKED_US), max(0, at_us - LOOKED_US)
+        windows = Window(since, between), Window(between, at_us)
+        found = self._of(tenant, collection, windows, (OWN, "", at_us))
+        return tuple(dict.fromkeys([*(one.term for one in found.weak if one.believed), *found.unknown.new]))
+
+    def _of(
+        self, tenant: str, collection: str, windows: tuple[Window, Window], said: tuple[str, str, int]
+    ) -> SearchFinding:
+        """Look into the windows before and now; `said` are the metric, the finding's id and the time."""
+        before_window, now_window = windows
+        metric, id, at_us = said
         view = self._indexes.view(tenant, collection)
-        rows = (self._searches(tenant, collection, breach.before), self._searches(tenant, collection, breach.now))
+        rows = (self._searches(tenant, collection, before_window), self._searches(tenant, collection, now_window))
         says = _says(rows[0]) or _says(rows[1])
         audit = self._indexes.audit(tenant, collection, view)
         lost = frozenset((*audit.missing, *audit.stale))
@@ -67,12 +80,12 @@ class SearchDiagnosis:
         seen = Seen(
             before=before,
             now=now,
-            window_before=breach.before,
-            window_now=breach.now,
+            window_before=before_window,
+            window_now=now_window,
             corpus_now=_corpus(audit),
             features=features_seen(rows, view, config, lambda: self._load(tenant, config, view)),
         )
-        found = diagnose_search(seen, _Words(view), id=id, at_us=at_us, trigger=breach.metric)
+        found = diagnose_search(seen, _Words(view), id=id, at_us=at_us, trigger=metric)
         read = [searched(one) for some in rows for one in some]
         return msgspec.structs.replace(found, people=asked_by(found.named, read, self._store.secret, tenant))
 

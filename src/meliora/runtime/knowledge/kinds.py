@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 from meliora.changes.manner import Manner
 from meliora.changes.searching import Plane
 from meliora.clock import Clock
+from meliora.knowledge.augment.workshop import Workshop
 from meliora.knowledge.indexes import Audit, Indexes
 from meliora.knowledge.upkeep.keeper import Keeper
+from meliora.runtime.knowledge.augmenting import workshop_of
 from meliora.runtime.knowledge.diagnosing import SearchDiagnosis
 from meliora.runtime.knowledge.evidence import StoredEvidence
 from meliora.runtime.knowledge.learning import ExpansionLearning
-from meliora.runtime.knowledge.plane import directory_of, keeper_of, opener
+from meliora.runtime.knowledge.plane import asker, directory_of, keeper_of, opener
 from meliora.runtime.knowledge.pruning import StoredArchive
-from meliora.runtime.knowledge.training import RerankerTraining
+from meliora.runtime.knowledge.training import RerankerTraining, told
 from meliora.settings import Settings
 from meliora.store.store import Store
 
@@ -37,6 +39,10 @@ class Knowing:
     diagnosis: SearchDiagnosis
     keeper: Keeper
     """Plans what to archive."""
+    workshop: Workshop
+    """Makes data sets of queries."""
+    made_queries: bool
+    """Rerankers are trained on them too."""
 
 
 def knowing_of(settings: Settings, store: Store, clock: Clock) -> Knowing | None:
@@ -45,7 +51,15 @@ def knowing_of(settings: Settings, store: Store, clock: Clock) -> Knowing | None
         return None
     indexes = Indexes(directory_of(settings), store.knowledge_documents, opener(settings, store, clock))
     keeper = keeper_of(settings, store, clock)
-    return Knowing(store, indexes, StoredEvidence(store, indexes), SearchDiagnosis(store, indexes), keeper)
+    return Knowing(
+        store=store,
+        indexes=indexes,
+        evidence=StoredEvidence(store, indexes),
+        diagnosis=SearchDiagnosis(store, indexes),
+        keeper=keeper,
+        workshop=workshop_of(settings, store, clock, indexes, asker(settings)),
+        made_queries=settings.knowledge.augment.rerankers,
+    )
 
 
 def search_kinds(knowing: Knowing, manner: Callable[[str], Manner]) -> tuple[ChangeKind, ...]:
@@ -81,7 +95,11 @@ def search_kinds(knowing: Knowing, manner: Callable[[str], Manner]) -> tuple[Cha
     return (
         QueryRepair(plane(QueryRepair.name), ExpansionLearning(store, evidence)),
         FusionWeights(plane(FusionWeights.name)),
-        Reranker(plane(Reranker.name), RerankerTraining(store, evidence)),
+        Reranker(
+            plane(Reranker.name),
+            RerankerTraining(store, evidence, knowing.workshop if knowing.made_queries else None),
+            told(knowing.workshop),
+        ),
         Reindex(workshop),
         KnowledgePruning(shears),
     )

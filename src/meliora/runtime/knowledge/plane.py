@@ -20,6 +20,7 @@ from meliora.knowledge.serving import Serving
 from meliora.knowledge.upkeep.keeper import Keeper
 from meliora.knowledge.upkeep.plan import Rules
 from meliora.runtime.knowledge.arms import SearchArms
+from meliora.runtime.knowledge.augmenting import workshop_of
 from meliora.runtime.knowledge.evidence import StoredEvidence, searched
 from meliora.runtime.knowledge.parts import Loading
 from meliora.settings import Settings
@@ -27,6 +28,7 @@ from meliora.store.searches import MOST
 from meliora.store.store import Store
 
 if TYPE_CHECKING:
+    from meliora.knowledge.augment.examples import Ask
     from meliora.knowledge.documents import Passage
     from meliora.knowledge.memory.memory import Memory
     from meliora.knowledge.quality.records import Searched as Logged
@@ -65,6 +67,7 @@ def plane_of(
         keeper=keeper_of(settings, store, clock),
         judgments=store.judgments,
         evidence=StoredEvidence(store, indexes),
+        workshop=workshop_of(settings, store, clock, indexes, asker(settings)),
         memory=memory_of(settings, store, clock),
         pass_on=pass_on,
         obey=arms.obey,
@@ -157,6 +160,22 @@ def summarizer(settings: Settings) -> Summarizer | None:
         return gateway.ask(resolve_secret(chosen.key), chosen.summary_model, said, feature=FEATURE).text
 
     return ModelSummarizer(ask)
+
+
+def asker(settings: Settings) -> Ask | None:
+    """Give what asks the configured model for queries, through this deployment's own gateway; None where none is configured."""
+    chosen = settings.knowledge.augment
+    if not chosen.model:
+        return None
+    from meliora.runtime.asking import OwnGateway, gateway_url
+    from meliora.settings.secret import resolve_secret
+
+    def ask(prompt: str) -> str:
+        said = [{"role": "user", "content": prompt}]
+        gateway = OwnGateway(gateway_url(settings))
+        return gateway.ask(resolve_secret(chosen.key), chosen.model, said, feature=FEATURE).text
+
+    return ask
 
 
 def embedder(settings: Settings) -> Callable[[Sequence[str]], Any] | None:

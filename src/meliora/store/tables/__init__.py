@@ -8,7 +8,7 @@ running      how a deployment runs: spool, gateways, what was done by hand, whom
 loop         what goes through the loop: cycles, changes with their edges, gates, findings, trials
 governance   what governs the loop: the audit, approvals, the kill switch, flags, what was learned
 alerts       what people are told, and the outbox that it goes out by
-knowledge    what can be searched: documents, how they are searched, what is judged of it, what their upkeep did
+knowledge    what can be searched: documents, how they are searched, what is judged and made of them, what their upkeep did
 knowledge_index  the index of documents where PostgreSQL keeps it
 searches     what was searched, what it was given, and what people did with it
 memory       what was said in conversations that are to be remembered
@@ -32,6 +32,9 @@ from meliora.store.tables.governance import (
 )
 from meliora.store.tables.keys import budget_leases, budget_usage, key_hashes, keys
 from meliora.store.tables.knowledge import (
+    augmented_datasets,
+    augmented_examples,
+    augmented_people,
     judgment_sets,
     judgments,
     knowledge_archived,
@@ -92,6 +95,9 @@ __all__ = [
     "approvals",
     "audit_entries",
     "audit_head",
+    "augmented_datasets",
+    "augmented_examples",
+    "augmented_people",
     "budget_leases",
     "budget_usage",
     "call_contents",

@@ -1,10 +1,10 @@
-"""What can be searched: collections of documents, how each is searched, what is judged of it, and what its upkeep did."""
+"""What can be searched: collections of documents, how each is searched, what is judged and made of it, and what its upkeep did."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-from meliora.store.tables.columns import Json, count, metadata, text, time
+from meliora.store.tables.columns import Json, count, flag, metadata, text, time
 
 knowledge_collections = sa.Table(
     "knowledge_collections",
@@ -143,4 +143,43 @@ knowledge_archived = sa.Table(
     time("at_us"),
     time("restored_us", null=True),
     sa.Index("ix_knowledge_archived_document", "tenant", "collection", "document"),
+)
+
+augmented_datasets = sa.Table(
+    "augmented_datasets",
+    metadata,
+    text("tenant", key=True),
+    text("id", key=True),
+    text("collection"),
+    time("made_us"),
+    text("made_by"),
+    sa.Column("methods", Json, nullable=False),
+    sa.Column("target_tokens", Json, nullable=False),
+    count("examples"),
+    sa.Column("quality_score", sa.Double, nullable=False),
+    sa.Column("diversity_score", sa.Double, nullable=True),
+    text("sha256"),  # of its examples, which stand in a table of their own
+    time("searched_us", null=True),  # of the oldest search whose words it has: it goes with those; empty: it has none
+    flag("used_for_training"),
+    text("used_by", null=True),
+    sa.Column("manifest", Json, nullable=False),
+    sa.Index("ix_augmented_datasets_collection", "tenant", "collection", "made_us"),
+    sa.Index("ix_augmented_datasets_sha256", "tenant", "sha256"),
+)
+
+augmented_examples = sa.Table(
+    "augmented_examples",
+    metadata,
+    text("tenant", key=True),
+    text("sha256", key=True),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
+augmented_people = sa.Table(
+    "augmented_people",
+    metadata,
+    text("tenant", key=True),
+    text("subject", key=True),  # keyed hash of a person whose words a data set has
+    text("dataset", key=True),
+    sa.Index("ix_augmented_people_dataset", "tenant", "dataset"),
 )
