@@ -102,10 +102,15 @@ def _knowledge(house: House, client: TestClient) -> dict[str, str]:
     house.ingest()
     turns = {"turns": [{"speaker": MARK, "text": MARK, "user": MARK}]}
     assert client.post(f"/api/v1/memory/{MARK}/turns", json=turns).status_code == 200
-    theirs = {"documents": [{"id": "first of b", "text": "text of b"}]}
+    theirs = {"documents": [{"id": "first of b", "text": "harbour text of somebody"}]}
     assert house.client(house.key("b")).post("/api/v1/knowledge/documents", json=theirs).status_code == 200
     plane.follow("b", "default")
-    return {"search_id": search, "plan": MARK, "conversation": MARK, "name": MARK, "id": MARK}
+    wish = {"tokens": [], "methods": ["typo"], "count": 3}
+    kept = [{"id": "long", "text": f"harbour certificate permits {MARK}"}]
+    assert client.post("/api/v1/knowledge/documents", json={"documents": kept}).status_code == 200
+    plane.follow("a", "default")
+    dataset = client.post("/api/v1/knowledge/datasets", json=wish).json()["dataset"]["id"]
+    return {"dataset_id": dataset, "search_id": search, "plan": MARK, "conversation": MARK, "name": MARK, "id": MARK}
 
 
 def _body(path: str, ids: dict[str, str], method: str = "post") -> Any:
@@ -139,6 +144,7 @@ def _body(path: str, ids: dict[str, str], method: str = "post") -> Any:
         "/api/v1/knowledge/feedback": {"search_id": ids["search_id"], "type": "accept"},
         "/api/v1/knowledge/explain": {"query": "text"},
         "/api/v1/knowledge/rerank": {"query": "b", "engine": "plain", "response": []},
+        "/api/v1/knowledge/datasets": {"tokens": []},
         "/api/v1/knowledge/judgments": {"judgments": [{"query": "of b", "document": "of b"}]},
         "/api/v1/knowledge/snapshots": {"config": {"fusion": {"words": 2}}},
         "/api/v1/knowledge/snapshots/{number}/promote": {},

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 
+import msgspec
 import pytest
 
 from meliora.diagnosis.cube import Cube
@@ -42,6 +43,7 @@ from meliora.store.rules import RuleWish
 from meliora.telemetry.records import Attempt
 from meliora.telemetry.rollups import Roller
 from tests.store.conftest import START_US
+from tests.store.test_datasets import made
 from tests.store.test_findings import finding
 from tests.store.test_knowledge_documents import document
 from tests.store.test_outcomes import settle, trace
@@ -86,6 +88,7 @@ REPOSITORIES = (
     "knowledge_upkeep",
     "knowledge_figures",
     "judgments",
+    "datasets",
     "searches",
     "search_arms",
     "memory",
@@ -145,6 +148,7 @@ INTERNAL = {
     "engine",
     "secret",
 }
+DATASET = made("query")
 WINDOWS = (Window(0, START_US), Window(START_US, START_US + 86_400_000_000))
 LIMITS = Limits(slow_us=1, cost_cap_micros=1)
 
@@ -248,6 +252,9 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "judgments.get": ["c", "held", 1],
         "judgments.newest": ["c", "held"],
         "judgments.list": ["c"],
+        "datasets.get": [DATASET.manifest.dataset_id],
+        "datasets.examples": [DATASET.manifest.dataset_id],
+        "datasets.list": [],
         "searches.get": [searched],
         "searches.window": ["c", 0, 2**60],
         "search_arms.calls": ["chg_1", "trial", 0],
@@ -365,6 +372,9 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "knowledge_upkeep.decide": ["c", "a", "b", "merged", "thief"],
         "knowledge_upkeep.archive": ["c", "chg_2", [ArchiveNote(document="a", why="")]],
         "knowledge_upkeep.restore": ["c", "chg_1"],
+        "datasets.put": [msgspec.structs.replace(DATASET, made_by="thief")],
+        "datasets.mark": [DATASET.manifest.dataset_id, "thief"],
+        "datasets.delete": [DATASET.manifest.dataset_id],
         "judgments.put": ["c", "held", [Judgment("q", "q", "a", 1.0)], "thief"],
         "searches.give": [Opinion(search=searched, said="click", document="a")],
         "memory.keep_summary": ["talk", Summary(text="", first=1, last=1, method="extract")],
@@ -500,6 +510,7 @@ def keep_knowledge(store: Store, feed) -> str:
     store.knowledge_upkeep.ask("acme", "c", [LikePair(a="a", b="b", containment=0.6, ratio=0.8, why="")])
     store.knowledge_upkeep.archive("acme", "c", "chg_1", [ArchiveNote(document="z", why="old")])
     store.judgments.put("acme", "c", "held", [Judgment("q", "query", "a", 1.0)], "cli")
+    store.datasets.put("acme", DATASET)
     store.memory.append("acme", "talk", [Said(speaker="Ann", text="hello", user="ann")], 1)
     store.memory.keep_summary("acme", "talk", Summary(text="hello", first=1, last=1, method="extract"))
     return feed.search(
