@@ -48,3 +48,30 @@ def test_conversations_are_remembered_and_erased(typed: Typed) -> None:
     assert "Rex" in typed("memory", "window", "c")[1]
     assert typed("memory", "erase", "--user", "ann", "--yes")[0] == 0
     assert typed("memory", "recall", "dog", "--user", "ann")[1] == "Nothing is recalled.\n"
+
+
+def test_a_data_set_is_made_shown_written_and_deleted(typed: Typed, tmp_path: Path) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "storms.md").write_text(
+        "# Storm warnings\n\nA red lantern on the pier means storm. Boats leave the pier.\n"
+    )
+    typed("knowledge", "index", str(folder), "-c", "docs")
+    (made,) = typed.json("knowledge", "augment", "docs", "--token", "lantern", "--token", "zeppelin", "--count", "5")
+    id = made["dataset"]["id"]
+    assert made["fresh"] and made["lacking"] == ["zeppelin"] and 1 <= made["dataset"]["examples"] <= 5
+    said = typed("knowledge", "augment", "docs", "--token", "lantern", "--token", "zeppelin", "--count", "5")[1]
+    assert "there already" in said and "nothing has zeppelin" in said and "lantern" in said
+    (listed,) = typed.json("knowledge", "datasets", "-c", "docs")
+    assert listed["id"] == id and id in typed("knowledge", "datasets")[1]
+    assert "quality" in typed("knowledge", "datasets", id)[1]
+    assert typed("knowledge", "datasets", id, "--out", str(tmp_path / "set"))[0] == 0
+    names = {"dataset_manifest.yaml", "augmented_dataset.csv", "examples.jsonl"}
+    assert {file.name for file in (tmp_path / "set").iterdir()} == names
+    code, _, error = typed("knowledge", "augment", "docs", "--method", "paraphrase")
+    assert code == 2 and "knowledge.augment.model" in error
+    assert "There are: typo" in typed("knowledge", "augment", "docs", "--method", "rubbish")[2]
+    assert typed("knowledge", "augment", "docs", "--token", "a", "--all-words")[0] == 2
+    assert typed("knowledge", "datasets", "--delete")[0] == 2
+    assert typed("knowledge", "datasets", id, "--delete")[:2] == (0, f"{id} is deleted.\n")
+    assert typed("knowledge", "datasets", id)[0] == 1

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import random
+from hashlib import sha256
 
 import pytest
 
@@ -13,9 +14,22 @@ from meliora.errors import InvalidRequest
 from meliora.knowledge.augment import asked, edits
 from meliora.knowledge.augment.examples import METHODS, Example, Source
 from meliora.knowledge.augment.make import Made, Means, make
-from meliora.knowledge.augment.manifest import DATASET, MANIFEST, Origin, describe, files, from_cell, to_csv
+from meliora.knowledge.augment.manifest import (
+    DATASET,
+    EXAMPLES,
+    MANIFEST,
+    Origin,
+    describe,
+    files,
+    from_cell,
+    from_jsonl,
+    to_csv,
+    to_jsonl,
+)
+from meliora.knowledge.augment.neighbours import CollectionNeighbours
 from meliora.knowledge.augment.quality import ForbiddenQueries, distinct, diversity, quality
 from meliora.knowledge.augment.salient import query_from_document
+from meliora.knowledge.augment.sources import heading
 from meliora.loop.artifacts.plain import to_yaml
 
 TEXT = "The broker restarts overnight because the certificate expires in Frankfurt. Certificates are renewed by the planner."
@@ -172,3 +186,106 @@ def test_a_cell_is_no_formula() -> None:
     assert all(row[0][0] not in "=+-@\t ＝" for row in read if row[0] != " =1")
     assert sorted(from_cell(row[0]) for row in read) == sorted(one.query for one in rows)
     assert DATASET == "augmented_dataset.csv"
+
+
+def test_a_target_is_hit_in_whatever_form_a_query_has_it() -> None:
+    for target in ("certificate", "Certificates", "certif"):
+        made = edits.typo("broker certificates expire", random.Random(3), [target])
+        assert made.startswith("broker ") and made.endswith(" expire"), target
+
+
+def test_stop_words_are_left_out_and_never_exchanged() -> None:
+    for seed in range(20):
+        made = edits.eda("the life of a long change", random.Random(seed)).split()
+        told = [word for word in made if word in ("life", "long", "change")]
+        assert len(told) == 2, "one of the words that say something goes"
+        assert set(made) <= {"the", "life", "of", "a", "long", "change"}
+
+
+def test_a_query_in_another_order_only_is_no_other_query() -> None:
+    made = make([Source(document="d", query="kill switch")], ["eda"], NONE, means(), seed=1, least=0.0)
+    assert made.examples == () and made.refused == {"unchanged": 1}
+
+
+def test_with_targets_nothing_is_kept_that_is_about_none_of_them() -> None:
+    sources = [*SOURCES, Source(document="d2", query="planner opens door", text="The planner opens every door slowly.")]
+    free = make(sources, ["typo", "query_from_document"], NONE, means(), seed=1)
+    assert {one.document for one in free.examples} == {"d1", "d2"}
+    aimed = make(sources, ["typo", "query_from_document"], NONE, means(), seed=1, targets=["certificates"])
+    assert {one.document for one in aimed.examples} == {"d1"} and aimed.refused["no target"] == 2
+
+
+def test_it_goes_on_to_a_wished_number_and_uses_each_source_before_any_a_second_time() -> None:
+    sources = [
+        Source(document=f"d{at}", query=f"harbour permit number {word}", text=TEXT)
+        for at, word in enumerate(("alpha", "beta", "gamma", "delta"))
+    ]
+    few = make(sources, ["typo", "query_from_document"], NONE, means(), seed=1, most=4)
+    assert len(few.examples) == 4 and {one.document for one in few.examples} == {"d0", "d1", "d2", "d3"}
+    many = make(sources, ["typo"], NONE, means(), seed=1, most=9)
+    assert len(many.examples) == 9
+    assert many == make(sources, ["typo"], NONE, means(), seed=1, most=9)
+
+
+def test_a_query_is_of_one_sentence_and_passes_over_tables_code_and_addresses() -> None:
+    text = (
+        "# Renewal\n\n| certificate | zzrow |\n\n```sh\nzzcode certificate zzmore\n```\n\n"
+        "See https://zzhost.example/certificate for [certificate renewal rules](zzlink.md) of the planner. Gates stay shut at night."
+    )
+    for seed in range(10):
+        made = query_from_document(text, random.Random(seed), lambda term: 3, 100, targets=["certificates"])
+        assert "certificate" in made.split() and "zz" not in made and "night" not in made
+
+
+@pytest.mark.parametrize(
+    ("title", "query"),
+    [
+        ("Operations > Backup and restore", "Backup and restore"),
+        ("Routing > Learning", "Routing Learning"),
+        ("Benchmarks", ""),
+        ("", ""),
+        ("A > `[gateway.cache]` and **its** limits, told", "gateway.cache and its limits told"),
+        ("A > Everything that anybody would ever want to know of this", ""),
+        ("A > [Storm warnings](storms.md)", "Storm warnings"),
+    ],
+)
+def test_a_heading_is_a_query_where_it_says_enough(title: str, query: str) -> None:
+    assert heading(title) == query
+
+
+def texts() -> list[str]:
+    """Sentences in which `reboots` stands where `restarts` does, and `quickly` beside `slowly`."""
+    names = [f"{first}{second}" for first in ("bro", "plan", "work", "gate") for second in ("ker", "ner", "way", "let")]
+    times = ("night", "morning", "week", "hour", "monday", "evening")
+    frames = [f"the {name} {{}} every {time} because of updates ." for name in names for time in times]
+    verbs = [frame.format(verb) for frame in frames for verb in ("restarts", "reboots")]
+    return verbs + [frame.format("moves slowly and quickly") for frame in frames]
+
+
+def test_a_neighbour_stands_where_a_word_stands_and_its_opposite_stands_beside_it() -> None:
+    neighbours = CollectionNeighbours(texts())
+    assert list(neighbours("restarts")) == ["reboots"] and list(neighbours("reboots")) == ["restarts"]
+    assert "quickly" not in neighbours("slowly")
+    assert list(neighbours("unknown")) == []
+
+
+def test_few_texts_tell_no_neighbours() -> None:
+    assert list(CollectionNeighbours(texts()[:6])("restarts")) == []
+    assert list(CollectionNeighbours([])("restarts")) == []
+
+
+def test_rows_as_lines_are_named_by_their_hash_and_read_again() -> None:
+    made = make(SOURCES, METHODS, NONE, means(), seed=1, least=0.0)
+    body = to_jsonl(made.examples)
+    told = describe(made, Origin(type="documents"), 0)
+    assert told.version == sha256(body).hexdigest()
+    assert files(told, made.examples, to_yaml)[EXAMPLES] == body
+    assert set(from_jsonl(body)) == set(made.examples)
+    with pytest.raises(InvalidRequest, match="Line 2"):
+        from_jsonl(body.splitlines()[0] + b"\n{}\n")
+
+
+def test_the_same_rows_of_two_collections_are_two_data_sets_of_one_content() -> None:
+    made = make(SOURCES, METHODS, NONE, means(), seed=1, least=0.0)
+    one, other = (describe(made, Origin(type="documents", collection=name), 0) for name in ("a", "b"))
+    assert one.version == other.version and one.dataset_id != other.dataset_id

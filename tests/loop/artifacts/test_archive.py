@@ -18,7 +18,7 @@ from meliora.errors import Conflict, MissingExtra, NotFound, UpstreamError
 from meliora.loop.acts import Acts
 from meliora.loop.artifacts.archive import DONE, Archive
 from meliora.loop.artifacts.documents import Run, Version, version_of
-from meliora.loop.artifacts.facts import NOTE, Reader
+from meliora.loop.artifacts.facts import NOTE, MadeData, Reader
 from meliora.loop.change import Change, Origin
 from meliora.loop.cycle import Cycle
 from meliora.loop.engine import Engine
@@ -362,9 +362,30 @@ def test_a_folder_that_cannot_be_written_is_tried_again_and_holds_up_no_other(he
 
 
 def test_a_kind_that_makes_data_has_it_among_the_files(here: Here) -> None:
-    cycle = here.improved()
-    here.archive(augmented=lambda change: b"id,label\n1,code\n").make(cycle)
-    assert here.read(cycle)["augmented_dataset.csv"] == b"id,label\n1,code\n"
+    cycle, rows, trackers = here.improved(), b"id,label\n1,code\n", Trackers()
+    said = {
+        "dataset_id": "ds_1",
+        "created_at": "2026-11-26T00:00:00+00:00",
+        "source": {"type": "documents", "trigger": None, "base_documents": ["a"]},
+        "method": ["typo"],
+        "target_tokens": ["harbour"],
+        "statistics": {"total_examples": 1, "avg_length": 2.0, "diversity_score": 0.5},
+        "version": "abc",
+    }
+    made = MadeData(rows=rows, manifest=said)
+    here.archive(augmented=lambda change: made, versions=lambda: trackers).make(cycle)
+    files = here.read(cycle)
+    assert files["augmented_dataset.csv"] == rows
+    manifest = yaml.safe_load(files["dataset_manifest.yaml"])
+    assert {name: manifest[name] for name in said if name != "source"} == {
+        name: value for name, value in said.items() if name != "source"
+    }
+    assert manifest["source"] == {"type": "documents", "trigger": "errors", "base_documents": ["a"]}
+    assert manifest["cycle_id"] == cycle.id
+    assert manifest["references"]["sha256"] == sha256(files["dataset_references.json"]).hexdigest()
+    tracked = version_of(f"dvc/{cycle.id}/augmented_dataset.csv", rows)
+    assert manifest["dvc"] == {"path": tracked.path, "hash": tracked.hash}
+    assert yaml.safe_load(files["dvc.lock"])["stages"]["dataset"]["outs"][0]["md5"] == tracked.hash
 
 
 @dataclass
