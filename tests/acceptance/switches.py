@@ -134,6 +134,7 @@ SWITCHES: dict[str, Switch] = {
     "p14": without_routes("knowledge_search"),
     "p15": all_of(without("meliora.knowledge.augment.make.make", _nothing), without_routes("knowledge_datasets")),
     "p16": without("meliora.knowledge.search.searcher.fuse", lambda found, rules: []),
+    "p19": without_routes("knowledge_datasets"),
     "h21": without("meliora.knowledge.upkeep.staleness.threshold_days", lambda category, days=None: 90.0),
     "h22": without("meliora.knowledge.upkeep.staleness.NEVER_USED", 0.5),
     "h23": without("meliora.knowledge.upkeep.keeper.redundant", _nothing),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
+import yaml
 
 from meliora.knowledge.augment import manifest
 from meliora.knowledge.augment.examples import Source
 from meliora.knowledge.augment.make import Means, make
 from meliora.knowledge.augment.quality import ForbiddenQueries
+from tests.acceptance.knowing import kept
+from tests.server.house import control_house
 
 
 def test_p09_a_manifest_has_the_documented_fields_and_one_version_for_the_same_rows() -> None:
@@ -31,3 +36,15 @@ def test_p09_a_manifest_has_the_documented_fields_and_one_version_for_the_same_r
     assert said["dvc"]["hash"] is None and said["mlflow"]["run_id"] is None
     again = msgspec.to_builtins(manifest.describe(made, about, 9, cycle="si_2", targets=("pipes",)))
     assert again["dataset_id"] == said["dataset_id"]
+
+
+def test_p09_the_manifest_of_a_collection_s_set_is_a_file(tmp_path: Path, switched: None) -> None:
+    with control_house(tmp_path) as house:
+        text = "# Storm warnings on the pier\n\nA red lantern on the pier means storm. Boats leave the pier early."
+        client = kept(house, [{"id": "storms", "text": text}])
+        made = client.post("/api/v1/knowledge/datasets", json={"tokens": ["pier"]}).json()["dataset"]
+        said = yaml.safe_load(client.get(f"/api/v1/knowledge/datasets/{made['id']}/file?format=manifest").text)
+        assert said["dataset_id"] == made["id"] and said["cycle_id"] is None
+        assert said["source"]["base_documents"] == ["storms"] and said["target_tokens"] == ["pier"]
+        assert said["statistics"]["total_examples"] == made["examples"] > 0
+        assert said["statistics"]["avg_length"] > 1 and said["statistics"]["diversity_score"] == made["diversity_score"]
