@@ -16,7 +16,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is loaded: a 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from benchmarks.report import ControlFailed, Report, conclude
-from benchmarks.search import cause, ltr, memory, quality, repairs, speed, upkeep
+from benchmarks.search import augment, cause, ltr, memory, quality, repairs, speed, upkeep
 from benchmarks.search.served import Served, serving
 from benchmarks.search.sets import folders, load
 
@@ -86,6 +86,7 @@ SECTIONS: dict[str, Callable[[Run], None]] = {
     "upkeep": lambda run: upkeep.measure(run.report, run.seed, run.quick),
     "quality": _quality,
     "reranker": lambda run: ltr.measure(run.report, run.sets, run.seed, run.quick),
+    "augment": lambda run: augment.measure(run.report, run.sets, run.seed, run.quick),
     "repairs": _repairs,
     "cause": lambda run: cause.measure(run.report, run.data, run.seed, run.quick),
     "loop": _loop,

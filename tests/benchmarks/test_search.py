@@ -9,7 +9,8 @@ import random
 import pytest
 
 from benchmarks.report import ControlFailed, Report
-from benchmarks.search import locomo, memory, quality, repairs
+from benchmarks.search import augment, locomo, memory, quality, repairs
+from benchmarks.search.made import synthetic
 from benchmarks.search.people import DAY_US, log
 from benchmarks.search.served import Asking, serving
 from benchmarks.search.sets import Judged, conversations, folders, load
@@ -179,3 +180,14 @@ def test_memory_that_finds_nothing_fails_the_run(tmp_path) -> None:
     file.write_text(json.dumps(rows))
     with pytest.raises(ControlFailed):
         memory.quality(quiet(), locomo.read(file))
+
+
+def test_what_made_queries_gain_is_told_with_its_interval_or_named_as_missing() -> None:
+    report = quiet()
+    with serving(synthetic(3, queries=90)) as served, serving(made()) as few:
+        augment.measure(report, [served, few], 7, quick=True)
+    assert report.missing["made.made_queries_gain"].endswith("too few to train on")
+    (found,) = report.figures
+    assert found.n is not None and found.n > 30 and found.low is not None and found.high is not None
+    assert found.low <= found.value <= found.high
+    assert "of documents alone" in found.beside

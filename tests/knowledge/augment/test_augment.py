@@ -119,6 +119,11 @@ def test_calls_end_with_the_budget_and_the_rest_is_told() -> None:
         make(SOURCES, ["typo"], NONE, means(calls=-1), seed=1)
 
 
+def test_an_answer_of_a_model_that_cannot_be_read_is_counted() -> None:
+    made = make(SOURCES, ["paraphrase"], NONE, means(ask=lambda prompt: "Sorry, no."), seed=1)
+    assert (made.examples, made.calls, made.refused) == ((), 1, {"no usable answer": 1})
+
+
 def test_a_method_without_its_means_is_named() -> None:
     made = make(SOURCES, ["paraphrase", "synonyms", "query_from_document"], NONE, Means(), seed=1)
     assert set(made.refused) == {"paraphrase: no model", "synonyms: no neighbours", "query_from_document: no counts"}

@@ -40,7 +40,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
     examples: tuple[Example, ...]
     refused: dict[str, int]
-    """By reason: `test_set`, `unchanged`, `twice`, `quality`, `no target`, `budget`, or a method without its means."""
+    """By reason: `test_set`, `unchanged`, `twice`, `quality`, `no target`, `budget`, `no usable answer` of a model, or a method without
+    its means."""
     calls: int
     diversity: float | None
 
@@ -131,6 +132,8 @@ class _Maker:
         drawn = f"{self._seed}\0{number}\0{method}\0{source.document}\0{made_of[:1000]}"
         digest = sha256(drawn.encode("utf-8", "replace")).digest()
         queries = self._queries(made_of, method, random.Random(int.from_bytes(digest[:8], "big")))
+        if not queries and method in ASKING:
+            return [], "no usable answer"
         plain = [Example(query=one, document=source.document, made_of=made_of, method=method) for one in queries]
         return [msgspec.structs.replace(one, quality=quality(one, self._means.found)) for one in plain], ""
 
