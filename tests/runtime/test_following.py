@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from meliora.errors import Conflict
-from meliora.knowledge.documents import Document
+from meliora.errors import Conflict, StoreError
+from meliora.knowledge.documents import Document, Kept
 from meliora.knowledge.front import Plane
+from meliora.knowledge.index.embedded import making
 from meliora.knowledge.index.embedded.layout import Folder
 from meliora.knowledge.indexes import folder_of
 from meliora.runtime.knowledge.plane import plane_of
@@ -58,6 +59,25 @@ def test_an_index_that_another_process_writes_is_left_to_it(tmp_path: Path, stor
     assert [plane.indexes.view("t", name).documents for name in "ab"] == [0, 1]
     following.step()
     assert plane.indexes.view("t", "a").documents == 1
+
+
+def test_a_document_at_which_our_own_code_fails_is_told_and_stops_no_other_collection(
+    tmp_path: Path, store: Store, plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker has to live: calls are taken in by it, and other people's documents."""
+
+    def entries(kept: Kept, chunk: object) -> object:
+        if kept.document.id == "poison":
+            raise ZeroDivisionError("nobody thought of it")
+        return whole(kept, chunk)
+
+    whole = making.entries
+    monkeypatch.setattr(making, "entries", entries)
+    plane.put("t", "a", [Document(id="poison", text="a word")])
+    following = Following(settings_of(tmp_path), store, FrozenClock())
+    with pytest.raises(StoreError, match="'a' fails at its documents: ZeroDivisionError"):
+        following.step()
+    assert plane.indexes.view("t", "b").documents == 1
 
 
 def test_an_index_that_is_configured_otherwise_than_it_was_made_is_told_again_and_again(

@@ -173,6 +173,19 @@ def test_changes_come_a_page_at_a_time_in_order(shelf) -> None:
     assert after == shelf.latest("t", "c")
 
 
+def test_long_texts_come_few_at_a_time_and_all_of_them_come(shelf, monkeypatch) -> None:
+    """What a process holds at once is bounded, whatever is put in a row; deletions keep their place among them."""
+    monkeypatch.setattr("meliora.store.knowledge_documents.MOST_CHARACTERS", 100)
+    shelf.put("t", "c", [document(f"d{at}", f"{at}" * 60) for at in range(4)])
+    shelf.put("t", "c", [document("long", "x" * 500), document("short")])
+    shelf.delete("t", "c", ["d1", "short"])
+    pages, after = [], 0
+    while page := shelf.changes("t", "c", after, 10):
+        pages.append([one.id for one in page])
+        after = page[-1].seq
+    assert pages == [["d0", "d2"], ["d3", "long"], ["d1", "short"]]
+
+
 def test_an_index_that_slept_through_forgotten_deletions_must_be_built_again(shelf, engine, clock) -> None:
     shelf.put("t", "c", [document(id) for id in "abcd"])
     shelf.delete("t", "c", ["a"])

@@ -131,9 +131,10 @@ class Indexes:
         try:
             if view.generation == wanted:
                 changes = self._shelf.changes(tenant, collection, at, BATCH)
-                if changes:
-                    index.apply(changes)
-                return len(changes) == BATCH
+                if not changes:
+                    return False
+                index.apply(changes)
+                return changes[-1].seq < self._shelf.latest(tenant, collection)
             self._build(index, tenant, collection, wanted)
             # It may have been built long ago: what came after that is not to be missing again, nor to come back.
             at = index.built(wanted).watermark

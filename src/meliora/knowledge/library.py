@@ -19,6 +19,8 @@ MOST_ID = 512
 MOST_NAME = 100
 BATCH = 500
 """Documents of one transaction."""
+BATCH_CHARACTERS = 30_000_000
+"""Of their texts, from which on no other is added."""
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,10 +186,12 @@ def _added(one: Taken, other: Taken) -> Taken:
 
 def _batches(documents: Iterable[Document], size: int) -> Iterator[list[Document]]:
     batch: list[Document] = []
+    characters = 0
     for document in documents:
         batch.append(document)
-        if len(batch) == size:
+        characters += len(document.text)
+        if len(batch) == size or characters >= BATCH_CHARACTERS:
             yield batch
-            batch = []
+            batch, characters = [], 0
     if batch:
         yield batch

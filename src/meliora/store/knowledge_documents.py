@@ -55,6 +55,9 @@ from meliora.store.tables import (
 
 _REBUILD = "Build it again: `meliora knowledge rebuild`."
 _X = knowledge_deletions.c
+MOST_CHARACTERS = 30_000_000
+"""Of the texts that are told at once; one document is told whatever it has."""
+_LAST = 2**63 - 1
 
 
 class KnowledgeDocuments:
@@ -193,7 +196,8 @@ class KnowledgeDocuments:
     # As indexes follow them
 
     def changes(self, tenant: str, collection: str, after: int, limit: int, *, begun: int = 0) -> Sequence[Changed]:
-        """Give the changes with a greater `seq`, in order; for a document that changed twice, the last.
+        """Give the changes with a greater `seq`, in order, fewer than asked for where texts are long; for a document that changed
+        twice, the last.
 
         Who reads everything from 0 names what `latest` was as `begun`. Raises `Conflict` where deletions that the index would have
         to know of are no longer told, or it has changes that there never were: it must be built again.
@@ -211,9 +215,12 @@ class KnowledgeDocuments:
                     f"The index of {collection!r} stands at change {after}; deletions up to {row.pruned} are forgotten.",
                     hint=_REBUILD,
                 )
-            query = sa.select(knowledge_documents).where(of_collection(tenant, collection), D.seq > after)
-            rows = connection.execute(query.order_by(D.seq).limit(limit)).all()
+            own = of_collection(tenant, collection)
+            last = _within(connection, own, after, limit)
+            query = sa.select(knowledge_documents).where(own, D.seq > after, D.seq <= last)
+            rows = connection.execute(query.order_by(D.seq)).all()
             gone = sa.select(_X.seq, _X.id).where(_X.tenant == tenant, _X.collection == collection, _X.seq > after)
+            gone = gone.where(_X.seq <= last)
             deleted = connection.execute(gone.order_by(_X.seq).limit(limit)).all()
         found = [Changed(seq=row.seq, id=row.id, kept=kept(row) if row.state == "live" else None) for row in rows]
         found += [Changed(seq=seq, id=id, kept=None) for seq, id in deleted]
@@ -241,6 +248,17 @@ class KnowledgeDocuments:
                 return False
             set_in(connection, tenant, collection, generation=generation)
         return True
+
+
+def _within(connection: sa.Connection, own: sa.ColumnElement[bool], after: int, limit: int) -> int:
+    """Give the change up to which documents are told at once: so many, and no more text than a process holds with ease."""
+    sizes = sa.select(D.seq, sa.func.length(D.text)).where(own, D.seq > after).order_by(D.seq).limit(limit)
+    size = 0
+    for number, (seq, length) in enumerate(connection.execute(sizes), 1):
+        size += length
+        if size >= MOST_CHARACTERS or number == limit:
+            return seq
+    return _LAST
 
 
 def set_state_in(

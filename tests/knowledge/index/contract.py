@@ -310,6 +310,13 @@ class IndexContract:
         for leg in LEGS:
             found(view, text, leg)
 
+    def test_a_number_of_any_size_is_held(self, index: Index) -> None:
+        """A filter with the number itself finds it, and one with a bound."""
+        numbers = {"large": 10**400, "small": -(10**400), "long": 2**70, "plain": 3}
+        index.apply([put(at, id, "equal", metadata={"n": n}) for at, (id, n) in enumerate(numbers.items(), start=1)])
+        assert set(found(index.view(), "equal", where={"n": {"gt": 2**65}})) == {"large", "long"}
+        assert found(index.view(), "equal", where={"n": {"lt": 0}}) == ["small"]
+
     def test_a_word_of_ten_thousand_letters_is_found(self, index: Index) -> None:
         index.apply([put(1, "long", "y" * 10_000), put(2, "other", "z" * 10_000)])
         assert found(index.view(), "y" * 10_000) == ["long"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -9,6 +10,7 @@ import pytest
 
 from meliora.errors import BodyTooLarge, Forbidden, InvalidRequest, UpstreamBroken
 from meliora.knowledge.documents import Document
+from meliora.knowledge.reading import fetching
 from meliora.knowledge.reading.addresses import read_urls
 from meliora.knowledge.reading.base import Limits, Refused
 from meliora.knowledge.reading.fetching import HttpFetch
@@ -16,9 +18,11 @@ from meliora.knowledge.reading.fetching import HttpFetch
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        if self.path == "/loop":
+        if self.path in ("/loop", "/away"):
             self.send_response(302)
-            self.send_header("Location", "/loop")
+            self.send_header(
+                "Location", "/loop" if self.path == "/loop" else f"http://127.0.0.1:{self.server.server_port}/"
+            )
             self.end_headers()
             return
         body = b"<title>T</title><p>" + b"x" * (5000 if self.path == "/big" else 5)
@@ -43,6 +47,23 @@ def base():
     server.server_close()
 
 
+def test_a_redirect_or_a_name_that_leads_into_the_own_network_is_not_followed(base, monkeypatch):
+    """The name is public when it is asked for, or the first address is; where it leads to is looked at each time."""
+    lookup, said = socket.getaddrinfo, iter([True, False])
+
+    def names(host, port, *rest, **named):
+        return lookup("127.0.0.1" if host == "inside.example" else host, port, *rest, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    port = base.rpartition(":")[2]
+    with pytest.raises(Forbidden, match=r"inside\.example leads to 127\.0\.0\.1"):
+        HttpFetch()(f"http://inside.example:{port}/", Limits())
+    monkeypatch.setattr(fetching, "_public", lambda address: next(said))
+    with pytest.raises(Forbidden, match=r"^127\.0\.0\.1 leads to"):
+        HttpFetch()(f"http://inside.example:{port}/away", Limits())
+    assert next(said, None) is None
+
+
 def test_a_list_of_addresses_is_read_and_those_that_fail_are_told(base):
     found = list(read_urls([f"{base}/a", f"{base}/none", "ftp://x/y"], HttpFetch(private=True)))
     assert [type(one) for one in found] == [Document, Refused, Refused]
@@ -65,6 +86,11 @@ def test_size_and_redirects_are_limited(base):
         "http://[::1]/",
         "http://2130706433/",
         "http://[::ffff:10.0.0.1]/",
+        "http://[64:ff9b::7f00:1]/",
+        "http://[64:ff9b::a9fe:a9fe]/",
+        "http://[2002:7f00:1::]/",
+        "http://0.0.0.0/",
+        "http://127.1/",
     ],
 )
 def test_addresses_of_the_own_network_are_refused(url):

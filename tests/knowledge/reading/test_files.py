@@ -45,6 +45,25 @@ def test_a_folder_is_read_and_its_bad_files_are_told(tmp_path):
     assert "1,000" in refused["big.txt"]
 
 
+def test_json_lines_may_be_more_together_than_one_document_may_be(tmp_path):
+    """They are read one by one; a line that is too long, broken or no text stops no other."""
+    lines = [json.dumps({"id": str(at), "text": "x" * 90}).encode() for at in range(100)]
+    lines[7], lines[8], lines[9] = json.dumps({"id": "7", "text": "x" * 5000}).encode(), b"{broken", b"\0\1\2\3"
+    (tmp_path / "many.jsonl").write_bytes(b"\n".join(lines))
+    found = list(read_path(tmp_path / "many.jsonl", Limits(file_bytes=1000)))
+    assert set(_documents(found)) == {str(at) for at in range(100)} - {"7", "8", "9"}
+    refused = _refused(found)
+    assert set(refused) == {"many.jsonl:8", "many.jsonl:9", "many.jsonl:10"}
+    assert "1,000" in refused["many.jsonl:8"]
+
+
+def test_the_limit_that_refuses_a_file_is_named_by_its_setting(tmp_path):
+    (tmp_path / "big.txt").write_text("x" * 2000)
+    (one,) = read_path(tmp_path / "big.txt", Limits(file_bytes=1000))
+    assert isinstance(one, Refused)
+    assert "knowledge.document_bytes" in one.hint
+
+
 def test_the_same_folder_again_gives_the_same_ids(tmp_path):
     (tmp_path / "a.txt").write_text("one")
     first = set(_documents(read_path(tmp_path)))

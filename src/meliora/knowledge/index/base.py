@@ -144,7 +144,8 @@ class Feed(Protocol):
     """The documents of a collection as their index follows them. The store implements it."""
 
     def changes(self, tenant: str, collection: str, after: int, limit: int, *, begun: int = 0) -> Sequence[Changed]:
-        """Give the changes with a greater `seq`, in order; for a document that changed twice, the last.
+        """Give the changes with a greater `seq`, in order, fewer than asked for where texts are long; for a document that changed
+        twice, the last.
 
         Old deletions are forgotten in time: who reads everything from 0 names what `latest` was then as `begun`, and need not hear
         of them. Raises `Outdated` where an index stands before them, or after all that there is: it must be built again.

@@ -16,6 +16,8 @@ from meliora.errors import BodyTooLarge, Forbidden, InvalidRequest, UpstreamBrok
 from meliora.knowledge.reading.base import Limits
 
 REDIRECTS = 5
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+"""Addresses of version 4 as a network without them writes them (RFC 6052, section 2.1)."""
 _MOVED = (301, 302, 303, 307, 308)
 
 
@@ -114,6 +116,8 @@ def _body(
 def _public(address: str) -> bool:
     told = ipaddress.ip_address(address.partition("%")[0])
     mapped = getattr(told, "ipv4_mapped", None) or getattr(told, "sixtofour", None)
+    if told in _NAT64:
+        mapped = ipaddress.ip_address(int(told) & 0xFFFFFFFF)
     return _public(str(mapped)) if mapped else told.is_global and not told.is_multicast
 
 

@@ -6,14 +6,16 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from meliora.knowledge.documents import Document
-from meliora.knowledge.reading.base import Limits, Read, Refused, too_large
+from meliora.knowledge.reading.base import MEGABYTE, Limits, Read, Refused, too_large
 from meliora.knowledge.reading.decoding import decode
 from meliora.knowledge.reading.markup import text_of_html
 from meliora.knowledge.reading.pdf import text_of_pdf
-from meliora.knowledge.reading.structured import read_csv, read_json, read_lines
+from meliora.knowledge.reading.structured import read_csv, read_json, read_line, read_lines
 
+_LINES = (".jsonl", ".ndjson")
 _HTML = (".html", ".htm", ".xhtml")
 _SKIPPED = frozenset(["node_modules", "__pycache__", "venv"])
 
@@ -65,26 +67,42 @@ def _inside(path: str, home: str) -> bool:
 
 def _read_file(path: Path, source: str, limits: Limits) -> Iterator[Read]:
     try:
-        data = _bytes(path, source, limits)
+        # Opened without waiting, and looked at only then: a pipe would wait for ever, and what a name leads to can change.
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+            told = os.fstat(file.fileno())
+            if not stat.S_ISREG(told.st_mode):
+                yield Refused(source, "it is no ordinary file")
+            elif told.st_size <= limits.file_bytes:
+                data = file.read(limits.file_bytes + 1)
+                yield from (
+                    read_bytes(data, source, limits)
+                    if len(data) <= limits.file_bytes
+                    else [too_large(source, len(data), limits)]
+                )
+            elif path.suffix.lower() in _LINES:
+                yield from _read_many_lines(file, source, limits)
+            else:
+                yield too_large(source, told.st_size, limits)
     except OSError as error:
         yield Refused(source, f"it cannot be read: {error.strerror or error}")
-        return
-    if isinstance(data, Refused):
-        yield data
-    else:
-        yield from read_bytes(data, source, limits)
 
 
-def _bytes(path: Path, source: str, limits: Limits) -> bytes | Refused:
-    # Opened without waiting, and looked at only then: a pipe would wait for ever, and what a name leads to can change.
-    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-        told = os.fstat(file.fileno())
-        if not stat.S_ISREG(told.st_mode):
-            return Refused(source, "it is no ordinary file")
-        if told.st_size > limits.file_bytes:
-            return too_large(source, told.st_size, limits)
-        data = file.read(limits.file_bytes + 1)
-        return data if len(data) <= limits.file_bytes else too_large(source, len(data), limits)
+def _read_many_lines(file: BinaryIO, source: str, limits: Limits) -> Iterator[Read]:
+    """Read JSON lines one by one: together they may have any size, each the size of a document."""
+    number = 0
+    while line := file.readline(limits.file_bytes + 1):
+        number += 1
+        if len(line) > limits.file_bytes:
+            size = len(line)
+            while not line.endswith(b"\n") and (line := file.readline(MEGABYTE)):
+                size += len(line)
+            yield too_large(f"{source}:{number}", size, limits)
+            continue
+        text = decode(line)
+        if text is None:
+            yield Refused(f"{source}:{number}", "the line is no text")
+        elif text.strip():
+            yield read_line(text, source, number)
 
 
 def read_bytes(data: bytes, source: str, limits: Limits | None = None, content_type: str = "") -> Iterator[Read]:
@@ -100,7 +118,7 @@ def read_bytes(data: bytes, source: str, limits: Limits | None = None, content_t
         yield Refused(source, "it is no text", "Pictures, archives and programs are not read.")
     elif not text.strip():
         yield Refused(source, "it is empty")
-    elif suffix in (".jsonl", ".ndjson") or kind in ("application/jsonl", "application/x-ndjson"):
+    elif suffix in _LINES or kind in ("application/jsonl", "application/x-ndjson"):
         yield from read_lines(text, source)
     elif suffix == ".json" or kind == "application/json":
         yield from read_json(text, source)

@@ -58,17 +58,19 @@ def read_json(text: str, source: str) -> Iterator[Read]:
 def read_lines(text: str, source: str) -> Iterator[Read]:
     """Read JSON lines; a broken line is refused by its number."""
     for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            value = msgspec.json.decode(line.encode("utf-8", "replace"))
-        except (msgspec.DecodeError, RecursionError) as error:
-            yield Refused(f"{source}:{number}", f"the line is no JSON: {error}")
-            continue
-        if isinstance(value, dict):
-            yield entry(value, source, number)
-        else:
-            yield Refused(f"{source}:{number}", "the line is no JSON object")
+        if line.strip():
+            yield read_line(line, source, number)
+
+
+def read_line(line: str, source: str, number: int) -> Read:
+    """Read a line of JSON lines."""
+    try:
+        value = msgspec.json.decode(line.encode("utf-8", "replace"))
+    except (msgspec.DecodeError, RecursionError) as error:
+        return Refused(f"{source}:{number}", f"the line is no JSON: {error}")
+    if isinstance(value, dict):
+        return entry(value, source, number)
+    return Refused(f"{source}:{number}", "the line is no JSON object")
 
 
 def read_csv(text: str, source: str, separator: str = ",") -> Iterator[Read]:

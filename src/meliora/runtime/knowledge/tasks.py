@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import structlog
 
 from meliora.clock import Clock
-from meliora.errors import MelioraError, NotFound
+from meliora.errors import MelioraError, NotFound, StoreError
 from meliora.knowledge.index.base import IndexHeld
 from meliora.knowledge.indexes import Indexes
 from meliora.runtime.knowledge.evidence import GOOD
@@ -43,6 +43,13 @@ class Following:
             except (MelioraError, OSError) as error:
                 log.error("an index could not follow its documents", collection=collection, error=str(error))
                 failed = error
+            except (
+                Exception
+            ) as error:  # a document may be such that our own code fails at it; the worker has other work
+                log.exception("an index could not follow its documents", collection=collection)
+                failed = StoreError(
+                    f"The index of {collection!r} fails at its documents: {type(error).__name__}: {error}"
+                )
         if failed is not None:
             raise failed
         if self._clock.monotonic() - self._swept >= SWEEP_SECONDS:

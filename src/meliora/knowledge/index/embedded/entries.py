@@ -213,7 +213,7 @@ def _fixed(metadata: Mapping[str, Scalar | tuple[Scalar, ...]]) -> dict[str, Sca
         if isinstance(value, str):
             return _unicode(value)
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            return float(value) if abs(value) < 10**300 else math.copysign(math.inf, value)
+            return float(value) if abs(value) < 10**300 else math.inf if value > 0 else -math.inf
         return value
 
     return {
