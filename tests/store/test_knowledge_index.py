@@ -345,6 +345,19 @@ def test_the_setting_says_where_the_index_is_kept(store: Store, tmp_path: Path) 
     assert (made("embedded"), made("postgres")) == ("Embedded", "PostgresIndex")
 
 
+def test_vectors_of_a_model_are_asked_for_where_they_are_configured(
+    database: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from meliora.runtime.knowledge import plane
+    from meliora.settings import Settings as Deployment
+
+    monkeypatch.setattr(plane, "embedder", lambda settings: lambda texts: [[1.0, 0.0]] * len(texts))
+    settings = Deployment.model_validate({"knowledge": {"backend": "postgres"}})
+    index = plane.opener(settings, Store(database), FrozenClock())("default", "c", tmp_path)
+    index.apply(animals())
+    assert len(index.view().retrieve("dense", asked("fox"), 9)) == 3
+
+
 def test_after_an_erasure_nothing_but_what_serves_is_kept_and_of_a_dropped_collection_nothing(
     database: sa.Engine,
 ) -> None:

@@ -140,7 +140,7 @@ def opener(settings: Settings, store: Store, clock: Clock) -> Open:
     def postgres(tenant: str, collection: str, directory: Path) -> Index:
         from meliora.store.knowledge_index import PostgresIndex
 
-        return PostgresIndex(store.engine, tenant, collection, chunk=chunk, clock=clock)
+        return PostgresIndex(store.engine, tenant, collection, chunk=chunk, clock=clock, embed=embed)
 
     return postgres if chosen.backend == "postgres" else embedded
 
