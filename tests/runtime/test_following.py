@@ -66,7 +66,7 @@ def test_a_document_at_which_our_own_code_fails_is_told_and_stops_no_other_colle
 ) -> None:
     """The worker has to live: calls are taken in by it, and other people's documents."""
 
-    def entries(kept: Kept, chunk: object) -> object:
+    def entries(kept: Kept, chunk: making.Chunk) -> object:
         if kept.document.id == "poison":
             raise ZeroDivisionError("nobody thought of it")
         return whole(kept, chunk)

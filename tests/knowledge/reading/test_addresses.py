@@ -21,7 +21,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path in ("/loop", "/away"):
             self.send_response(302)
             self.send_header(
-                "Location", "/loop" if self.path == "/loop" else f"http://127.0.0.1:{self.server.server_port}/"
+                "Location", "/loop" if self.path == "/loop" else f"http://127.0.0.1:{self.server.server_address[1]}/"
             )
             self.end_headers()
             return
