@@ -44,10 +44,10 @@ def test_however_processes_die_documents_are_kept_once_and_found(
     with House(tmp_path, provider).prepare() as house:
         for name in ("control", "gateway", "worker"):
             house.spawn(name)
-        house.wait_ready()
+        house.wait_ready(90)
         shelf, old = Shelf(house), documents(150, "old")
-        house.wait(lambda: shelf.put(old)[0] == 200, 20, "documents are not taken")
-        house.wait(shelf.up_to_date, 20, "the first documents are not indexed")
+        house.wait(lambda: shelf.put(old)[0] == 200, 60, "documents are not taken")
+        house.wait(shelf.up_to_date, 60, "the first documents are not indexed")
         people = People(shelf, old)
         files = [documents(60 * ROUNDS, name) for name in ("here", "there")]
         for name, some in zip(("here", "there"), files, strict=True):
@@ -73,7 +73,7 @@ def test_however_processes_die_documents_are_kept_once_and_found(
                 one.join(30)
         assert not people.wrong, "\n".join(people.wrong[:20])
         assert people.answered > ROUNDS, "nobody was answered"
-        house.wait(shelf.up_to_date, 30, "the index does not catch up")
+        house.wait(shelf.up_to_date, 60, "the index does not catch up")
         kept = {one["id"] for some in (old, *posted, *files) for one in some} - people.deleted
         assert {one["id"] for some in posted for one in some} == people.acknowledged
         check(shelf, kept)
