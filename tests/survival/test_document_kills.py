@@ -36,7 +36,7 @@ def _kill_in_turn(house: House, people: People, chance: random.Random, writers: 
         assert not writer.is_alive(), f"a writer does not come to its end\n{house.logs()}"
 
 
-@pytest.mark.timeout(120 + 10 * ROUNDS)
+@pytest.mark.timeout(300 + 20 * ROUNDS)
 def test_however_processes_die_documents_are_kept_once_and_found(
     tmp_path: Path, provider: FakeProvider, chance: random.Random
 ) -> None:
