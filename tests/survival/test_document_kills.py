@@ -32,7 +32,7 @@ def _kill_in_turn(house: House, people: People, chance: random.Random, writers: 
         if not names and people.indexing:
             chance.choice(people.indexing).kill()
     for writer in writers:
-        writer.join(60 + 3 * ROUNDS)
+        writer.join(200 + 10 * ROUNDS)
         assert not writer.is_alive(), f"a writer does not come to its end\n{house.logs()}"
 
 
