@@ -13,6 +13,7 @@ from benchmarks.intervals import mean
 from benchmarks.report import Report, figure
 from benchmarks.search.served import TENANT, Served
 from meliora.clock import SystemClock
+from meliora.knowledge.augment.examples import Method
 from meliora.knowledge.augment.workshop import FREE, ForTraining, Wish
 from meliora.knowledge.config import SearchConfig
 from meliora.knowledge.quality.evidence import JudgedQuery, half
@@ -24,6 +25,7 @@ from meliora.settings import Settings
 
 DEALINGS = 5
 """Times that the queries are dealt into halves; with --quick once."""
+WAYS: dict[str, tuple[Method, ...]] = {"all": FREE, "documents": ("query_from_document",)}
 COUNT = 200
 """Examples of a data set."""
 
@@ -43,7 +45,7 @@ def _measure(report: Report, served: Served, seed: int, dealings: int) -> None:
         for id, text in sorted(judged.queries.items())
     ]
     known = {one.query: one for one in examples(queries, served.view, SearchConfig())}
-    gains: dict[str, dict[str, list[float]]] = {"all": defaultdict(list), "documents": defaultdict(list)}
+    gains: dict[str, dict[str, list[float]]] = {label: defaultdict(list) for label in WAYS}
     plain: list[float] = []
     for number in range(seed, seed + dealings):
         fitted = [one for one in queries if one.id in known and half(one.text, str(number)) == "fitted"]
@@ -54,7 +56,7 @@ def _measure(report: Report, served: Served, seed: int, dealings: int) -> None:
         bare = train([known[one.id] for one in fitted], seed=seed)
         before = {one.id: ndcg_of(known[one.id], bare) for one in held}
         plain += before.values()
-        for label, methods in (("all", FREE), ("documents", ("query_from_document",))):
+        for label, methods in WAYS.items():
             added = _made(served, fitted, held, Wish(methods=methods, tokens=(), count=COUNT, seed=number))
             model = train([*(known[one.id] for one in fitted), *added], seed=seed)
             for one in held:

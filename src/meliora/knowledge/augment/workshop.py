@@ -148,7 +148,9 @@ class Workshop:
             base_documents=tuple(sorted({one.document for one in made.examples})),
         )
         cycle = None if purpose is None else purpose.cycle
-        manifest = describe(made, origin, read_us, cycle=cycle, targets=targets)
+        # A word that nothing here has may be one that a single person searched with: it is told, and not kept.
+        held = [one for one in targets if one not in ground.lacking]
+        manifest = describe(made, origin, read_us, cycle=cycle, targets=held)
         asked = ground.asked(made)
         notes: list[str] = []
         if not asked:  # what a versioner keeps cannot be erased with a person
