@@ -117,6 +117,7 @@ def test_the_report_has_the_fields_of_the_contract_and_null_for_what_was_not_mea
         "root_cause_analysis",
         "xai_insights",
         "recommended_actions",
+        "latency",
     ]
     assert made["timestamp"] == "2026-11-21T05:00:00+00:00"
     assert made["delta"] == pytest.approx(0.031)

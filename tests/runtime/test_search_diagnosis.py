@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ DOCUMENTS = 80
 HOUR_US = 3_600_000_000
 FIELDS = [
     *("cycle_id", "timestamp", "trigger", "current_value", "baseline", "delta"),
-    *("root_cause_analysis", "xai_insights", "recommended_actions"),
+    *("root_cause_analysis", "xai_insights", "recommended_actions", "latency"),
 ]
 
 Worse = Callable[[list[str], random.Random], tuple[list[str], dict[str, Any]] | None]
@@ -46,11 +46,15 @@ class Place:
     loop: Loop
     rng: random.Random
     texts: dict[str, list[str]]
+    asked: list[tuple[str, list[str]]] = field(default_factory=list)
+    """Queries that are asked again and again, with what answers them; empty: each is another."""
 
     def search(self, at_us: int, worse: Worse | None, content: str) -> tuple[SearchDone, str | None]:
         """Make a search and what was used of it: seven in ten find what they looked for, and of those that go wrong one in ten."""
         document = self.rng.choice(sorted(self.texts))
         words = self.rng.sample(self.texts[document], self.rng.randint(2, 4))
+        if self.asked:
+            document, words = self.rng.choice(self.asked)
         more: dict[str, Any] = {}
         wrong = None if worse is None else worse(words, self.rng)
         if wrong is not None:
@@ -180,6 +184,9 @@ def test_p08_the_report_of_a_planted_drop_is_whole_over_the_api_and_in_the_artif
     first = told["recommended_actions"][0]
     assert (first["type"], first["method"], set(first["target_tokens"])) == ("query_repair", "expansion", new)
     assert first["estimated_examples"] > 40
+    latency = told["latency"]
+    assert (latency["slower_stage"], set(latency["stages"])) == (None, {"words", "dense"})
+    assert 2.0 < latency["stages"]["dense"]["p95_before_ms"] < 2.3 < latency["p95_now_ms"] < 3.5
     place.house.store.cycles.close("default", cycle.id, "unchanged")
     place.loop.archive.step()
     written = json.loads((place.loop.archive.root / cycle.id / "diagnostic_report.json").read_text())
@@ -204,8 +211,11 @@ def test_the_finding_behind_it_has_each_part_of_a_diagnosis(place: Place) -> Non
 
 def test_the_stage_that_got_slower_is_told(place: Place) -> None:
     place.live(lambda words, rng: (words, {"stages_us": {"words": 1000, "dense": 90_000 + rng.randint(0, 900)}}))
-    place.diagnosed()
+    cycle = place.diagnosed()
     slower = place.finding()["search"]["slower"]
+    latency = place.report(cycle)["latency"]
+    assert latency["slower_stage"] == "dense" and latency["stages"]["dense"]["p95_now_ms"] > 80
+    assert latency["stages"]["words"]["p95_now_ms"] < 2
     assert slower["stage"] == "dense" and slower["stage_now_us"] > 80_000 > slower["p95_before_us"]
 
 
@@ -289,3 +299,81 @@ def test_features_of_the_reranker_that_moved_are_told_with_what_they_cost(place:
     length = features["query_length"]
     assert length["difference"] > 1 and length["stability"] > 0.2 and length["p_value"] < 1e-6
     assert all(one["lost"] is not None for one in features.values())
+
+
+def sourced(place: Place) -> None:
+    """Let documents come from three places, and people ask the same forty queries."""
+    plane = place.house.context.knowledge
+    assert plane is not None
+    names = ("https://wiki.example/p/", "handbook/", "faq/")
+    given = [
+        Document(id=id, text=" ".join(words), source=f"{names[at % 3]}{id}")
+        for at, (id, words) in enumerate(place.texts.items())
+    ]
+    plane.library.put("default", "c", given)
+    while plane.follow("default", "c"):
+        pass
+    place.asked = [(id, words[:3]) for id, words in list(place.texts.items())[:40]]
+
+
+def test_the_source_whose_documents_no_longer_answer_is_told(place: Place) -> None:
+    sourced(place)
+    lost = {" ".join(words) for at, (_, words) in enumerate(place.asked) if at % 3 == 0}
+    place.live(lambda words, rng: (words, {}) if " ".join(words) in lost else None, before=1200, now=600)
+    told = place.report(place.diagnosed())
+    assert "source=wiki.example" in told["root_cause_analysis"]["affected_categories"]
+    sources = place.finding()["search"]["sources"]
+    assert [one["attributes"] for one in sources] == [{"source": "wiki.example"}]
+
+
+def test_deleted_documents_that_used_to_answer_are_told_as_deleted_and_counted(place: Place) -> None:
+    sourced(place)
+    plane = place.house.context.knowledge
+    assert plane is not None
+    gone = [id for id, _ in place.asked[::4]]
+    lost = {" ".join(words) for _, words in place.asked[::4]}
+    place.house.clock.advance(2 * 3600)
+    plane.library.delete("default", "c", gone)
+    plane.library.put("default", "c", [Document(id=f"new{at}", text="amberwick birchholm") for at in range(7)])
+    while plane.follow("default", "c"):
+        pass
+    place.house.clock.advance(60)
+    place.live(lambda words, rng: (words, {}) if " ".join(words) in lost else None, before=1200, now=600)
+    place.diagnosed()
+    search = place.finding()["search"]
+    assert any(one["attributes"].get("state") == "deleted" for one in search["sources"])
+    documents = DOCUMENTS - len(gone) + 7
+    assert search["corpus"]["deleted"] == pytest.approx(len(gone) / documents)
+    assert search["corpus"]["added"] == pytest.approx(7 / documents)
+
+
+def test_the_worst_queries_are_named_with_counts_where_words_are_kept(place: Place) -> None:
+    sourced(place)
+    worst = {" ".join(words) for _, words in place.asked[:2]}
+    place.live(lambda words, rng: (words, {}) if " ".join(words) in worst else None, before=1200, now=800)
+    place.diagnosed()
+    finding = place.finding()
+    search = finding["search"]
+    assert {one["query"] for one in search["queries"]} == worst <= set(search["people"])
+    for one in search["queries"]:
+        assert one["gain_now"] < 0.4 < one["gain_before"] and one["searches_now"] >= 3 and one["lost"] > 0
+        assert all(place.house.store.searches.get("default", id).query == one["query"] for id in one["searches"])
+    assert not any(query in finding["sentence"] for query in worst)
+
+
+def test_in_quiet_searches_neither_a_source_nor_a_query_is_named_and_the_corpus_did_not_change(place: Place) -> None:
+    sourced(place)
+    place.house.clock.advance(3 * 3600)
+    place.live(None, before=1200, now=600)
+    told = place.report(place.diagnosed(value=0.69))
+    search = place.finding()["search"]
+    assert (search["sources"], search["queries"]) == ([], [])
+    assert (search["corpus"]["added"], search["corpus"]["deleted"]) == (0.0, 0.0)
+    assert told["latency"]["slower_stage"] is None
+
+
+def test_of_queries_that_nobody_asked_twice_no_source_is_known(place: Place) -> None:
+    place.live(None)
+    place.diagnosed(value=0.69)
+    search = place.finding()["search"]
+    assert search["queries"] == [] and not search["sources"]

@@ -249,6 +249,8 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "knowledge_figures.stalest": ["c", ageing(2**60)],
         "knowledge_figures.count_stale": ["c", ageing(2**60), 0.0, [""]],
         "knowledge_figures.light": ["c", ["a"]],
+        "knowledge_figures.origins": ["c", ["a"]],
+        "knowledge_figures.moved": ["c", 0, 2**60],
         "judgments.get": ["c", "held", 1],
         "judgments.newest": ["c", "held"],
         "judgments.list": ["c"],
@@ -533,7 +535,7 @@ def empty(found: object) -> bool:
         return not found
     if isinstance(found, Sequence):
         return not any(getattr(one, "calls", True) for one in found)
-    for name in ("items", "calls", "pairs", "latency_ms", "users", "categories"):
+    for name in ("items", "calls", "pairs", "latency_ms", "users", "categories", "added"):
         if hasattr(found, name):
             found = getattr(found, name)
             found = getattr(found, "count", found) if name == "latency_ms" else found

@@ -133,6 +133,7 @@ def report(finding: Finding, cycle_id: str) -> dict[str, Any]:
             {"type": kind.name, "target": categories[0] if categories else None, "expected_improvement": None}
             for kind in finding.kinds
         ],
+        "latency": None,
     }
 
 

@@ -5,20 +5,40 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
-from meliora.knowledge.documents import Document, Kept
+from meliora.knowledge.documents import Document, DocumentState, Kept
 from meliora.knowledge.upkeep.figures import Ageing, CategoryFigures, Figures
 from meliora.knowledge.upkeep.staleness import DAY_US
 from meliora.store.engine import reading
 from meliora.store.knowledge_rows import D, chunks, of_collection
 from meliora.store.rows import AnyRow
-from meliora.store.tables import knowledge_documents
+from meliora.store.tables import knowledge_archived, knowledge_deletions, knowledge_documents
 
 _LIGHT = (D.id, D.seq, D.hash, D.category, D.added_us, D.updated_us, D.accessed_us, D.accesses)
 _MOST_READ = 4
 """Rows that are read for one that counts, before an index does better."""
 _USED = D.accessed_us.is_not(None)
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a document comes from, and how it stands."""
+
+    source: str
+    category: str
+    state: DocumentState
+    owned: bool
+    """It belongs to a person."""
+
+
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """How many documents came and went in a stretch of time."""
+
+    added: int
+    """That are there, and were not before."""
+    deleted: int
+    """That were, and are deleted or archived now."""
 
 
 class KnowledgeFigures:
@@ -104,6 +124,36 @@ class KnowledgeFigures:
                 query = sa.select(*_LIGHT).where(_live(tenant, collection), D.id.in_(some))
                 found |= {row.id: _without_text(row) for row in connection.execute(query)}
         return found
+
+    def origins(self, tenant: str, collection: str, ids: Collection[str]) -> dict[str, Origin]:
+        """Give where those of these documents come from that are there, in any state."""
+        found: dict[str, Origin] = {}
+        columns = (D.id, D.source, D.category, D.state, D.user_id.is_not(None).label("owned"))
+        with reading(self._engine) as connection:
+            for some in chunks(ids):
+                query = sa.select(*columns).where(of_collection(tenant, collection), D.id.in_(some))
+                for row in connection.execute(query):
+                    found[row.id] = Origin(
+                        source=row.source, category=row.category, state=row.state, owned=bool(row.owned)
+                    )
+        return found
+
+    def moved(self, tenant: str, collection: str, since_us: int, until_us: int) -> Moved:
+        """Count what came and went, `until_us` not included. A document that was deleted and came again was added."""
+        gone, shelved = knowledge_deletions.c, knowledge_archived.c
+        own = of_collection(tenant, collection)
+        added = sa.select(sa.func.count()).select_from(knowledge_documents)
+        added = added.where(own, D.state == "live", D.added_us >= since_us, D.added_us < until_us)
+        deleted = sa.select(sa.func.count()).select_from(knowledge_deletions)
+        deleted = deleted.where(gone.tenant == tenant, gone.collection == collection)
+        deleted = deleted.where(gone.at_us >= since_us, gone.at_us < until_us)
+        lately = sa.select(shelved.document).where(shelved.tenant == tenant, shelved.collection == collection)
+        lately = lately.where(shelved.at_us >= since_us, shelved.at_us < until_us, shelved.restored_us.is_(None))
+        archived = sa.select(sa.func.count()).select_from(knowledge_documents)
+        archived = archived.where(own, D.state == "archived", D.id.in_(lately))
+        with reading(self._engine) as connection:
+            came, went, put_by = (connection.execute(one).scalar_one() for one in (added, deleted, archived))
+        return Moved(added=came, deleted=went + put_by)
 
 
 def _live(tenant: str, collection: str) -> sa.ColumnElement[bool]:

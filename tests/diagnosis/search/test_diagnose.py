@@ -127,7 +127,7 @@ def test_the_report_of_a_planted_drop_has_every_documented_field() -> None:
     told = report(found, "cycle-7")
     assert set(told) == {
         *("cycle_id", "timestamp", "trigger", "current_value", "baseline", "delta"),
-        *("root_cause_analysis", "xai_insights", "recommended_actions"),
+        *("root_cause_analysis", "xai_insights", "recommended_actions", "latency"),
     }
     assert (told["cycle_id"], told["timestamp"]) == ("cycle-7", "1970-01-01T00:00:00+00:00")
     assert told["delta"] == pytest.approx(told["current_value"] - told["baseline"]) and told["delta"] < -0.02

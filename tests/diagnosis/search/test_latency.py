@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from meliora.diagnosis.search.latency import slower
+from meliora.diagnosis.search.latency import by_stage, slower
 from meliora.diagnosis.search.seen import SearchSeen
 from tests.diagnosis.search.searches import one
 
@@ -109,3 +109,12 @@ def test_searches_that_were_not_timed_or_whose_clock_jumped_say_nothing(stages: 
 def test_too_few_timed_searches_on_a_side_are_unknown(sizes: tuple[int, int]) -> None:
     rng = np.random.default_rng(8)
     assert slower(timed(rng, sizes[1]), timed(rng, sizes[0], dict.fromkeys(STAGES, 50.0))) is None
+
+
+def test_what_each_stage_took_is_told_and_is_unknown_where_too_few_ran_it() -> None:
+    before = [one(at, stages_us={"words": 1000, "rerank": 500}) for at in range(50)]
+    now = [one(at, stages_us={"words": 3000, **({"rerank": 900} if at < 5 else {})}) for at in range(50)]
+    found = {each.stage: (each.p95_before_us, each.p95_now_us) for each in by_stage(before, now)}
+    assert found["words"] == (1000, 3000) and found["rerank"] == (500, None) and found[None][0] == 1500
+    assert by_stage(before[:10], now[:10]) == ()
+    assert by_stage([], now)[0].p95_before_us is None

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from meliora.diagnosis.search.parts import DRIFTED, corpus_change, drifted, moment_of, sliced
+from meliora.diagnosis.search.parts import DRIFTED, corpus_change, drifted, moment_of, sliced, sourced
 from meliora.diagnosis.search.seen import CorpusSeen, FeatureSeen, SearchSeen
 from tests.diagnosis.search.searches import LENGTH, gained, one, seen
 
@@ -259,3 +259,28 @@ def test_bins_give_a_stability_only_where_both_windows_have_the_same() -> None:
     assert drifted([feature(rng, "f", 90, 90, 2.0, **{**bins, "bins_now": (1.0,)})])[0].stability is None
     with pytest.raises(ValueError, match="negative or not finite"):
         drifted([feature(rng, "f", 90, 90, 2.0, bins_before=(1.0, -1.0), bins_now=(1.0, 1.0))])
+
+
+def answered(rng: np.random.Generator, count: int, **levels: float) -> list[SearchSeen]:
+    """Give searches whose answers come from three sources and two categories; some with an answer that is not known."""
+    made = []
+    for at in range(count):
+        source, category = SOURCES[int(rng.integers(3))], FEATURES[int(rng.integers(2))]
+        answer = {"source": source, "category": category, "state": "live"} if rng.random() < 0.8 else {}
+        level = levels.get(source, levels.get("every", 0.6))
+        made.append(one(f"{at}", gain=gained(rng, level), answer=answer))
+    return made
+
+
+def test_the_source_that_got_worse_is_named_and_in_noise_or_where_all_fell_none_is() -> None:
+    rng = np.random.default_rng(21)
+    found = [sourced(answered(rng, 2400), answered(rng, 400, app=0.2)) for _ in range(10)]
+    assert sum(bool(each) and each[0].attributes == {"source": "app"} for each in found) >= 9
+    quiet = [sourced(answered(rng, 2400), answered(rng, 400)) for _ in range(40)]
+    fell = [sourced(answered(rng, 2400), answered(rng, 400, every=0.2)) for _ in range(40)]
+    assert sum(map(bool, quiet)) <= 1 and sum(map(bool, fell)) <= 1
+
+
+def test_where_no_answer_is_known_nothing_is_said_of_sources() -> None:
+    bare = [one(at, gain=0.5) for at in range(50)]
+    assert sourced(bare, bare) is None

@@ -8,9 +8,10 @@ import msgspec
 
 from meliora.diagnosis.search.choose import choose
 from meliora.diagnosis.search.finding import SearchFinding
-from meliora.diagnosis.search.latency import slower
+from meliora.diagnosis.search.latency import by_stage, slower
 from meliora.diagnosis.search.losses import losses
-from meliora.diagnosis.search.parts import corpus_change, drifted, moment_of, sliced
+from meliora.diagnosis.search.parts import corpus_change, drifted, moment_of, sliced, sourced
+from meliora.diagnosis.search.queries import worst_queries
 from meliora.diagnosis.search.seen import SearchSeen, Seen, Vocabulary, usable
 from meliora.diagnosis.search.weak import weak_tokens
 from meliora.diagnosis.search.words import Words, unknown_words
@@ -35,11 +36,14 @@ def diagnose_search(
         weak=weak,
         unknown=unknown_words(words, told_before, told_now),
         losses=losses(words, weak, told_before, told_now),
+        queries=worst_queries(before, now),
         explanation=sliced(before, now),
+        sources=sourced(before, now),
         moment=moment_of(seen, before, now),
         corpus=corpus_change(seen.corpus_before, seen.corpus_now),
         features=drifted(seen.features),
         slower=slower(before, now),
+        stages=by_stage(before, now),
     )
     return msgspec.structs.replace(finding, recommended=choose(finding))
 

@@ -9,13 +9,15 @@ from typing import Any
 import msgspec
 
 from meliora.diagnosis.kinds import words
-from meliora.diagnosis.records import Explained, Moment
+from meliora.diagnosis.records import Explained, FoundSlice, Moment
 from meliora.diagnosis.search.records import (
     CorpusChange,
     Drifted,
     Loss,
+    QueryLoss,
     Repair,
     Slower,
+    StageTime,
     Unknown,
     WeakToken,
 )
@@ -49,9 +51,15 @@ class SearchFinding(msgspec.Struct, frozen=True, kw_only=True):
     corpus: CorpusChange | None
     features: tuple[Drifted, ...]
     slower: Slower | None
+    queries: tuple[QueryLoss, ...] = ()
+    """Single ones that got worse, that first which lost most."""
+    sources: tuple[FoundSlice, ...] | None = None
+    """By source, category and state of the documents that should answer; None where these are not known."""
+    stages: tuple[StageTime, ...] = ()
+    """What searches took, whole and by stage; empty where too few were timed."""
     recommended: tuple[Repair, ...] = ()
     people: Mapping[str, tuple[str, ...]] = {}
-    """By each word that it names: keyed hashes of who asked with it; an empty one stands for people who are not known by name."""
+    """By each word and each query that it names: keyed hashes of who asked with it; an empty one stands for people not known by name."""
 
     @property
     def named(self) -> frozenset[str]:
@@ -59,14 +67,22 @@ class SearchFinding(msgspec.Struct, frozen=True, kw_only=True):
         tokens = (token for one in self.recommended for token in one.tokens)
         return frozenset((*(one.term for one in self.weak), *self.unknown.new, *tokens))
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """Give the queries that it names."""
+        return frozenset(one.query for one in self.queries if one.query is not None)
+
 
 def unnamed(finding: SearchFinding, words: Collection[str], people: Mapping[str, tuple[str, ...]]) -> SearchFinding:
-    """Give a finding that names these words no more; its figures stay. `people` stand behind those that it still names."""
+    """Give a finding that names these words and queries no more; its figures stay. `people` stand behind those that it still names."""
     return msgspec.structs.replace(
         finding,
         weak=tuple(one for one in finding.weak if one.term not in words),
         unknown=msgspec.structs.replace(
             finding.unknown, new=tuple(one for one in finding.unknown.new if one not in words)
+        ),
+        queries=tuple(
+            msgspec.structs.replace(one, query=None) if one.query in words else one for one in finding.queries
         ),
         recommended=tuple(less(one, words) for one in finding.recommended),
         people=people,
@@ -83,7 +99,7 @@ def report(finding: SearchFinding, cycle_id: str) -> dict[str, Any]:
     first = finding.recommended[0] if finding.recommended else None
     known = finding.gain_now is not None and finding.gain_before is not None
     worded = finding.unknown.share_now is not None
-    slices = finding.explanation.slices if finding.explanation is not None else ()
+    slices = (*(finding.explanation.slices if finding.explanation is not None else ()), *(finding.sources or ()))
     weak = [one for one in finding.weak if one.believed]
     lost = {one.term: one.expected - one.gain for one in weak if one.expected is not None and one.gain is not None}
     return {
@@ -107,7 +123,23 @@ def report(finding: SearchFinding, cycle_id: str) -> dict[str, Any]:
             "suggested_action": None if first is None else first.reason,
         },
         "recommended_actions": [_action(one) for one in finding.recommended],
+        "latency": _latency(finding),
     }
+
+
+def _latency(finding: SearchFinding) -> dict[str, Any] | None:
+    if not finding.stages:
+        return None
+    times = {
+        one.stage: {"p95_before_ms": _ms(one.p95_before_us), "p95_now_ms": _ms(one.p95_now_us)}
+        for one in finding.stages
+    }
+    named = None if finding.slower is None else finding.slower.stage
+    return times.pop(None) | {"slower_stage": named, "stages": times}
+
+
+def _ms(us: int | None) -> float | None:
+    return None if us is None else us / 1000
 
 
 def _action(one: Repair) -> dict[str, Any]:

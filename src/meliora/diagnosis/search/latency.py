@@ -1,4 +1,4 @@
-"""Which stage made searches slower. Where all did alike, as on a busy machine, none is named."""
+"""What each stage took, and which made searches slower. Where all did alike, as on a busy machine, none is named."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from meliora.diagnosis.search.records import Slower
+from meliora.diagnosis.search.records import Slower, StageTime
 from meliora.diagnosis.search.seen import SearchSeen
 from meliora.stats.drift import share_rise_z
 from meliora.stats.special import student_cdf
@@ -28,9 +28,7 @@ def slower(before: Sequence[SearchSeen], now: Sequence[SearchSeen]) -> Slower | 
 
     Clearly: so many searches now are above the percentile of before as chance does not bring (z of 3).
     """
-    sides = [
-        [one.stages_us for one in side if one.stages_us and min(one.stages_us.values()) >= 0] for side in (before, now)
-    ]
+    sides = [_timed(side) for side in (before, now)]
     if any(len(side) < _LEAST_TIMED for side in sides):
         return None
     totals = [np.array([sum(stages.values()) for stages in side], dtype=float) for side in sides]
@@ -54,6 +52,26 @@ def slower(before: Sequence[SearchSeen], now: Sequence[SearchSeen]) -> Slower | 
         stage_now_us=None if stage is None else round(means[name][1]),
         share=None if stage is None else share,
     )
+
+
+def by_stage(before: Sequence[SearchSeen], now: Sequence[SearchSeen]) -> tuple[StageTime, ...]:
+    """Give what whole searches took, and each stage by name; empty where in both windows too few were timed."""
+    sides = [_timed(side) for side in (before, now)]
+    names = sorted({name for side in sides for stages in side for name in stages})
+    whole = [_p95([sum(stages.values()) for stages in side]) for side in sides]
+    found = [StageTime(stage=None, p95_before_us=whole[0], p95_now_us=whole[1])]
+    for name in names:
+        old, new = (_p95([stages[name] for stages in side if name in stages]) for side in sides)
+        found.append(StageTime(stage=name, p95_before_us=old, p95_now_us=new))
+    return tuple(found) if whole != [None, None] else ()
+
+
+def _timed(searches: Sequence[SearchSeen]) -> _Timed:
+    return [one.stages_us for one in searches if one.stages_us and min(one.stages_us.values()) >= 0]
+
+
+def _p95(times: Sequence[int]) -> int | None:
+    return None if len(times) < _LEAST_TIMED else round(float(np.quantile(times, 0.95)))
 
 
 def _slowest(sides: Sequence[_Timed], totals: Sequence[NDArray[np.float64]], share: float) -> list[_Timed]:

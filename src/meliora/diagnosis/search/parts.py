@@ -1,13 +1,13 @@
-"""Parts of a diagnosis of searches that count alone: slices, moment, corpus, reranker."""
+"""Parts of a diagnosis of searches that count alone: slices, moment, sources, corpus, reranker."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from meliora.diagnosis.cube import Cube
 from meliora.diagnosis.moment import began
-from meliora.diagnosis.records import Explained, Moment, Point
+from meliora.diagnosis.records import Explained, FoundSlice, Moment, Point
 from meliora.diagnosis.search.records import CorpusChange, Drifted
 from meliora.diagnosis.search.seen import CorpusSeen, FeatureSeen, SearchSeen, Seen
 from meliora.diagnosis.slices import scan
@@ -25,14 +25,28 @@ _LEAST_JUDGED = 20
 
 def sliced(before: Sequence[SearchSeen], now: Sequence[SearchSeen]) -> Explained | None:
     """Scan for searches by attributes that explain the lost gain; None where a window has no judged search."""
-    judged = [[one for one in searches if one.gain is not None] for searches in (before, now)]
+    return _scanned(before, now, lambda one: {"language": one.language, **one.attributes})
+
+
+def sourced(before: Sequence[SearchSeen], now: Sequence[SearchSeen]) -> tuple[FoundSlice, ...] | None:
+    """Scan for sources, categories and states of the documents that should answer; None where a window has no judged search of which
+    that is known. Where searches of all documents got worse alike, no source is named."""
+    sides = [[one for one in side if one.answer] for side in (before, now)]
+    found = _scanned(sides[0], sides[1], lambda one: one.answer)
+    return None if found is None else tuple(one for one in found.slices if one.attributes)
+
+
+def _scanned(
+    before: Sequence[SearchSeen], now: Sequence[SearchSeen], told: Callable[[SearchSeen], Mapping[str, str | None]]
+) -> Explained | None:
+    judged = [[(told(one), one.gain) for one in side if one.gain is not None] for side in (before, now)]
     if not all(judged):
         return None
-    names = tuple(sorted({"language", *(name for side in judged for one in side for name in one.attributes)}))
+    names = tuple(sorted({name for side in judged for values, _ in side for name in values}))
     rows = (
-        ([_value(one, name) for name in names], window, (1.0, 1.0, 1.0 - (one.gain or 0.0)))
+        ([values.get(name) for name in names], window, (1.0, 1.0, 1.0 - gain))
         for window, side in enumerate(judged)
-        for one in side
+        for values, gain in side
     )
     return scan(Cube.of(names, rows, ("calls", "judged", "dissatisfied")).problem("dissatisfied"))
 
@@ -94,10 +108,6 @@ def drifted(features: Iterable[FeatureSeen]) -> tuple[Drifted, ...]:
 
 def _gone(before: float | None, now: float | None) -> float | None:
     return before - now if before is not None and now is not None and math.isfinite(before - now) else None
-
-
-def _value(one: SearchSeen, name: str) -> str | None:
-    return one.language if name == "language" else one.attributes.get(name)
 
 
 def _share(count: int | None, corpus: CorpusSeen) -> float | None:

@@ -66,10 +66,27 @@ class Loss(msgspec.Struct, frozen=True, kw_only=True):
     lost_z: float | None
 
 
+class QueryLoss(msgspec.Struct, frozen=True, kw_only=True):
+    """A query whose answers got worse."""
+
+    query: str | None
+    """As it was asked last; None where its words are not kept, or who asked with them was erased."""
+    searches: tuple[str, ...]
+    """Ids of the latest searches with it, at most three."""
+    searches_before: int
+    searches_now: int
+    gain_before: float
+    gain_now: float
+    lost: float
+    """Of the mean gain of all judged searches."""
+    p_value: float
+
+
 class CorpusChange(msgspec.Struct, frozen=True, kw_only=True):
     """How the corpus and its index changed, in shares of the documents now; None where not counted."""
 
     added: float | None
+    """Since the window before ended, as the next."""
     deleted: float | None
     faults: float | None
     """Missing, stale and quarantined."""
@@ -103,6 +120,15 @@ class Slower(msgspec.Struct, frozen=True, kw_only=True):
     stage_now_us: int | None
     share: float | None
     """Part of the growth of the slowest searches that it has."""
+
+
+class StageTime(msgspec.Struct, frozen=True, kw_only=True):
+    """The 95th percentile of what a stage took where it ran; None for a window in which too few searches ran it to tell."""
+
+    stage: str | None
+    """None: all stages of a search together."""
+    p95_before_us: int | None
+    p95_now_us: int | None
 
 
 class Repair(msgspec.Struct, frozen=True, kw_only=True):

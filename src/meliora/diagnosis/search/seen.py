@@ -22,6 +22,12 @@ class SearchSeen(msgspec.Struct, frozen=True, kw_only=True):
     """False where its words are not kept: then it is of no sort, and says nothing of words."""
     written: tuple[str, ...] = ()
     """The words they come of; where there are not as many, terms stand for themselves."""
+    query: str = ""
+    """The same for equal queries, and told nowhere; empty where not known."""
+    text: str | None = None
+    """The query as it was asked, for a finding to name; None where its words are not kept."""
+    answer: dict[str, str] = {}
+    """Source, category and state of the document that should answer it, as told by anything but itself; empty where not known."""
     language: str | None = None
     attributes: dict[str, str] = {}
     """Source, feature, tenant and the like."""

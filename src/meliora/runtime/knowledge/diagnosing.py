@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -19,12 +19,15 @@ from meliora.knowledge.index.base import View
 from meliora.knowledge.indexes import Audit, Indexes
 from meliora.knowledge.repair.spelling import Speller
 from meliora.knowledge.text.analysis import analyse
-from meliora.runtime.knowledge.evidence import GOOD, searched
-from meliora.runtime.knowledge.learning import asked_by
+from meliora.runtime.knowledge.evidence import GOOD, StoredEvidence, searched
+from meliora.runtime.knowledge.learning import asked_by, support_of
+from meliora.runtime.knowledge.origins import answers, query_of, told, used_of
 from meliora.runtime.knowledge.parts import Loading
 from meliora.runtime.knowledge.reranked import features_seen
+from meliora.store.knowledge_figures import Moved
 from meliora.store.searches import Search
 from meliora.store.store import Store
+from meliora.telemetry.retention import DAY_US, DELETIONS_DAYS
 
 MATURE_US = 300_000_000
 """A search about which nobody said anything counts as unanswered after this, where people do say something."""
@@ -36,6 +39,8 @@ OWN = "search_success"
 """The metric that is the mean of what is made of searches here, so that one may stand for the other."""
 METRICS = (OWN, "ndcg@10", "recall@20", "vector_store_errors")
 """Metrics whose breach is looked into here."""
+NAMED = 200
+"""Characters of a query that a finding names."""
 
 
 class SearchDiagnosis:
@@ -44,6 +49,7 @@ class SearchDiagnosis:
     def __init__(self, store: Store, indexes: Indexes) -> None:
         self._store, self._indexes = store, indexes
         self._load = Loading(store.knowledge_snapshots)
+        self._evidence = StoredEvidence(store, indexes)
 
     def __call__(self, breach: Breach, *, id: str, at_us: int) -> Finding | None:
         """Give the finding; None where the tenant has no collection that is searched."""
@@ -75,19 +81,34 @@ class SearchDiagnosis:
         says = _says(rows[0]) or _says(rows[1])
         audit = self._indexes.audit(tenant, collection, view)
         lost = frozenset((*audit.missing, *audit.stale))
-        before, now = (tuple(_seen(one, says, at_us, lost) for one in some) for some in rows)
+        origins = self._origins(tenant, collection, (*rows[0], *rows[1]), audit)
+        before, now = (tuple(_seen(one, says, at_us, lost, origins) for one in some) for some in rows)
+        between = before_window.until_us
+        moved = self._store.knowledge_figures.moved(tenant, collection, between, now_window.until_us)
         config = self._store.knowledge_snapshots.serving(tenant, collection).config
         seen = Seen(
             before=before,
             now=now,
             window_before=before_window,
             window_now=now_window,
-            corpus_now=_corpus(audit),
+            corpus_now=_corpus(audit, moved, between >= at_us - DELETIONS_DAYS * DAY_US),
             features=features_seen(rows, view, config, lambda: self._load(tenant, config, view)),
         )
         found = diagnose_search(seen, _Words(view), id=id, at_us=at_us, trigger=metric)
         read = [searched(one) for some in rows for one in some]
-        return msgspec.structs.replace(found, people=asked_by(found.named, read, self._store.secret, tenant))
+        people = asked_by(found.named, read, self._store.secret, tenant)
+        asked = {query: [one for one in read if _named(one.query) == query] for query in found.asked - people.keys()}
+        people |= {query: support_of(some, self._store.secret, tenant) for query, some in asked.items()}
+        return msgspec.structs.replace(found, people=people)
+
+    def _origins(
+        self, tenant: str, collection: str, searches: Sequence[Search], audit: Audit
+    ) -> dict[str, dict[str, str]]:
+        """Give, by search, what is known of the document that should answer it."""
+        found = answers(searches, self._evidence.judged(tenant, collection))
+        documents = frozenset(found.values())
+        known = told(documents, self._store.knowledge_figures.origins(tenant, collection, documents), audit)
+        return {search: known[document] for search, document in found.items()}
 
     def _searches(self, tenant: str, collection: str, window: Window) -> Sequence[Search]:
         return self._store.searches.window(tenant, collection, window.since_us, window.until_us)
@@ -107,20 +128,29 @@ class _Words:
         return frozenset(term for known, _ in self._speller.repair(word) for term in analyse(known).terms)
 
 
-def _seen(one: Search, says: bool, now_us: int, lost: frozenset[str]) -> SearchSeen:
-    used = [said.document for said in one.feedback if said.document and said.value >= GOOD]
+def _seen(
+    one: Search, says: bool, now_us: int, lost: frozenset[str], origins: Mapping[str, dict[str, str]]
+) -> SearchSeen:
+    used = used_of(one)
     return SearchSeen(
         id=one.id,
         at_us=one.at_us,
         terms=one.terms or (),
         worded=one.terms is not None,
         written=one.written or (),
+        query=query_of(one),
+        text=_named(one.query),
+        answer=origins.get(one.id, {}),
         attributes=_attributes(one),
         results=len(one.shown),
         gain=gain(one, says, now_us),
         relevant_lost=sum(document in lost for document in used) / len(used) if used else None,
         stages_us=one.stages_us,
     )
+
+
+def _named(query: str | None) -> str | None:
+    return query[:NAMED] if query else None
 
 
 def _attributes(one: Search) -> dict[str, str]:
@@ -156,9 +186,12 @@ def _says(searches: Sequence[Search]) -> bool:
     return bool(searches) and sum(bool(one.feedback) for one in searches) >= SAYING * len(searches)
 
 
-def _corpus(audit: Audit) -> CorpusSeen:
+def _corpus(audit: Audit, moved: Moved, noted: bool) -> CorpusSeen:
+    """Give the counts. Deletions older than they are `noted` are not known; no document is quarantined yet, so none is counted."""
     return CorpusSeen(
         documents=audit.documents,
+        added=moved.added,
+        deleted=moved.deleted if noted else None,
         missing=len(audit.missing),
         stale=len(audit.stale),
         extra=len(audit.extra),

@@ -90,10 +90,19 @@ def asked_by(
     """Give who asked with each term, as it is kept (`forgetting.support`): keyed hashes, never names."""
     found: dict[str, set[str]] = {term: set() for term in terms}
     for one in searches:
-        who = subject_of(secret, tenant, one.user) if one.user else SOMEBODY
+        who = _who(one, secret, tenant)
         for term in found.keys() & set(one.terms):
             found[term].add(who)
     return {term: support(own) for term, own in found.items()}
+
+
+def support_of(searches: Sequence[Searched], secret: str, tenant: str) -> tuple[str, ...]:
+    """Give who made searches, as it is kept of a word."""
+    return support(_who(one, secret, tenant) for one in searches)
+
+
+def _who(one: Searched, secret: str, tenant: str) -> str:
+    return subject_of(secret, tenant, one.user) if one.user else SOMEBODY
 
 
 def _counts(searches: Sequence[Searched]) -> Counter[str]:

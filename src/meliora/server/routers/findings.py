@@ -61,6 +61,23 @@ class RecommendedAction(msgspec.Struct, frozen=True, kw_only=True):
     expected_improvement: float | UnsetType | None = UNSET
 
 
+class StageLatency(msgspec.Struct, frozen=True, kw_only=True):
+    """The 95th percentile of a stage where it ran; null for a window in which too few searches ran it."""
+
+    p95_before_ms: float | None
+    p95_now_ms: float | None
+
+
+class SearchLatency(msgspec.Struct, frozen=True, kw_only=True):
+    """What searches took, whole and by stage."""
+
+    p95_before_ms: float | None
+    p95_now_ms: float | None
+    slower_stage: str | None
+    """That made searches slower beyond chance; null where none did, or all did alike."""
+    stages: dict[str, StageLatency]
+
+
 class DiagnosticReport(msgspec.Struct, frozen=True, kw_only=True):
     """The same as a cycle's artifact `diagnostic_report.json`."""
 
@@ -74,6 +91,8 @@ class DiagnosticReport(msgspec.Struct, frozen=True, kw_only=True):
     root_cause_analysis: RootCause
     xai_insights: Insights
     recommended_actions: tuple[RecommendedAction, ...]
+    latency: SearchLatency | None
+    """Null for a finding about calls, and where too few searches were timed."""
 
 
 @router.get("/api/v1/findings", **says(FindingList))
