@@ -9,7 +9,9 @@ import pytest
 
 from meliora.errors import InvalidRequest
 from meliora.loop.metrics import METRICS, Metric
+from meliora.store.arms import Arms
 from meliora.store.feedbacks import FeedbackGiven
+from meliora.store.trial_arms import Phased
 from tests.store.conftest import START_US
 from tests.store.test_outcomes import settle, trace
 
@@ -128,13 +130,14 @@ def test_a_metric_that_calls_do_not_tell_of_is_refused(store) -> None:
 
 
 def test_an_analysis_goes_to_the_index_and_not_to_the_table(store, feed, engine) -> None:
-    from meliora.store.arms import _counted, _summed
+    arms = Arms(engine)
+    of = Phased(arms.table, "default", "chg_1", "trial")
 
     feed.call(**arm())
     error, slow = METRICS["error_rate"], METRICS["latency_p95"]
     for query in (
-        _summed("default", "chg_1", "trial", [error], LATE, LATE),
-        _counted("default", "chg_1", "trial", slow, LATE),
+        arms._summed(of, [error], LATE, LATE),
+        arms._counted(of, slow, LATE),
     ):
         text = query.compile(engine, compile_kwargs={"literal_binds": True}).string
         with engine.connect() as connection:

@@ -10,6 +10,8 @@ import pytest
 from meliora.errors import InvalidRequest
 from meliora.knowledge.front import Opinion
 from meliora.loop.metrics import METRICS, Metric
+from meliora.store.search_arms import SearchArms
+from meliora.store.trial_arms import Phased
 from tests.store.conftest import START_US
 from tests.store.test_arms import LATE, MINUTE, arm
 
@@ -112,14 +114,15 @@ def test_calls_do_not_tell_whether_a_search_satisfied(store) -> None:
 
 
 def test_an_analysis_goes_to_the_index_and_not_to_the_table(feed, engine) -> None:
-    from meliora.store.search_arms import _counted, _summed
+    arms = SearchArms(engine)
+    of = Phased(arms.table, "default", "chg_1", "trial")
 
     feed.take(*[feed.searched() for _ in range(300)], feed.searched(**arm()))
     with engine.begin() as connection:
         connection.exec_driver_sql("ANALYZE searches")
     for query in (
-        _summed("default", "chg_1", "trial", [METRICS[name] for name in NAMES], LATE, LATE),
-        _counted("default", "chg_1", "trial", METRICS["latency_p95"], LATE),
+        arms._summed(of, [METRICS[name] for name in NAMES], LATE, LATE),
+        arms._counted(of, METRICS["latency_p95"], LATE),
     ):
         text = query.compile(engine, compile_kwargs={"literal_binds": True}).string
         with engine.connect() as connection:

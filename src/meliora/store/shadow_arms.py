@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from meliora.errors import InvalidRequest
 from meliora.loop.metrics import Metric
 from meliora.stats.histogram import LogHistogram
-from meliora.store.arms import Sums, rounded
 from meliora.store.engine import reading
 from meliora.store.tables import shadow_calls
+from meliora.store.trial_arms import Sums, rounded
 
 _S = shadow_calls.c
 _SECOND = 1_000_000
