@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from meliora.errors import Conflict
 from meliora.knowledge.config import Leg
 from meliora.knowledge.filters import Filter
 from meliora.knowledge.index.base import Asked, Hit, Stored
@@ -16,8 +15,9 @@ from meliora.knowledge.index.embedded import lsa
 from meliora.knowledge.index.embedded.columns import Columns
 from meliora.knowledge.index.embedded.counts import CountsOf
 from meliora.knowledge.index.embedded.entries import Record, safe
-from meliora.knowledge.index.embedded.vectors import Embed, normalised
+from meliora.knowledge.index.embedded.vectors import Embed
 from meliora.knowledge.index.embedded.view import refuse_unknown
+from meliora.knowledge.index.embedded.view_base import BaseView, best_first, document_hashes, embedded_query
 from meliora.store.knowledge_index.catalog import State, check_kept, lengths
 from meliora.store.knowledge_index.driver import Cursor, asking
 from meliora.store.knowledge_index.files import Files, outlived
@@ -33,7 +33,7 @@ PAGE = 5000
 """Rows that are read at once where all are."""
 
 
-class PostgresView:
+class PostgresView(BaseView):
     """What serves at one moment. It stands for an hour after another state came in its place; then it raises `StoreError`.
 
     Every question raises `StoreUnavailable` where the database is away.
@@ -76,31 +76,12 @@ class PostgresView:
             rows, scores = rank(cursor)
             names = self._names(cursor, rows)
             check_kept(cursor, self._state)
-        hits = [Hit(names[row], score) for row, score in zip(rows, scores, strict=True)]
-        hits.sort(key=lambda one: (-one.score, one.passage))
-        return hits
+        return best_first((names[row] for row in rows), scores)
 
     def stored(self, passages: Sequence[str]) -> Sequence[Stored | None]:
         """Give what is kept of passages, in the order asked for; None for one that is not here."""
         found = {f"{one.document}#{one.number}": one for _, one in self._find(passages)}
         return [found[name].stored() if name in found else None for name in passages]
-
-    def frequency(self, term: str) -> int:
-        """Give in how many passages an analysed word stands."""
-        return self._counts.frequency(safe(term))
-
-    def written(self) -> Mapping[str, int]:
-        """Give every word as it is written with the passages that have it."""
-        return self._counts.written()
-
-    def vocabulary(self) -> Mapping[str, int]:
-        """Give every analysed word with its frequency."""
-        return self._counts.vocabulary()
-
-    def vector(self, terms: Mapping[str, float]) -> Sequence[float] | None:
-        """Give the vector of analysed words, of length 1; None where none of them is known, or there are no vectors."""
-        vector = self._vector(terms)
-        return None if vector is None else vector.tolist()
 
     def similarity(self, terms: Mapping[str, float], passages: Sequence[str]) -> Sequence[float]:
         """Give the cosine of the query's and each passage's vector; 0 where there is none."""
@@ -112,11 +93,7 @@ class PostgresView:
 
     def hashes(self) -> Iterator[tuple[str, str]]:
         """Give the id and hash of every document that it holds."""
-        last = None
-        for _, record in self._all():
-            if record.document != last:
-                last = record.document
-                yield record.document, record.hash
+        return document_hashes(record for _, record in self._all())
 
     def _ranking(
         self, leg: Leg, asked: Asked, limit: int, allowed: NDArray[np.bool_]
@@ -135,11 +112,7 @@ class PostgresView:
             return None
         if model.own:
             return self._lsa.vector({safe(term): weight for term, weight in terms.items()})
-        if self._embed is None:
-            raise Conflict(
-                "The index has a provider's embeddings, and none is configured.", hint="Build a new generation."
-            )
-        return normalised(self._embed([text or " ".join(terms)]), 1, model.dimension)[0]
+        return embedded_query(self._embed, terms, text, model.dimension)
 
     @cached_property
     def _lsa(self) -> lsa.Lsa:

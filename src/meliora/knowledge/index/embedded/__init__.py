@@ -3,6 +3,7 @@
     index     the index: apply, build, switch, under one lock
     making    a new state of a generation: made aside, renamed whole
     view      what is searched: one state, mapped into memory
+    view_base what a view answers alike wherever its rows lie: the store's own index has it too
     layout    the directory: CURRENT, generations, states, manifests, the lock
     entries   from a document to what is kept and indexed of its passages
     rows      the passages as kept: files that only grow

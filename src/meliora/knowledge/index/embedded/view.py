@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meliora.errors import Conflict, InvalidRequest
+from meliora.errors import InvalidRequest
 from meliora.knowledge.config import Leg
 from meliora.knowledge.filters import OWN, Condition, Filter
 from meliora.knowledge.index.base import Asked, Hit, Stored
@@ -19,7 +19,8 @@ from meliora.knowledge.index.embedded.entries import safe, token
 from meliora.knowledge.index.embedded.layout import Fixed, Manifest, fixed, state_name
 from meliora.knowledge.index.embedded.making import alive_rows
 from meliora.knowledge.index.embedded.rows import Finder, Rows
-from meliora.knowledge.index.embedded.vectors import Embed, Nearest, normalised
+from meliora.knowledge.index.embedded.vectors import Embed, Nearest
+from meliora.knowledge.index.embedded.view_base import BaseView, best_first, document_hashes, embedded_query
 from meliora.knowledge.index.embedded.words import FOLDER, Words
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ FEW_READ = 256
 """Rows up to which a filter is held against their records."""
 
 
-class EmbeddedView:
+class EmbeddedView(BaseView):
     """What serves at one moment."""
 
     def __init__(
@@ -81,31 +82,12 @@ class EmbeddedView:
             rows, scores = self._lexical(leg, asked, limit)
         else:
             rows, scores = self._filtered(leg, asked, limit, where)
-        hits = [Hit(self._rows.name(row), score) for row, score in zip(rows, scores, strict=True)]
-        hits.sort(key=lambda one: (-one.score, one.passage))
-        return hits
+        return best_first((self._rows.name(row) for row in rows), scores)
 
     def stored(self, passages: Sequence[str]) -> Sequence[Stored | None]:
         """Give what is kept of passages, in the order asked for; None for one that is not here."""
         rows = self._finder.find(passages, self._alive)
         return [None if row is None else self._rows.record(row).stored() for row in rows]
-
-    def frequency(self, term: str) -> int:
-        """Give in how many passages an analysed word stands."""
-        return self._counts.frequency(safe(term))
-
-    def written(self) -> Mapping[str, int]:
-        """Give every word as it is written with the passages that have it."""
-        return self._counts.written()
-
-    def vocabulary(self) -> Mapping[str, int]:
-        """Give every analysed word with its frequency."""
-        return self._counts.vocabulary()
-
-    def vector(self, terms: Mapping[str, float]) -> Sequence[float] | None:
-        """Give the vector of analysed words, of length 1; None where none of them is known, or there are no vectors."""
-        vector = self._vector(terms)
-        return None if vector is None else vector.tolist()
 
     def similarity(self, terms: Mapping[str, float], passages: Sequence[str]) -> Sequence[float]:
         """Give the cosine of the query's and each passage's vector; 0 where there is none."""
@@ -118,12 +100,7 @@ class EmbeddedView:
 
     def hashes(self) -> Iterator[tuple[str, str]]:
         """Give the id and hash of every document that it holds."""
-        last = None
-        for row in self._alive.nonzero()[0].tolist():
-            record = self._rows.record(row)
-            if record.document != last:
-                last = record.document
-                yield record.document, record.hash
+        return document_hashes(self._rows.record(row) for row in self._alive.nonzero()[0].tolist())
 
     def _lexical(self, leg: Leg, asked: Asked, limit: int, must: Any = None) -> tuple[list[int], list[float]]:
         if leg == "words":
@@ -178,11 +155,7 @@ class EmbeddedView:
             return None
         if model.model:
             return self._lsa.vector({safe(term): weight for term, weight in terms.items()}) if self._lsa else None
-        if self._embed is None:
-            raise Conflict(
-                "The index has a provider's embeddings, and none is configured.", hint="Build a new generation."
-            )
-        return normalised(self._embed([text or " ".join(terms)]), 1, model.dimension)[0]
+        return embedded_query(self._embed, terms, text, model.dimension)
 
 
 class EmptyView:
