@@ -11,7 +11,7 @@ import msgspec
 from meliora.changes.manner import Check, Manner
 from meliora.errors import Conflict, InvalidRequest, NotFound
 from meliora.knowledge.config import SearchConfig, Snapshot
-from meliora.knowledge.quality.evidence import Evidence
+from meliora.knowledge.quality.evidence import Evidence, JudgedQuery
 from meliora.knowledge.shelf import Fenced, SnapshotShelf
 from meliora.loop.change import Change
 from meliora.loop.kind import Guardrail, Later, Proof, Proposal, TrialPlan, WatchPlan
@@ -23,6 +23,8 @@ DAY_US = 86_400_000_000
 TRIED = 0.05
 """Share of the satisfied searches that a candidate may lose in its trial: that it gains was proved on queries with a known answer, and
 who finds anything, or asks again, is satisfied, so that most of a gain cannot be seen there."""
+PUT_IN_SERVICE = "`meliora knowledge show` tells it. What somebody put in service is not touched."
+"""Hint where something serves that no change knows of."""
 
 
 class Collections(Protocol):
@@ -226,18 +228,11 @@ class SnapshotChange:
 
     def _collection(self, change: Change, work: Work) -> str | None:
         """Give the collection that is meant: named, of the finding, or the only one there is."""
-        said = change.payload.get("collection") or (work.finding or {}).get("collection")
-        known = self._plane.collections(change.tenant)
-        if said:
-            return known_of(known, str(said))
-        return known[0] if len(known) == 1 else None
+        meant = meant_of(self._plane.collections(change.tenant), change, work)
+        return meant[0] if len(meant) == 1 else None
 
     def _elsewhere(self, change: Change) -> Conflict:
-        return Conflict(
-            f"{self.serving(change)} answers by now, which is neither the baseline ({change.baseline}) nor the"
-            f" candidate ({change.candidate}).",
-            hint="`meliora knowledge show` tells it. What somebody put in service is not touched.",
-        )
+        return neither(change, f"{self.serving(change)} answers by now", PUT_IN_SERVICE)
 
 
 def wanted_of(change: Change) -> Wanted:
@@ -250,6 +245,28 @@ def known_of(known: Sequence[str], collection: str) -> str:
     if collection not in known:
         raise NotFound(f"There is no collection {collection!r}.", hint=f"There are: {', '.join(known) or 'none'}.")
     return collection
+
+
+def meant_of(known: Sequence[str], change: Change, work: Work) -> Sequence[str]:
+    """Give the collections to look at: the one that the change or its finding names, else all. Raises `NotFound`."""
+    said = change.payload.get("collection") or (work.finding or {}).get("collection")
+    return (known_of(known, str(said)),) if said else known
+
+
+def known_queries(
+    evidence: Evidence, tenant: str, collection: str, *, until_us: int, days: float
+) -> Sequence[JudgedQuery]:
+    """Give the queries whose answer is known: those that people judged, and those whose results they used in the days before."""
+    used = evidence.used(tenant, collection, max(0, until_us - round(days * DAY_US)), until_us)
+    return [*evidence.judged(tenant, collection), *used]
+
+
+def neither(change: Change, stands: str, hint: str) -> Conflict:
+    """Give the error for what is as neither the baseline nor the candidate has it; `stands` says how it is."""
+    return Conflict(
+        f"{stands}, which is neither the baseline ({change.baseline}) nor the candidate ({change.candidate}).",
+        hint=hint,
+    )
 
 
 def version(number: int) -> str:

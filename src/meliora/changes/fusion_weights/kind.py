@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from meliora.changes.comparing import DEPTH, LEAST, held_against, proof
-from meliora.changes.searching import DAY_US, Made, SnapshotChange, Wanted, recommended
+from meliora.changes.searching import Made, SnapshotChange, Wanted, known_queries, recommended
 from meliora.knowledge.config import Fusion, SearchConfig, Snapshot
 from meliora.knowledge.quality.evidence import JudgedQuery, half
 from meliora.loop.change import Change
@@ -64,9 +64,9 @@ class FusionWeights(SnapshotChange):
         )
 
     def _queries(self, change: Change, collection: str) -> Sequence[JudgedQuery]:
-        evidence, until = self._plane.evidence, change.updated_us or change.created_us
-        used = evidence.used(change.tenant, collection, max(0, until - round(self._plane.days * DAY_US)), until)
-        return [*evidence.judged(change.tenant, collection), *used]
+        until = change.updated_us or change.created_us
+        plane = self._plane
+        return known_queries(plane.evidence, change.tenant, collection, until_us=until, days=plane.days)
 
     def _mean(self, change: Change, collection: str, config: SearchConfig, queries: Sequence[JudgedQuery]) -> float:
         answering = self._plane.evidence.answering(change.tenant, collection, config)

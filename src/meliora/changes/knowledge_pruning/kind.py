@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from meliora.changes.comparing import DEPTH, LEAST, LOSS, held_against
+from meliora.changes.comparing import DEPTH, LEAST, LOSS, gained, held_against
 from meliora.changes.knowledge_pruning.shelf import Shears
-from meliora.changes.searching import DAY_US, SURFACE, known_of, recommended
+from meliora.changes.searching import SURFACE, known_of, known_queries, meant_of, neither, recommended
 from meliora.errors import Conflict, NotFound
 from meliora.knowledge.quality.evidence import JudgedQuery
 from meliora.knowledge.upkeep.plan import Pruning
@@ -51,9 +51,7 @@ class KnowledgePruning:
         """Plan for the collection that is meant, or for the first that has something to archive; None where none has."""
         if recommended(work.finding, self.name) is None:
             return None
-        said = change.payload.get("collection") or (work.finding or {}).get("collection")
-        known = self._with.collections(change.tenant)
-        for collection in (known_of(known, str(said)),) if said else known:
+        for collection in meant_of(self._with.collections(change.tenant), change, work):
             kept = work.checkpoint.get(f"plan {collection}")
             digest = self._planned(change, work, collection) if kept is None else str(kept)
             if digest is not None:
@@ -96,9 +94,7 @@ class KnowledgePruning:
                 Figure(name="documents", value=float(len(gone)), n=len(gone)),
                 Figure(name="needed", value=float(len(needed)), n=len(gone)),
                 Figure(name="confidence_least", value=wanted.least, n=len(gone)),
-                Figure(
-                    name="ndcg10_gain", value=difference, low=compared.result.low, high=compared.result.high, n=pairs
-                ),
+                gained(compared),
             ),
             baseline=change.baseline,
             seed=work.seed,
@@ -185,15 +181,15 @@ class KnowledgePruning:
         return msgspec.json.decode(self._with.snapshots.artifact(change.tenant, digest), type=Pruning)
 
     def _queries(self, change: Change, collection: str) -> Sequence[JudgedQuery]:
-        evidence, until = self._with.evidence, change.updated_us
-        used = evidence.used(change.tenant, collection, max(0, until - round(self._with.days * DAY_US)), until)
-        return [*evidence.judged(change.tenant, collection), *used]
+        return known_queries(
+            self._with.evidence, change.tenant, collection, until_us=change.updated_us, days=self._with.days
+        )
 
     def _elsewhere(self, change: Change) -> Conflict:
-        return Conflict(
-            f"The documents are as {self.serving(change)} says, which is neither the baseline ({change.baseline}) nor the"
-            f" candidate ({change.candidate}).",
-            hint="Some were changed, deleted or archived since. A new plan is made of what is there now.",
+        return neither(
+            change,
+            f"The documents are as {self.serving(change)} says",
+            "Some were changed, deleted or archived since. A new plan is made of what is there now.",
         )
 
 

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from meliora.changes.comparing import DEPTH, LOSS, held_against
+from meliora.changes.comparing import DEPTH, LOSS, gained, held_against
 from meliora.changes.manner import Check
-from meliora.changes.searching import SURFACE, Collections, known_of, recommended
+from meliora.changes.searching import PUT_IN_SERVICE, SURFACE, Collections, meant_of, neither, recommended
 from meliora.errors import Conflict
 from meliora.knowledge.index.base import IndexHeld
 from meliora.knowledge.indexes import Audit, next_generation
@@ -97,12 +97,8 @@ class Reindex:
         """Name the next generation of the collection that has faults; None where every index is as its documents are."""
         if recommended(work.finding, self.name) is None:
             return None
-        said = change.payload.get("collection") or (work.finding or {}).get("collection")
-        known = self._shop.collections(change.tenant)
-        if said:
-            known_of(known, str(said))
         asked = bool(change.payload.get("collection")) and change.origin.kind == "person"
-        for collection in (str(said),) if said else known:
+        for collection in meant_of(self._shop.collections(change.tenant), change, work):
             audit = self._shop.hands.audit(change.tenant, collection)
             if not audit.faults and not asked:
                 continue
@@ -162,13 +158,7 @@ class Reindex:
             figures=(
                 Figure(name="faults_before", value=float(old.faults), n=old.documents),
                 Figure(name="faults_after", value=float(new.faults), n=new.documents),
-                Figure(
-                    name="ndcg10_gain",
-                    value=difference,
-                    low=compared.result.low,
-                    high=compared.result.high,
-                    n=compared.result.pairs,
-                ),
+                gained(compared),
             ),
             baseline=change.baseline,
             seed=work.seed,
@@ -219,11 +209,7 @@ class Reindex:
         return self.serving(change) or ""
 
     def _elsewhere(self, change: Change) -> Conflict:
-        return Conflict(
-            f"Generation {self.serving(change)} serves by now, which is neither the baseline ({change.baseline}) nor the"
-            f" candidate ({change.candidate}).",
-            hint="`meliora knowledge show` tells it. What somebody put in service is not touched.",
-        )
+        return neither(change, f"Generation {self.serving(change)} serves by now", PUT_IN_SERVICE)
 
 
 def _wanted(change: Change) -> _Wanted:
