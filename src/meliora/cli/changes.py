@@ -26,7 +26,7 @@ def list_(
 ) -> None:
     """List changes, the newest first."""
     from meliora.errors import InvalidRequest
-    from meliora.loop.desk import action
+    from meliora.loop.shown import action
     from meliora.loop.states import State
 
     wanted = [one.strip() for one in state.split(",") if one.strip()]

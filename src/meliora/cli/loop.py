@@ -13,9 +13,9 @@ from meliora.cli.shared import Json, Tenant, moment, now_us, paint, say, setting
 
 if TYPE_CHECKING:
     from meliora.loop.control import Acks
-    from meliora.loop.desk import Action
     from meliora.loop.front import Loop
     from meliora.loop.policy.request import Actor
+    from meliora.loop.shown import Action
 
 app = typer.Typer(no_args_is_help=True, help="The loop: gates, cycles, changes; start, stop, kill.")
 

@@ -5,6 +5,7 @@
 - `kind`       what a kind of change must be able to do (`ChangeKind`), and the plans and proofs it gives
 - `work`       one attempt at one edge: the fence, the progress, the checkpoint
 - `engine`     takes the edges that are due; `steps` has what is done at each
+- `desk`       what people, agents and programs ask of the loop; `shown` what it answers
 - `gates`      what must hold; `triggers` what to do when it does not
 - `trials`     who is in which arm, and what the arms have shown
 - `policy`     Cedar policies, asked at each edge; `approvals`, `caps`, the kill switch

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from meliora.loop.approvals import Approval
 from meliora.loop.change import Change
-from meliora.loop.desk import ChangeShown
+from meliora.loop.shown import ChangeShown
 from meliora.loop.states import State
 from meliora.server.auth import AdminCaller, HereControl, ReadCaller
 from meliora.server.inputs import Body, Cursor, PageLimit

@@ -10,10 +10,11 @@ from pydantic import Field
 
 from meliora.loop.change import Change, Environment
 from meliora.loop.control import Acks
-from meliora.loop.desk import CycleShown, History, Status, Target, Triggered
+from meliora.loop.desk import Target
 from meliora.loop.gates.board import GateRow
 from meliora.loop.report import LoopReport
 from meliora.loop.report_page import markdown
+from meliora.loop.shown import CycleShown, History, Status, Triggered
 from meliora.server.auth import AdminCaller, HereControl, ReadCaller
 from meliora.server.inputs import Body, Cursor, PageLimit, Since, Until
 from meliora.server.loop import actor, for_operators, loop_of
