@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from meliora.errors import Conflict, NotFound
+from meliora.errors import Conflict
 from meliora.loop.change import Change, Edge, Environment, Origin
 from meliora.loop.improvements import impact
 from meliora.loop.record import noted
@@ -21,11 +21,12 @@ from meliora.loop.shelf import Due, EdgeWish, Held, Tally
 from meliora.loop.states import ENDED, HOLDING, State, holds, lawful
 from meliora.loop.work import Fence, Superseded
 from meliora.store.audit import Audit, Recording
+from meliora.store.change_rows import EDGE, change_of, edge_of, holder_of, read_change, row_of, set_columns
 from meliora.store.cursors import Page, decode, encode
 from meliora.store.engine import reading, writing
 from meliora.store.halting import halting
 from meliora.store.learning_events import Learned, LearningEvents
-from meliora.store.rows import AnyRow, before, insert_into, new_id, page_size
+from meliora.store.rows import before, insert_into, new_id, page_size
 from meliora.store.tables import audit_entries, change_edges, change_holds, changes, cycles
 
 Also = Callable[[sa.Connection], None]
@@ -68,14 +69,14 @@ class Changes:
     def get(self, tenant: str, change: str) -> Change:
         """Give one change. Raises `NotFound`."""
         with reading(self._engine) as connection:
-            return _get(connection, tenant, change)
+            return read_change(connection, tenant, change)
 
     def edges(self, tenant: str, change: str) -> tuple[Edge, ...]:
         """Give the edges that a change took, the first one first. Raises `NotFound`."""
-        query = sa.select(*_EDGE).where(_E.tenant == tenant, _E.change == change).order_by(_E.seq)
+        query = sa.select(*EDGE).where(_E.tenant == tenant, _E.change == change).order_by(_E.seq)
         with reading(self._engine) as connection:
-            _get(connection, tenant, change)
-            return tuple(_edge(row) for row in connection.execute(query))
+            read_change(connection, tenant, change)
+            return tuple(edge_of(row) for row in connection.execute(query))
 
     def list(
         self,
@@ -100,14 +101,14 @@ class Changes:
             query = query.where(before(_T.created_us, _T.id, decode(cursor, str)))
         with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(_T.created_us.desc(), _T.id.desc()).limit(limit + 1)).all()
-        found = tuple(_change(row) for row in rows[:limit])
+        found = tuple(change_of(row) for row in rows[:limit])
         return Page(found, encode(found[-1].created_us, found[-1].id) if len(rows) > limit else None)
 
     def of_cycle(self, tenant: str, cycle: str) -> tuple[Change, ...]:
         """Give a cycle's changes, the oldest first."""
         query = sa.select(changes).where(_T.tenant == tenant, _T.cycle == cycle).order_by(_T.created_us, _T.id)
         with reading(self._engine) as connection:
-            return tuple(_change(row) for row in connection.execute(query))
+            return tuple(change_of(row) for row in connection.execute(query))
 
     def moved(self, tenant: str, since_us: int, until_us: int, limit: int = 1000) -> tuple[Change, ...]:
         """Give the changes that took an edge in a time, the oldest first; at most `limit`, the newest ones."""
@@ -115,7 +116,7 @@ class Changes:
         query = sa.select(changes).where(_T.tenant == tenant, _T.id.in_(ids.scalar_subquery()))
         with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(_T.created_us.desc(), _T.id.desc()).limit(limit)).all()
-        return tuple(_change(row) for row in reversed(rows))
+        return tuple(change_of(row) for row in reversed(rows))
 
     def counts(self, tenant: str, since_us: int) -> dict[str, dict[str, int]]:
         """Count the changes made since, by kind and state."""
@@ -156,7 +157,7 @@ class Changes:
     def holder(self, tenant: str, surface: str) -> str | None:
         """Give the change that holds a surface."""
         with reading(self._engine) as connection:
-            return _holder(connection, tenant, surface)
+            return holder_of(connection, tenant, surface)
 
     def last_of_target(self, tenant: str, change: str) -> Also:
         """Give what refuses, in an edge's transaction, where another change was delivered to its target after it and still stands.
@@ -167,7 +168,7 @@ class Changes:
         def checked(connection: sa.Connection) -> None:
             delivered = sa.and_(_A.tenant == tenant, _A.action == _DELIVERED)
             mine = sa.select(sa.func.max(_A.seq)).where(delivered, _A.subject == change).scalar_subquery()
-            target = _get(connection, tenant, change).target
+            target = read_change(connection, tenant, change).target
             later = (
                 sa.select(_T.id)
                 .join(audit_entries, sa.and_(delivered, _A.subject == _T.id, _A.seq > mine))
@@ -250,7 +251,7 @@ class Changes:
                 created_us=now,
                 updated_us=now,
             )
-            connection.execute(sa.insert(changes).values(**_row(change)))
+            connection.execute(sa.insert(changes).values(**row_of(change)))
             self._note(recording, change, State.OBSERVED, origin.name, evidence or {}, None, now)
             if also is not None:
                 also(connection, change)
@@ -265,7 +266,7 @@ class Changes:
                 .where(_T.tenant == due.tenant, _T.id == due.change, _T.due_us.is_not(None), _ripe(now), _free(now))
                 .values(attempt=_T.attempt + 1, lease_owner=owner, lease_until_us=now + lease_us)
             )
-            return _get(connection, due.tenant, due.change) if taken.rowcount else None
+            return read_change(connection, due.tenant, due.change) if taken.rowcount else None
 
     def renew(self, fence: Fence, lease_us: int, progress: dict[str, Any] | None = None) -> None:
         """Go on for another while, and note how far it is. Raises `Superseded`."""
@@ -274,7 +275,7 @@ class Changes:
             values: dict[str, Any] = {"lease_until_us": self.now_us(connection) + lease_us}
             if progress is not None:
                 values["progress"] = change.progress | progress
-            _set(connection, change, **values)
+            set_columns(connection, change, **values)
 
     def put_off(
         self, fence: Fence, seconds: float | None, *, progress: dict[str, Any] | None = None, reason: str | None = None
@@ -284,7 +285,7 @@ class Changes:
             change = self._held(connection, fence)
             now = self.now_us(connection)
             due = None if seconds is None else now + round(seconds * 1e6)
-            _set(
+            set_columns(
                 connection,
                 change,
                 due_us=due,
@@ -294,7 +295,7 @@ class Changes:
                 reason=reason,
                 updated_us=now,
             )
-            return _get(connection, fence.tenant, fence.change)
+            return read_change(connection, fence.tenant, fence.change)
 
     def take(self, fence: Fence, wish: EdgeWish, also: Also | None = None) -> Change:
         """Take an edge as the current attempt. Raises `Superseded`; `Held` where another change holds the surface."""
@@ -304,10 +305,10 @@ class Changes:
     def act(self, tenant: str, change: str, expected: State, wish: EdgeWish, also: Also | None = None) -> Change:
         """Take an edge by a person's word: what is under way there is superseded. Raises `Conflict` where it stands elsewhere by now."""
         with self._audit.recording() as recording:
-            found = _get(recording.connection, tenant, change, lock=True)
+            found = read_change(recording.connection, tenant, change, lock=True)
             if found.state is not expected:
                 raise Conflict(f"Change {change} is {found.state} by now, not {expected}.", hint="Look at it again.")
-            _set(recording.connection, found, attempt=found.attempt + 1)
+            set_columns(recording.connection, found, attempt=found.attempt + 1)
             return self._go(recording, msgspec.structs.replace(found, attempt=found.attempt + 1), wish, also)
 
     def wake(self, tenant: str, change: str) -> None:
@@ -328,7 +329,7 @@ class Changes:
         return held
 
     def _held(self, connection: sa.Connection, fence: Fence) -> Change:
-        found = _get(connection, fence.tenant, fence.change, lock=True)
+        found = read_change(connection, fence.tenant, fence.change, lock=True)
         if found.attempt != fence.attempt:
             raise Superseded(
                 f"Attempt {fence.attempt} at change {fence.change} was superseded by attempt {found.attempt}.",
@@ -361,7 +362,7 @@ class Changes:
             lease_until_us=None,
             updated_us=now,
         )
-        connection.execute(sa.update(changes).where(_T.id == change.id).values(**_row(moved)))
+        connection.execute(sa.update(changes).where(_T.id == change.id).values(**row_of(moved)))
         self._note(recording, moved, change.state, wish.actor, wish.evidence, wish.policy, now)
         if wish.target in (State.KEPT, State.ROLLED_BACK):
             self._learn(connection, moved)
@@ -374,13 +375,13 @@ class Changes:
         kept = change.state is State.KEPT
         versions = {"version": change.baseline}, {"version": change.candidate}
         before, after = versions if kept else versions[::-1]
-        seen = connection.execute(sa.select(*_EDGE).where(_E.change == change.id).order_by(_E.seq))
+        seen = connection.execute(sa.select(*EDGE).where(_E.change == change.id).order_by(_E.seq))
         learned = Learned(
             event_type="improvement_applied",
             category=change.kind,
             before_state=before,
             after_state=after | {"change": change.id, "state": str(change.state), "target": change.target},
-            impact_score=impact([_edge(row) for row in seen]) if kept else 0.0,
+            impact_score=impact([edge_of(row) for row in seen]) if kept else 0.0,
         )
         self._events.add(change.tenant, connection, learned)
 
@@ -391,7 +392,7 @@ class Changes:
                 tenant=change.tenant, surface=change.surface, change=change.id
             )
             connection.execute(insert.on_conflict_do_nothing())
-            holder = _holder(connection, change.tenant, change.surface)
+            holder = holder_of(connection, change.tenant, change.surface)
             if holder != change.id:
                 raise Held(change.surface, holder or "another change")
         elif had and not has:
@@ -446,8 +447,6 @@ _UNDER_HALT = {
 }
 _STANDING = [str(one) for one in (State.KEPT, State.PAUSED, *HOLDING)]
 _RESTORED = [str(one) for one in (State.STOPPING, State.ROLLING_BACK, State.DELIVERING)]
-_EDGE = [_E[name] for name in Edge.__struct_fields__]
-_DIRECT = [name for name in Change.__struct_fields__ if name != "origin"]
 
 
 def _ripe(now: int) -> sa.ColumnElement[bool]:
@@ -457,46 +456,3 @@ def _ripe(now: int) -> sa.ColumnElement[bool]:
 
 def _free(now: int) -> sa.ColumnElement[bool]:
     return sa.or_(_T.lease_until_us.is_(None), _T.lease_until_us <= now, _T.lease_until_us > now + MOST_LEASE_US)
-
-
-def _change(row: AnyRow) -> Change:
-    values: dict[str, Any] = dict(row._mapping)
-    origin = Origin(values.pop("origin_kind"), values.pop("origin_name"))
-    paused_from = values.pop("paused_from")
-    values |= {"state": State(values["state"]), "paused_from": State(paused_from) if paused_from else None}
-    return Change(**values, origin=origin)
-
-
-def _row(change: Change) -> dict[str, Any]:
-    values = {name: getattr(change, name) for name in _DIRECT}
-    paused_from = change.paused_from
-    return values | {
-        "state": str(change.state),
-        "paused_from": None if paused_from is None else str(paused_from),
-        "origin_kind": change.origin.kind,
-        "origin_name": change.origin.name,
-    }
-
-
-def _edge(row: AnyRow) -> Edge:
-    values: dict[str, Any] = dict(row._mapping)
-    values |= {"source": State(values["source"]), "target": State(values["target"])}
-    values["evidence"] = msgspec.json.decode(values["evidence"])
-    return Edge(**values)
-
-
-def _get(connection: sa.Connection, tenant: str, change: str, *, lock: bool = False) -> Change:
-    query = sa.select(changes).where(_T.tenant == tenant, _T.id == change)
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
-    if row is None:
-        raise NotFound(f"There is no change {change!r}.", hint="`meliora changes list` lists them.")
-    return _change(row)
-
-
-def _holder(connection: sa.Connection, tenant: str, surface: str) -> str | None:
-    query = sa.select(_H.change).where(_H.tenant == tenant, _H.surface == surface)
-    return connection.execute(query).scalar_one_or_none()
-
-
-def _set(connection: sa.Connection, change: Change, **values: Any) -> None:
-    connection.execute(sa.update(changes).where(_T.tenant == change.tenant, _T.id == change.id).values(**values))
