@@ -1,7 +1,12 @@
 """Documents and conversations: kept, indexed, searched, looked after. Works alone, with the loop switched off.
 
+    front        the plane as one object for whoever talks to it: read this first
+    service      a search with an id that feedback can be given on; serving says by which snapshot
+    library      documents in and out
+    indexes      the indexes of this machine, kept up to date with the documents
+    shelf        what the plane asks of the store, as protocols
     documents    what is kept: documents, passages, marks
-    config       what a search is done by: the content of a numbered snapshot
+    config       how searches are configured: the content of a numbered snapshot
     answers      what a search gives, and how each result came there
     filters      which documents a search may give
     text/        from text to terms and passages: languages, stop words, identifiers, code, chunking

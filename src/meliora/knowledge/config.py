@@ -1,4 +1,4 @@
-"""What the searches of a collection are done by: the content of a snapshot, which is numbered, immutable and switched whole.
+"""How the searches of a collection are configured: the content of a snapshot, which is numbered, immutable and switched whole.
 
 A first snapshot has words, character n-grams and vectors, fused. Spelling, expansion and a reranker enter by a change that was proved.
 """

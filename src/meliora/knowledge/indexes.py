@@ -1,4 +1,7 @@
-"""The indexes of this machine: opened once, kept after their documents, built again beside what serves. One directory a collection."""
+"""The indexes of this machine: opened once, kept up to date with their documents, built again beside the one that serves.
+
+One directory a collection.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people did when an answer was none: they asked again in other words. Then what they used of that answer answers the first query too.
+"""Reformulations: people found nothing and asked again in other words. What they used of the later answer answers the first query too.
 
 A chain is two searches of one person or session, the second soon after the first, the first unused and the second used, that have
 something to do with each other: a word in common, or words that are alike (Huang and Efthimiadis, CIKM 2009, on reformulations).

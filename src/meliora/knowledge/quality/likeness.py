@@ -1,4 +1,4 @@
-"""Which older query a new one is, but for words that no passage has: then what answers the older one answers the new one, too.
+"""Finds the older query that a new one equals but for words that no passage has: what answers the older one answers the new one too.
 
 A slip or a new word stands in the place of one that is missing. All other words must be the same, two at least and half of them all.
 """

@@ -1,4 +1,4 @@
-"""Words that the index does not know, put into words that it does: misspelled ones, and those written together or apart.
+"""Replaces words that the index does not know by words that it does: misspelled ones, and those written together or apart.
 
 A word that the documents have is theirs and stays. So does what is no word: numbers, identifiers, codes, addresses, and anything very long.
 """

@@ -1,4 +1,4 @@
-"""Documents that grow old, double or useless: found, told with reasons, planned to be archived. Nothing is ever deleted.
+"""Documents that are stale, near-duplicates or of no use: found, reported with reasons, planned to be archived. Nothing is ever deleted.
 
 - `staleness`   what is too old for its category
 - `relevance`   how often a document that was shown was used

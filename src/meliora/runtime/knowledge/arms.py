@@ -1,4 +1,4 @@
-"""Which arm of a trial a search is in: by the same salted hash as calls, read off the same rows, and nobody's while all is halted."""
+"""Which arm of a trial a search is in: by the same salted hash as calls, read off the same rows; in none while the kill switch is on."""
 
 from __future__ import annotations
 
