@@ -341,7 +341,8 @@ def test_deleted_documents_that_used_to_answer_are_told_as_deleted_and_counted(p
     place.live(lambda words, rng: (words, {}) if " ".join(words) in lost else None, before=1200, now=600)
     place.diagnosed()
     search = place.finding()["search"]
-    assert any(one["attributes"].get("state") == "deleted" for one in search["sources"])
+    named = [each for one in search["sources"] for each in (one["attributes"], *one.get("same_calls_as", ()))]
+    assert {"state": "deleted"} in named
     documents = DOCUMENTS - len(gone) + 7
     assert search["corpus"]["deleted"] == pytest.approx(len(gone) / documents)
     assert search["corpus"]["added"] == pytest.approx(7 / documents)
