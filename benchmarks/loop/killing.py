@@ -41,6 +41,7 @@ from meliora.loop.engine import Engine
 from meliora.loop.work import Fence
 from meliora.runtime.edges import Edges
 from meliora.store import changes as changes_of
+from meliora.store.change_rows import read_change
 from meliora.store.engine import connect
 from meliora.store.migrate import upgrade
 from meliora.store.store import Store
@@ -209,7 +210,7 @@ def _unfence() -> None:
     """Take the fence away: whoever writes is believed to be the current attempt."""
 
     def held(self: Any, connection: Any, fence: Fence) -> Any:
-        return changes_of._get(connection, fence.tenant, fence.change, lock=True)
+        return read_change(connection, fence.tenant, fence.change, lock=True)
 
     changes_of.Changes._held = held  # type: ignore[method-assign]
 

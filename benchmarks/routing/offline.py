@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import plots
 from benchmarks.report import ControlFailed, Figure, Report
-from benchmarks.routing import cascade, plots
+from benchmarks.routing import cascade
 from benchmarks.routing.data import Set, Split, digest
 from benchmarks.routing.measure import Judged, apgr, by_calls, judged, loss_left_out, oracle_sweep, saving, swept
 from meliora.routing.learned.policy import Policy
