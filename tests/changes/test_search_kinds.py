@@ -11,10 +11,10 @@ import pytest
 
 from meliora.changes.fusion_weights.kind import FusionWeights
 from meliora.changes.query_repair.kind import QueryRepair
-from meliora.changes.reranker.kind import Reranker, Trained
+from meliora.changes.reranker.kind import Lesson, Reranker, Trained
 from meliora.errors import Conflict, InvalidRequest, NotFound
 from meliora.knowledge.config import Fusion, Reranking, SearchConfig, Spelling
-from meliora.knowledge.quality.evidence import JudgedQuery, fingerprint, half
+from meliora.knowledge.quality.evidence import fingerprint, half
 from meliora.knowledge.ranking.model import FORMAT, Boosting, Head, Training
 from meliora.loop.change import Origin
 from meliora.loop.kind import Proof, Proposal
@@ -57,8 +57,8 @@ def learn(*args: Any, **named: Any) -> bytes:
     return b"table"
 
 
-def train(tenant: str, collection: str, config: SearchConfig, fitted: Sequence[JudgedQuery], *rest: Any) -> Trained:
-    return Trained(model=model(one.text for one in fitted), notes={"examples": 5, "sha": "abc", "names": [1]})
+def train(tenant: str, lesson: Lesson) -> Trained:
+    return Trained(model=model(one.text for one in lesson.fitted), notes={"examples": 5, "sha": "abc", "names": [1]})
 
 
 def model(learned: Iterable[str]) -> bytes:

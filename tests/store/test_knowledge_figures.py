@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from meliora.errors import NotFound
 from meliora.knowledge.documents import CATEGORIES, Kept
+from meliora.knowledge.front import Opinion
 from meliora.knowledge.quality.records import Searched
 from meliora.knowledge.upkeep import keeper as keeping
 from meliora.knowledge.upkeep.keeper import Keeper
@@ -134,21 +135,22 @@ def test_stale_ones_are_counted_within_categories(store, shelf, now) -> None:
     assert count == len(stale) > 0
 
 
-def test_documents_are_compared_again_after_a_change_alone(store, shelf, now, monkeypatch) -> None:
+def test_documents_are_compared_again_after_a_change_alone(store, shelf, now, feed, monkeypatch) -> None:
     times: list[int] = []
     compare = keeping.redundant
     monkeypatch.setattr(keeping, "redundant", lambda kept: times.append(len(kept)) or compare(kept))
     text = "the door of the archive is kept locked while the owner of the house is away in the summer"
-    shelf.put("t", "d", [document("a", text), document("b", text + ".")])
+    shelf.put("default", "d", [document("a", text), document("b", text + ".")])
     keeper = kept_by(store, now)
-    assert keeper.health(keeper.look("t", "d")).redundant == 1
-    assert keeper.health(keeper.look("t", "d")).redundant == 1
+    assert keeper.health(keeper.look("default", "d")).redundant == 1
+    assert keeper.health(keeper.look("default", "d")).redundant == 1
     assert times == [2]
-    assert keeper.compared("t", "d").pairs[0].kept == "a"
-    shelf.used("t", "d", ["b"], now)
-    assert keeper.health(keeper.look("t", "d", worth=False)).redundant == 1
+    assert keeper.compared("default", "d").pairs[0].kept == "a"
+    store.searches.give("default", Opinion(search=feed.search(collection="d").id, said="click", document="b"))
+    shelf.note_uses("default", "d", 0, 0.5)
+    assert keeper.health(keeper.look("default", "d", worth=False)).redundant == 1
     assert times == [2]
-    assert keeper.compared("t", "d").pairs[0].kept == "b"  # the one that is used stays
+    assert keeper.compared("default", "d").pairs[0].kept == "b"  # the one that is used stays
     assert times == [2, 2]
-    shelf.put("t", "d", [document("b", "something else")])
-    assert keeper.health(keeper.look("t", "d", worth=False)).redundant == 0
+    shelf.put("default", "d", [document("b", "something else")])
+    assert keeper.health(keeper.look("default", "d", worth=False)).redundant == 0
