@@ -11,6 +11,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from meliora.stats.distinct import distinct
+
 _PREFIX = 7
 _BASE = 1_000_003
 _LIMIT = 0xFFFFFFFF
@@ -39,7 +41,7 @@ class Deletes:
         parts = [self._owners[start:end] for start, end in zip(starts, ends, strict=True) if end > start]
         if not parts:
             return
-        found = np.unique(np.concatenate(parts))
+        found = distinct(np.concatenate(parts))
         found = found[np.abs(self._lengths[found] - len(word)) <= most]
         # An edit takes one kind of letter out and brings one in, at most.
         differ = np.bitwise_count(self._masks[found] ^ np.uint64(_letters(word)))

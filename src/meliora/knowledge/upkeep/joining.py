@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from meliora.knowledge.upkeep.shingles import Hashes, Ints, Shingled, mix
+from meliora.stats.distinct import distinct
 
 HASHES, AGREEING = 48, 9
 """Hashes by which a pair is looked at before it is compared, and those that must agree: a pair that shares a third of its 3-grams, as two
@@ -31,7 +32,7 @@ def pairs(shingled: Shingled, order: Ints) -> Ints:
         _meetings(texts, mix(grams.astype(np.uint64)) + shingled.facts[texts], order, shingled.letters),
         _meetings(texts, grams.astype(np.uint64), order, shingled.letters),
     ]
-    met = _decoded(np.unique(np.concatenate(found)), len(order))
+    met = _decoded(distinct(np.concatenate(found)), len(order))
     return _alike(shingled, met)
 
 
@@ -64,7 +65,7 @@ def _chosen(shingled: Shingled) -> tuple[Ints, Ints]:
     found = [
         (texts[at], grams[at]) for key, most in ((holders, RAREST), (drawn, DRAWN)) for at in [_least(texts, key, most)]
     ]
-    both = np.unique(np.concatenate([text * len(shingled.holders) + gram for text, gram in found]))
+    both = distinct(np.concatenate([text * len(shingled.holders) + gram for text, gram in found]))
     return both // len(shingled.holders), both % len(shingled.holders)
 
 

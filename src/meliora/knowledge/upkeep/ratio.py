@@ -31,17 +31,24 @@ def most(length: int, other: int) -> float:
 
 
 def _common(a: str, b: str) -> int:
+    """Give the length of a longest common subsequence. What both begin and end with is part of one."""
+    if len(a) < len(b):
+        a, b = b, a
     start = 0
-    shorter = min(len(a), len(b))
-    while start < shorter and a[start] == b[start]:
+    while start < len(b) and a[start] == b[start]:
         start += 1
-    a, b = a[start:], b[start:]
+    end = 0
+    while end < len(b) - start and a[-1 - end] == b[-1 - end]:
+        end += 1
+    a, b = a[start : len(a) - end], b[start : len(b) - end]
     where: dict[str, int] = {}
-    for at, letter in enumerate(a):
-        where[letter] = where.get(letter, 0) | 1 << at
-    whole = (1 << len(a)) - 1
-    row = whole
-    for letter in b:
-        hit = row & where.get(letter, 0)
-        row = ((row + hit) | (row - hit)) & whole
-    return start + len(a) - row.bit_count()
+    bit = 1
+    for letter in a:
+        where[letter] = where.get(letter, 0) | bit
+        bit <<= 1
+    whole = row = bit - 1
+    for mask in map(where.get, b):
+        if mask is not None:
+            hit = row & mask
+            row = (row + hit) | (row - hit)  # what is carried beyond the end of `a` meets no mask, and is not counted
+    return start + end + len(a) - (row & whole).bit_count()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meliora.knowledge.upkeep.words import EMPTY
+from meliora.stats.distinct import distinct
 
 WORD = re.compile(r"[^\W_]+")
 Ints = NDArray[np.int64]
@@ -74,7 +75,7 @@ def _grams(codes: NDArray[np.int32], counts: Ints) -> tuple[Ints, Ints, Ints]:
     owners = texts[:-2][inside] if len(codes) > 2 else texts[:0]
     _, grams = np.unique(hashes, return_inverse=True)
     many = int(grams.max()) + 1 if len(grams) else 1
-    both = np.unique(owners.astype(np.int64) * many + grams)
+    both = distinct(owners.astype(np.int64) * many + grams)
     owners, grams = both // many, both % many
     begin = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(counts)))]).astype(np.int64)
     return begin, grams, np.bincount(grams, minlength=many).astype(np.int64)
