@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from meliora.changes.comparing import LEAST, held_against, keeping, proof
-from meliora.changes.searching import DAY_US, Made, Plane, SnapshotChange, Wanted, recommended
+from meliora.changes.searching import Made, Plane, SnapshotChange, Wanted, known_queries, recommended
 from meliora.knowledge.config import Reranking, SearchConfig, Snapshot
 from meliora.knowledge.forgetting import erased_of
 from meliora.knowledge.quality.evidence import JudgedQuery, fingerprint, half
@@ -156,9 +156,8 @@ class Reranker(SnapshotChange):
         return lambda text: fingerprint(text) not in learned
 
     def _queries(self, change: Change, collection: str) -> Sequence[JudgedQuery]:
-        evidence, until = self._plane.evidence, change.updated_us
-        used = evidence.used(change.tenant, collection, max(0, until - round(self._plane.days * DAY_US)), until)
-        return [*evidence.judged(change.tenant, collection), *used]
+        plane, until = self._plane, change.updated_us
+        return known_queries(plane.evidence, change.tenant, collection, until_us=until, days=plane.days)
 
 
 def _weak(finding: Mapping[str, Any] | None) -> tuple[str, ...]:

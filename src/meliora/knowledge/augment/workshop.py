@@ -25,8 +25,8 @@ from meliora.knowledge.augment.shelf import DataSet, DataSetShelf, ToKeepSet
 from meliora.knowledge.augment.sources import about, of_passages, of_queries, passages
 from meliora.knowledge.config import SearchConfig
 from meliora.knowledge.index.base import Stored, View
-from meliora.knowledge.quality.chains import judged, normal
-from meliora.knowledge.quality.evidence import Evidence, JudgedQuery
+from meliora.knowledge.quality.chains import judged
+from meliora.knowledge.quality.evidence import Evidence, JudgedQuery, normal
 from meliora.knowledge.quality.records import Searched, SearchLog
 from meliora.knowledge.shelf import DocumentShelf, SnapshotShelf
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 
-from meliora.knowledge.quality.evidence import JudgedQuery, Pair
+from meliora.knowledge.quality.evidence import JudgedQuery, Pair, normal
 from meliora.knowledge.quality.records import Searched
 
 WITHIN_US = 180_000_000
@@ -93,11 +93,6 @@ def graded(people: Mapping[str, int]) -> dict[str, float]:
     """Give grades by how many used a document: one of many may be a slip of the finger, and counts where nobody used another more."""
     most = max(people.values(), default=0)
     return {document: 1.0 for document, count in people.items() if count >= max(1, SHARED * most)}
-
-
-def normal(query: str) -> str:
-    """Give a query as it counts for the same as another."""
-    return " ".join(query.casefold().split())
 
 
 def _direct(searches: Iterable[Searched]) -> dict[str, dict[str, set[str]]]:

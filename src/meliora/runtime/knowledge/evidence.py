@@ -10,7 +10,7 @@ from meliora.knowledge.config import SearchConfig, Snapshot
 from meliora.knowledge.index.base import View
 from meliora.knowledge.indexes import Indexes
 from meliora.knowledge.quality import chains
-from meliora.knowledge.quality.evidence import JudgedQuery, Pair
+from meliora.knowledge.quality.evidence import JudgedQuery, Pair, normal
 from meliora.knowledge.quality.likeness import linked
 from meliora.knowledge.quality.records import Searched
 from meliora.knowledge.search.searcher import Request, search
@@ -61,7 +61,7 @@ class StoredEvidence:
         """Give what people used in a stretch of time, and what was used for older queries that are the same but for unknown words."""
         now, before = self._around(tenant, collection, since_us, until_us)
         links = self._links(tenant, collection, now, before)
-        text = {chains.normal(one.query): one.query for one in now}
+        text = {normal(one.query): one.query for one in now}
         like = [
             Pair(
                 query=text[name],
@@ -84,17 +84,17 @@ class StoredEvidence:
     ) -> dict[str, JudgedQuery]:
         view = self.view(tenant, collection)
         older = [*self.judged(tenant, collection), *chains.judged(before)]
-        texts = {chains.normal(one.query): one.terms for one in now}
+        texts = {normal(one.query): one.terms for one in now}
         return linked(texts, older, lambda text: analyse(text).terms, lambda term: view.frequency(term) > 0)
 
     def _like(
         self, tenant: str, collection: str, now: Sequence[Searched], before: Sequence[Searched]
     ) -> dict[str, JudgedQuery]:
-        times = Counter(chains.normal(one.query) for one in now)
+        times = Counter(normal(one.query) for one in now)
         people: dict[str, set[str]] = {}
         for one in now:
-            people.setdefault(chains.normal(one.query), set()).add(one.person)
-        last = {chains.normal(one.query): one for one in now}
+            people.setdefault(normal(one.query), set()).add(one.person)
+        last = {normal(one.query): one for one in now}
         return {
             name: JudgedQuery(
                 id=name,

@@ -12,8 +12,7 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from meliora.knowledge.indexes import Audit
-from meliora.knowledge.quality import chains
-from meliora.knowledge.quality.evidence import JudgedQuery
+from meliora.knowledge.quality.evidence import JudgedQuery, normal
 from meliora.runtime.knowledge.evidence import GOOD
 from meliora.store.knowledge_figures import Origin
 from meliora.store.searches import Search
@@ -21,7 +20,7 @@ from meliora.store.searches import Search
 
 def query_of(one: Search) -> str:
     """Give what is the same for equal queries; empty where not known."""
-    return one.query_hash or (chains.normal(one.query) if one.query else "")
+    return one.query_hash or (normal(one.query) if one.query else "")
 
 
 def used_of(one: Search) -> list[str]:
@@ -32,7 +31,7 @@ def used_of(one: Search) -> list[str]:
 def answers(searches: Sequence[Search], judged: Sequence[JudgedQuery]) -> dict[str, str]:
     """Give, by search, the document that should answer it; without those of which that is not known."""
     best = {
-        chains.normal(one.text): max(one.grades, key=lambda id: (one.grades[id], id))
+        normal(one.text): max(one.grades, key=lambda id: (one.grades[id], id))
         for one in judged
         if any(grade > 0 for grade in one.grades.values())
     }
@@ -41,7 +40,7 @@ def answers(searches: Sequence[Search], judged: Sequence[JudgedQuery]) -> dict[s
         uses[query_of(one)].update(set(used_of(one)))
     found: dict[str, str] = {}
     for one in searches:
-        known = best.get(chains.normal(one.query)) if one.query else None
+        known = best.get(normal(one.query)) if one.query else None
         query = query_of(one)
         others = uses[query] - Counter(set(used_of(one))) if query and known is None else Counter()
         told = known or max(others, key=lambda id: (others[id], id), default=None)
