@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from meliora.errors import SchemaMismatch
+from meliora.errors import SchemaMismatch, StoreUnavailable
 from meliora.store.engine import connect, reading, writing
 from meliora.store.migrate import check, head_revision, upgrade
 from meliora.store.tables import metadata
@@ -63,3 +66,27 @@ def test_two_processes_may_upgrade_a_new_database_at_once(tmp_path: Path) -> Non
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     results = [process.communicate(timeout=60) for process in both]
     assert [(out.strip(), err) for out, err in results] == [(head_revision(), "")] * 3
+
+
+def test_a_database_that_another_process_writes_for_the_first_time_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "first.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE first (n INTEGER)")
+    let_go = threading.Timer(0.3, lambda: other.execute("COMMIT"))
+    let_go.start()
+    with reading(connect(f"sqlite:///{path}")) as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    let_go.join()
+    other.close()
+
+
+def test_a_database_that_stays_locked_is_given_up_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meliora.store.engine.BUSY_MS", 200)
+    path = tmp_path / "held.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="locked"), reading(connect(f"sqlite:///{path}")):
+            pass

@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import random
+from time import monotonic, sleep
 from typing import Any
 
 import msgspec
@@ -71,8 +73,8 @@ def _prepare_postgres(connection: Any, record: object) -> None:
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     # The module must not begin transactions by itself: it would not do so before DDL, nor ever with IMMEDIATE.
     connection.isolation_level = None
+    _write_ahead(connection)
     for pragma in (
-        "journal_mode=WAL",
         "synchronous=NORMAL",
         "foreign_keys=ON",
         "cache_size=-65536",
@@ -80,6 +82,18 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
         "secure_delete=ON",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    # SQLite does not wait where a wait could be a deadlock: of several that open a new file at once all but one are told it is locked.
+    end = monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            return connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or monotonic() > end:
+                raise
+        sleep(0.005 + 0.02 * random())
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
