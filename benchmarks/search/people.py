@@ -56,7 +56,7 @@ def log(old: Sequence[Query], new: Sequence[Query], answer: Answer, rng: random.
 def learned(served: Served, log: Log, *, counted: bool = True) -> bytes | None:
     """Learn an expansion as the product does, from what people used; `counted` with how often words were asked for before and now."""
     learning = ExpansionLearning(served.store, _Evidence(served, log, counted))  # pyright: ignore[reportArgumentType]
-    return learning(TENANT, served.name, chains.pairs(log.now), (), DAY_US, 2 * DAY_US)
+    return learning(TENANT, served.name, (), DAY_US, 2 * DAY_US)(chains.pairs(log.now))
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class Place:
         """Learn an expansion, let it serve, and give its name."""
         evidence, until = StoredEvidence(self.store, self.plane.indexes), self.clock.now_us()
         pairs = evidence.pairs("default", "default", since_us, until)
-        data = ExpansionLearning(self.store, evidence)("default", "default", pairs, (), since_us, until)
+        data = ExpansionLearning(self.store, evidence)("default", "default", (), since_us, until)(pairs)
         assert data is not None
         table = self.store.knowledge_snapshots.keep("default", "expansion", data)
         self.serve(SearchConfig(expansion=Expansion(table=table)))
@@ -231,7 +231,7 @@ def test_what_was_learned_before_an_erasure_and_is_kept_after_it_is_kept_without
     since = lived(place)
     evidence, until = StoredEvidence(place.store, place.plane.indexes), place.clock.now_us()
     pairs = evidence.pairs("default", "default", since, until)
-    data = ExpansionLearning(place.store, evidence)("default", "default", pairs, (), since, until)
+    data = ExpansionLearning(place.store, evidence)("default", "default", (), since, until)(pairs)
     assert data is not None and OWN.encode() in data
     place.clock.advance(1)
     place.erase()

@@ -54,7 +54,7 @@ class Compared:
 def held_against(before: Answering, after: Answering, queries: Sequence[JudgedQuery], seed: int) -> Compared:
     """Answer queries by both. A query without an answer that is known to be right tells nothing, and is left out."""
     told = sorted(each_once(queries), key=lambda one: (-one.at_us, one.id))[:MOST]
-    return compared([_score(before, one) for one in told], [_score(after, one) for one in told], seed)
+    return compared([scored(before, one) for one in told], [scored(after, one) for one in told], seed)
 
 
 def compared(old: Sequence[float], new: Sequence[float], seed: int) -> Compared:
@@ -148,7 +148,8 @@ def gained(one: Compared) -> Figure:
     return Figure(name="ndcg10_gain", value=result.difference, low=result.low, high=result.high, n=result.pairs)
 
 
-def _score(answering: Answering, query: JudgedQuery) -> float:
+def scored(answering: Answering, query: JudgedQuery) -> float:
+    """Give the NDCG@10 of a query."""
     grades = {document: max(0.0, grade) for document, grade in query.grades.items()}
     return ndcg(list(answering(query.text))[:DEPTH], grades, DEPTH)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,6 +20,7 @@ from meliora.telemetry.ids import subject_of
 
 if TYPE_CHECKING:
     from meliora.knowledge.repair.expansion import Table
+    from meliora.knowledge.repair.learning import Example
 
 log = structlog.get_logger(__name__)
 BACKGROUND = 4_000
@@ -38,40 +39,39 @@ class ExpansionLearning:
         self,
         tenant: str,
         collection: str,
-        pairs: Sequence[Pair],
         tokens: Sequence[str],
         since_us: int,
         until_us: int,
         *,
         beside: str | None = None,
-    ) -> bytes | None:
-        """Give a table for `tokens`, or for every word that no passage has, with what `beside` has for others; None: nothing is learned."""
+    ) -> Callable[[Sequence[Pair]], bytes | None]:
+        """Read what tables of a stretch of time are learned from; what it gives makes one of what people used.
+
+        A table is for `tokens` and for every word that no passage has, with what `beside` has for others; None: nothing is learned.
+        """
         from meliora.knowledge.repair.background import Background
-        from meliora.knowledge.repair.learning import Asking, Example, learn
-        from meliora.knowledge.text.analysis import analyse
+        from meliora.knowledge.repair.learning import Asking, learn
 
         view = self._evidence.view(tenant, collection)
-        examples: list[Example] = []
-        for one in pairs:
-            asked = analyse(one.query).terms
-            found = _terms(view, one.document)
-            if found:
-                examples.append(Example(asked=asked, found=found, weight=one.weight))
-            instead = tuple(term for term in analyse(one.again).terms if term not in asked) if one.again else ()
-            if instead:
-                examples.append(Example(asked=asked, found=instead, weight=one.weight, again=True))
-        unknown = {term for one in examples for term in one.asked if not view.frequency(term)}
-        weak = unknown | {term for term in tokens if any(term in one.asked for one in examples)}
         background = Background(_sample(self._store, view, tenant, collection))
         before = self._evidence.searches(tenant, collection, max(0, since_us - BEFORE_US), since_us)
         now = self._evidence.searches(tenant, collection, since_us, until_us)
-        table = learn(examples, weak, background, asking=Asking(before=_counts(before), now=_counts(now)))
-        if table is None:
-            return None
-        people = asked_by(table.words, (*before, *now), self._store.secret, tenant)
-        table = msgspec.structs.replace(table, people=people, until_us=until_us)
+        asking = Asking(before=_counts(before), now=_counts(now))
         older = None if beside is None else self._serving(tenant, beside)
-        return (table if older is None else table.over(older)).encode()
+        reading = _Reading(view)
+
+        def learned(pairs: Sequence[Pair]) -> bytes | None:
+            examples = [one for pair in pairs for one in reading(pair)]
+            unknown = {term for one in examples for term in one.asked if not view.frequency(term)}
+            weak = unknown | {term for term in tokens if any(term in one.asked for one in examples)}
+            table = learn(examples, weak, background, asking=asking)
+            if table is None:
+                return None
+            people = asked_by(table.words, (*before, *now), self._store.secret, tenant)
+            table = msgspec.structs.replace(table, people=people, until_us=until_us)
+            return (table if older is None else table.over(older)).encode()
+
+        return learned
 
     def _serving(self, tenant: str, name: str) -> Table | None:
         """Give the table that serves; None for one that no search could read either."""
@@ -82,6 +82,28 @@ class ExpansionLearning:
         except (InvalidRequest, NotFound) as error:
             log.warning("the expansion that serves cannot be read, and is replaced", table=name[:12], why=str(error))
             return None
+
+
+class _Reading:
+    """Reads what people used as examples to learn from; each document once."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._found: dict[str, tuple[str, ...]] = {}
+
+    def __call__(self, pair: Pair) -> Iterator[Example]:
+        from meliora.knowledge.repair.learning import Example
+        from meliora.knowledge.text.analysis import analyse
+
+        asked = analyse(pair.query).terms
+        found = self._found.get(pair.document)
+        if found is None:
+            found = self._found[pair.document] = _terms(self._view, pair.document)
+        if found:
+            yield Example(asked=asked, found=found, weight=pair.weight)
+        instead = tuple(term for term in analyse(pair.again).terms if term not in asked) if pair.again else ()
+        if instead:
+            yield Example(asked=asked, found=instead, weight=pair.weight, again=True)
 
 
 def asked_by(
