@@ -16,7 +16,8 @@ import numpy as np
 
 from benchmarks.intervals import Estimate
 from benchmarks.report import Report, conclude, figure
-from meliora.changes.comparing import ALPHA, compared, decided
+from meliora.changes.comparing import ALPHA, Compared, compared, decided
+from meliora.changes.query_repair.crossed import PARTS, Methods, Tried
 from meliora.stats.proportion import wilson
 
 PROOFS, PROOFS_QUICK = 1_000, 100
@@ -38,9 +39,8 @@ def measure(report: Report, seed: int, quick: bool = False) -> None:
             rng = np.random.default_rng([seed, size])
             passed, gain = 0, 0.0
             for at in range(count):
-                before, after = wanted(rng, size)
-                gain += float((after - before).mean())
-                own = compared(list(before), list(after), at)
+                own = wanted(rng, size, at)
+                gain += own.result.difference or 0.0
                 if own.p_gain is None or own.p_gain >= ALPHA:
                     continue
                 old, new = others(rng, OTHERS)
@@ -91,12 +91,34 @@ def harmed(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray
     return before, before - np.where(rng.random(count) < 0.08, 0.25, 0.0)
 
 
-SCENARIOS: dict[str, tuple[Draw, Draw]] = {
-    "none_reordered": (reordered, unharmed),
-    "none_paid_for": (paid_for, unharmed),
-    "gain_005": (lifted, unharmed),
-    "repair": (repaired, unharmed),
-    "repair_others_harmed": (repaired, harmed),
+def best_of_three(rng: np.random.Generator, count: int, seed: int) -> Compared:
+    """No effect: three repairs that reorder, of which the best is chosen as a change of queries chooses it."""
+    before, first = reordered(rng, count)
+    others = [np.where(rng.random(count) < 0.5, GRADES[rng.integers(0, 15, count)], before) for _ in range(2)]
+    by = {how: list(after) for how, after in zip(_HOW, (first, *others), strict=True)}
+    return Tried(list(rng.integers(0, PARTS, count)), list(before), by).proved(seed)
+
+
+_HOW: tuple[Methods, ...] = (("spelling",), ("expansion",), ("spelling", "expansion"))
+
+
+def drawn(draw: Draw) -> Callable[[np.random.Generator, int, int], Compared]:
+    """Compare the scores that are drawn."""
+
+    def wanted(rng: np.random.Generator, count: int, seed: int) -> Compared:
+        before, after = draw(rng, count)
+        return compared(list(before), list(after), seed)
+
+    return wanted
+
+
+SCENARIOS: dict[str, tuple[Callable[[np.random.Generator, int, int], Compared], Draw]] = {
+    "none_reordered": (drawn(reordered), unharmed),
+    "none_paid_for": (drawn(paid_for), unharmed),
+    "none_chosen": (best_of_three, unharmed),
+    "gain_005": (drawn(lifted), unharmed),
+    "repair": (drawn(repaired), unharmed),
+    "repair_others_harmed": (drawn(repaired), harmed),
 }
 
 
