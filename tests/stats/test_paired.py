@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meliora.stats.paired import compare, sign_flip
+from meliora.stats.paired import compare, sign_flip, skewed
+from meliora.stats.special import student_cdf
 
 
 def test_a_small_loss_on_the_same_queries_is_seen():
@@ -52,3 +53,22 @@ def test_too_few_pairs_say_nothing():
 def test_a_query_that_was_not_scored_is_no_pair(before, after):
     with pytest.raises(ValueError, match="finite ones a query"):
         compare(before, after)
+
+
+def test_of_differences_without_skewness_the_corrected_t_is_students():
+    values = np.array([-0.3, -0.1, 0.0, 0.1, 0.3]) + 0.05
+    t = values.mean() / (values.std(ddof=1) / math.sqrt(5))
+    assert skewed(values) == pytest.approx(1 - student_cdf(t, 4))
+
+
+def test_small_gains_that_rare_losses_pay_for_are_no_gain():
+    """The mean is 0: nine in ten gain .05, one loses .45. Sign flips take it for a gain too often, at any size."""
+    rng = np.random.default_rng(5)
+    for count in (60, 150):
+        drawn = np.where(rng.random((1_000, count)) < 0.1, -0.45, 0.05)
+        assert np.mean([sign_flip(one, rounds=999)[0] < 0.01 for one in drawn[:300]]) > 0.015
+        assert np.mean([skewed(one) < 0.01 for one in drawn]) <= 0.01
+
+
+def test_where_all_differ_by_the_same_there_is_no_doubt():
+    assert (skewed([0.1] * 12), skewed([-0.1] * 12), skewed([0.0] * 12), skewed([0.5])) == (0.0, 1.0, 1.0, 1.0)

@@ -1,7 +1,8 @@
 """Two systems on the same frozen queries: the mean difference with Student's interval, and a sign-flip permutation test.
 
 Pairing takes out how hard each query is. The permutation test assumes nothing of the differences' shape but that, were there no
-effect, each sign were as likely (Fisher 1935; for search Smucker, Allan & Carterette, CIKM 2007). Pure: seeded.
+effect, each sign were as likely (Fisher 1935; for search Smucker, Allan & Carterette, CIKM 2007). Where many small gains are paid for
+by a few large losses they are not, and it finds gains that there are none: `skewed` allows for that. Pure: seeded.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from meliora.stats.special import student_quantile
+from meliora.stats.special import student_cdf, student_quantile
 
 LEAST_PAIRS = 10
 _EXACT = 12
@@ -60,6 +61,24 @@ def compare(
     better, _ = sign_flip(differences - margin, rounds=rounds, seed=seed)
     _, different = sign_flip(differences, rounds=rounds, seed=seed)
     return PairedResult(count, mean, mean - reach, mean + reach, better, different)
+
+
+def skewed(differences: Sequence[float] | np.ndarray) -> float:
+    """Give the one-sided p-value against "the mean is not above 0" of Student's t, corrected for the skewness of what was seen.
+
+    The monotone transformation of Hall (J. R. Statist. Soc. B 54, 1992, 221-228). 1 for fewer than two differences.
+    """
+    values = np.asarray(differences, dtype=float)
+    count = len(values)
+    if count < 2:
+        return 1.0
+    mean, spread = float(values.mean()), float(values.std(ddof=1))
+    if spread <= 1e-12 * abs(mean):
+        return 0.0 if mean > 0 else 1.0
+    skewness = float(((values - mean) ** 3).mean()) / spread**3
+    ratio = mean / spread
+    corrected = ratio + skewness * ratio**2 / 3 + skewness**2 * ratio**3 / 27 + skewness / (6 * count)
+    return 1.0 - student_cdf(math.sqrt(count) * corrected, count - 1)
 
 
 def sign_flip(differences: np.ndarray, *, rounds: int = 9999, seed: int = 7) -> tuple[float, float]:
