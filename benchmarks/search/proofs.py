@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.intervals import Estimate
 from benchmarks.report import Report, conclude, figure
 from meliora.changes.comparing import ALPHA, Compared, compared, decided
-from meliora.changes.query_repair.crossed import PARTS, Methods, Tried
+from meliora.changes.query_repair.crossed import Methods, Tried
 from meliora.stats.proportion import wilson
 
 PROOFS, PROOFS_QUICK = 1_000, 100
@@ -95,8 +95,8 @@ def best_of_three(rng: np.random.Generator, count: int, seed: int) -> Compared:
     """No effect: three repairs that reorder, of which the best is chosen as a change of queries chooses it."""
     before, first = reordered(rng, count)
     others = [np.where(rng.random(count) < 0.5, GRADES[rng.integers(0, 15, count)], before) for _ in range(2)]
-    by = {how: list(after) for how, after in zip(_HOW, (first, *others), strict=True)}
-    return Tried(list(rng.integers(0, PARTS, count)), list(before), by).proved(seed)
+    tried = Tried(list(before), {how: list(after) for how, after in zip(_HOW, (first, *others), strict=True)})
+    return tried.proved(tried.chosen()[1], seed)
 
 
 _HOW: tuple[Methods, ...] = (("spelling",), ("expansion",), ("spelling", "expansion"))

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from meliora.changes.fusion_weights.kind import FusionWeights
-from meliora.changes.query_repair.crossed import PARTS, Parting, Tried
+from meliora.changes.query_repair.crossed import METHODS, PARTS, Methods, Parting, Tried
 from meliora.changes.query_repair.kind import Learning, QueryRepair
 from meliora.changes.reranker.kind import Lesson, Reranker, Trained
 from meliora.errors import Conflict, InvalidRequest, NotFound
@@ -321,30 +321,42 @@ def test_what_people_put_a_query_into_is_in_its_part() -> None:
     assert part("never asked") == Parting([], "chg_1")("never  ASKED")
 
 
-def tried(gains: dict[tuple[Any, ...], list[float]]) -> Tried:
-    """Give repairs by what they gain on queries of two parts in turn."""
+SPELLING: Methods = ("spelling",)
+EXPANSION: Methods = ("expansion",)
+
+
+def tried(gains: dict[Methods, list[float]]) -> Tried:
+    """Give repairs by what they gain."""
     count = len(next(iter(gains.values())))
-    return Tried(
-        [at % 2 for at in range(count)], [0.5] * count, {how: [0.5 + one for one in own] for how, own in gains.items()}
-    )
+    return Tried([0.5] * count, {how: [0.5 + one for one in own] for how, own in gains.items()})
 
 
 def test_the_repair_that_gains_most_is_chosen_and_a_second_must_be_worth_it() -> None:
-    spelling, expansion, both = ("spelling",), ("expansion",), ("spelling", "expansion")
-    assert tried({spelling: [0.1] * 4, expansion: [0.1] * 4, both: [0.104] * 4}).chosen() == (
+    assert tried({SPELLING: [0.1] * 4, EXPANSION: [0.1] * 4, METHODS: [0.104] * 4}).chosen() == (
         pytest.approx(0.1),
         spelling,
     )
-    assert tried({spelling: [0.1] * 4, expansion: [0.2] * 4, both: [0.21] * 4}).chosen() == (pytest.approx(0.21), both)
-    assert tried({spelling: [0.004] * 4}).chosen() == (0.0, ())
-    assert tried({spelling: []}).chosen() == (0.0, ())
+    assert tried({SPELLING: [0.1] * 4, EXPANSION: [0.2] * 4, METHODS: [0.21] * 4}).chosen() == (
+        pytest.approx(0.21),
+        METHODS,
+    )
+    assert tried({SPELLING: [0.004] * 4}).chosen() == (0.0, ())
+    assert tried({SPELLING: []}).chosen() == (0.0, ())
 
 
-def test_a_choice_is_no_witness_for_itself() -> None:
-    """Two repairs, each good by chance on one part: what the other part chooses is bad here."""
-    lucky = tried({("spelling",): [0.2, -0.1] * 20, ("expansion",): [-0.1, 0.2] * 20})
-    assert lucky.chosen()[0] > 0
-    assert lucky.proved(1).result.difference == pytest.approx(-0.1)
+def test_that_it_was_chosen_among_several_is_allowed_for() -> None:
+    gains = [0.4, 0.3, -0.3, 0.2] * 6
+    other = gains[::-1]
+    alone = tried({SPELLING: gains}).proved(SPELLING, 1)
+    same = tried({SPELLING: gains, EXPANSION: gains}).proved(SPELLING, 1)
+    best = tried({SPELLING: gains, EXPANSION: [0.9 * one for one in other]}).proved(SPELLING, 1)
+    assert alone.p_gain == same.p_gain
+    assert (alone.p_gain or 1.0) < (best.p_gain or 0.0)
+    assert alone.result == best.result
+
+
+def test_a_repair_that_cannot_be_made_any_more_is_not_proved() -> None:
+    assert tried({SPELLING: [0.4] * 20}).proved(EXPANSION, 1).p_gain == 1.0
 
 
 def test_a_repair_that_somebody_named_is_proved_as_it_is_by_what_came_after_it_was_learned(here: Deployment) -> None:

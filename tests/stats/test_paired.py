@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meliora.stats.paired import compare, sign_flip, skewed
+from meliora.stats.paired import best_flip, compare, sign_flip, skewed
 from meliora.stats.special import student_cdf
 
 
@@ -72,3 +72,23 @@ def test_small_gains_that_rare_losses_pay_for_are_no_gain():
 
 def test_where_all_differ_by_the_same_there_is_no_doubt():
     assert (skewed([0.1] * 12), skewed([-0.1] * 12), skewed([0.0] * 12), skewed([0.5])) == (0.0, 1.0, 1.0, 1.0)
+
+
+def test_the_best_of_several_without_an_effect_is_rarely_called_better():
+    """Three of them, each as good as none: sign flips of the best one alone find too many."""
+    rng = np.random.default_rng(11)
+    alone = together = 0
+    for trial in range(400):
+        tried = rng.normal(0, 0.2, (3, 40)) + rng.normal(0, 0.1, 40)
+        chosen, *beside = sorted(tried, key=lambda one: -one.sum())
+        alone += sign_flip(chosen, rounds=499, seed=trial)[0] < 0.05
+        together += best_flip(chosen, beside, rounds=499, seed=trial) < 0.05
+    assert alone / 400 > 0.08
+    assert 0.02 < together / 400 < 0.07
+
+
+def test_alone_the_best_is_tested_as_any_and_no_gain_is_none():
+    values = np.random.default_rng(2).normal(0.1, 0.3, 50)
+    assert best_flip(values) == pytest.approx(sign_flip(values)[0], abs=0.003)
+    assert best_flip(values, [values, np.zeros(50)]) == best_flip(values)
+    assert best_flip(np.zeros(20), [values[:20]]) == 1.0

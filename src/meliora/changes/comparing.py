@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from meliora.knowledge.quality.evidence import JudgedQuery, normal
 from meliora.loop.kind import Figure, Proof, Verdict
-from meliora.stats.paired import PairedResult, compare, skewed
+from meliora.stats.paired import PairedResult, best_flip, compare, skewed
 from meliora.stats.ranking import ndcg
 
 DEPTH = 10
@@ -29,10 +31,10 @@ LOSS = 0.005
 MARGIN = 0.02
 """What they may lose at most, also where it may be chance: a trial on live traffic comes after this."""
 RULE = (
-    f"NDCG@{DEPTH} of the queries that it is for is better (p < {ALPHA}, one-sided, by sign-flip permutation and by Hall's t for skewed"
-    f" differences, {WANTED} queries at least; where none loses {UNSEEN / 2}, one more is assumed that lost {UNSEEN}); that other judged"
-    f" queries lose more than {LOSS} is not shown (95%), they lose no more than {MARGIN}, and at the lower 95% bounds of both the queries"
-    " together still gain; the trial decides on what is left"
+    f"NDCG@{DEPTH} of the queries that it is for is better (p < {ALPHA}, one-sided, by sign-flip permutation of all that was tried and by"
+    f" Hall's t for skewed differences, {WANTED} queries at least; where none loses {UNSEEN / 2}, one more is assumed that lost {UNSEEN});"
+    f" that other judged queries lose more than {LOSS} is not shown (95%), they lose no more than {MARGIN}, and at the lower 95% bounds of"
+    " both the queries together still gain; the trial decides on what is left"
 )
 KEEPS = (
     f"NDCG@{DEPTH} of the queries with a known answer, {LEAST} at least, is lower by no more than {MARGIN} at the lower 95% bound: what it"
@@ -50,7 +52,7 @@ class Compared:
     before: float | None
     after: float | None
     p_gain: float | None
-    """Against "not better": the greater of the sign flips' and of `stats.paired.skewed`; None for too few queries."""
+    """Against "not better": the greater of `stats.paired.best_flip` and `skewed`; None for too few queries."""
 
 
 def held_against(before: Answering, after: Answering, queries: Sequence[JudgedQuery], seed: int) -> Compared:
@@ -59,22 +61,19 @@ def held_against(before: Answering, after: Answering, queries: Sequence[JudgedQu
     return compared([scored(before, one) for one in told], [scored(after, one) for one in told], seed)
 
 
-def compared(old: Sequence[float], new: Sequence[float], seed: int) -> Compared:
-    """Compare the scores of the same queries."""
+def compared(old: Sequence[float], new: Sequence[float], seed: int, beside: Sequence[Sequence[float]] = ()) -> Compared:
+    """Compare the scores of the same queries; `beside` are those of what else was tried, and not chosen for they are worse."""
     result = compare(old, new, seed=seed)
     mean = (sum(old) / len(old), sum(new) / len(new)) if old else (None, None)
-    return Compared(result, *mean, _p_gain(result, old, new, seed))
+    gain = None if result.difference is None else _p_gain(old, new, beside, seed)
+    return Compared(result, *mean, gain)
 
 
-def _p_gain(result: PairedResult, old: Sequence[float], new: Sequence[float], seed: int) -> float | None:
-    if result.p_better is None:
-        return None
-    lost = max(was - now for was, now in zip(old, new, strict=True))
-    if lost < UNSEEN / 2:
-        old, new = [*old, UNSEEN], [*new, 0.0]
-    flipped = compare(old, new, seed=seed).p_better
-    gains = [now - was for was, now in zip(old, new, strict=True)]
-    return None if flipped is None else max(flipped, skewed(gains))
+def _p_gain(old: Sequence[float], new: Sequence[float], beside: Sequence[Sequence[float]], seed: int) -> float:
+    gains, *others = (np.subtract(one, old) for one in (new, *beside))
+    if gains.min() > -UNSEEN / 2:
+        gains, *others = (np.append(one, -UNSEEN) for one in (gains, *others))
+    return max(best_flip(gains, others, seed=seed), skewed(gains))
 
 
 def each_once(queries: Sequence[JudgedQuery]) -> list[JudgedQuery]:

@@ -1,8 +1,8 @@
 """Repairs tried on the queries that went unanswered, each answered with what was learned without it.
 
 The queries are split into parts, those that people put into one another in the same part. A part is answered with a table learned from
-the others (cross-validation: Stone 1974), and by the repair that is best on the others: a choice is no witness for itself (Varma and
-Simon 2006). So all of them prove, and all but a part are learned from.
+the others (cross-validation: Stone 1974). So all of them prove, and all but a part are learned from. That the best of several is
+chosen on what proves it is allowed for in the test.
 """
 
 from __future__ import annotations
@@ -27,30 +27,22 @@ LEAST_GAIN = 0.005
 class Tried:
     """How well the same queries are answered: by what serves, and by each repair."""
 
-    parts: Sequence[int]
-    """Of each query."""
     now: Sequence[float]
     """NDCG@10 of each query by what serves."""
     by: Mapping[Methods, Sequence[float]]
     """By repair, the one that the finding names first; with what was learned without the query's part."""
 
-    def chosen(self, *, without: int | None = None) -> tuple[float, Methods]:
-        """Give the repair that gains most on all parts, or on all but one, with its gain. None (`()`) where none is worth a change.
+    def chosen(self) -> tuple[float, Methods]:
+        """Give the repair that gains most, with its gain; `()` where none is worth a change. Both must gain so much more than one."""
+        gains = {how: sum(after) - sum(self.now) for how, after in self.by.items()}
+        worth = LEAST_GAIN * len(self.now)
+        best = max(gains, key=lambda how: gains[how] - worth * (len(how) - 1), default=())
+        return (gains[best] / len(self.now), best) if best and gains[best] >= worth > 0 else (0.0, ())
 
-        Both together must gain so much more than one.
-        """
-        seen = [at for at, part in enumerate(self.parts) if part != without]
-        if not seen:
-            return 0.0, ()
-        gains = {how: sum(after[at] - self.now[at] for at in seen) / len(seen) for how, after in self.by.items()}
-        best = max(gains, key=lambda how: gains[how] - LEAST_GAIN * (len(how) - 1), default=())
-        return (gains[best], best) if best and gains[best] >= LEAST_GAIN else (0.0, ())
-
-    def proved(self, seed: int) -> Compared:
-        """Compare all queries, each by the repair that the other parts choose; where those choose none, nothing changes."""
-        choice = {part: self.chosen(without=part)[1] for part in set(self.parts)}
-        after = [self.by[how][at] if (how := choice[part]) else self.now[at] for at, part in enumerate(self.parts)]
-        return compared(self.now, after, seed)
+    def proved(self, methods: Methods, seed: int) -> Compared:
+        """Compare what serves with a repair that was chosen among these; with itself where that one cannot be made any more."""
+        beside = [after for how, after in self.by.items() if how != methods]
+        return compared(self.now, self.by.get(methods, self.now), seed, beside)
 
 
 class Parting:

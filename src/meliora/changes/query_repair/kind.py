@@ -114,10 +114,8 @@ class QueryRepair(SnapshotChange):
         before, after = (evidence.answering(asked.tenant, asked.collection, config) for config in configs)
         if "until_us" in notes:
             pairs, learning = self._pairs(asked), self._learning(asked, configs[0])
-            found = self._tried(asked, configs[0], queries, pairs, learning).proved(work.seed)
-            method = (
-                f"cross-validated in {PARTS} parts: each query with a repair that was chosen and learned without it"
-            )
+            found = self._tried(asked, configs[0], queries, pairs, learning).proved(tuple(notes["methods"]), work.seed)
+            method = f"cross-validated in {PARTS} parts: each query with what was learned without it"
         else:
             learned = self._learned_until(asked.tenant, configs[1])
             queries = self._unanswered(msgspec.structs.replace(asked, since_us=max(since, learned)))
@@ -191,7 +189,7 @@ class QueryRepair(SnapshotChange):
                 found = self._scores(asked, _with(config, methods, name), table, [queries[at] for at in own])
                 scores.update(zip(own, found, strict=True))
             by[methods] = [scores[at] for at in range(len(queries))]
-        return Tried(parts, now, by)
+        return Tried(now, by)
 
     def _scores(
         self, asked: _Asked, config: SearchConfig, table: bytes | None, queries: Sequence[JudgedQuery]
