@@ -334,7 +334,7 @@ def tried(gains: dict[Methods, list[float]]) -> Tried:
 def test_the_repair_that_gains_most_is_chosen_and_a_second_must_be_worth_it() -> None:
     assert tried({SPELLING: [0.1] * 4, EXPANSION: [0.1] * 4, METHODS: [0.104] * 4}).chosen() == (
         pytest.approx(0.1),
-        spelling,
+        SPELLING,
     )
     assert tried({SPELLING: [0.1] * 4, EXPANSION: [0.2] * 4, METHODS: [0.21] * 4}).chosen() == (
         pytest.approx(0.21),
