@@ -75,6 +75,16 @@ def test_a_document_is_given_once_by_its_best_passage() -> None:
     assert [one.position for one in answer.results] == [1, 2]
 
 
+def test_long_documents_do_not_keep_others_from_being_found() -> None:
+    """Hundreds of passages of one document that have the word leave room for the two others that have it."""
+    long = [stored("long", f"the pump, part {letters(n)}", n) for n in range(900)]
+    over = LocalView([*long, *(stored(name, f"{name} with many other words but also a pump") for name in ("b", "c"))])
+    few = documents(Request("pump", limit=3), over)
+    assert sorted(few) == ["b", "c", "long"]
+    assert documents(Request("pump", limit=100), over) == few
+    assert documents(Request("pump", where=read_filter({"id": "long"})), over) == ["long"]
+
+
 def test_equal_scores_come_in_the_order_of_their_names() -> None:
     over = view(dict.fromkeys("cab", "the same words"))
     assert documents(Request("same words"), over) == ["a", "b", "c"]

@@ -27,6 +27,10 @@ _T = TypeVar("_T")
 log = structlog.get_logger(__name__)
 
 MOST_RESULTS = 100
+ENOUGH = 10
+"""Documents among the candidates from which on it is looked no deeper."""
+DEEPEST = 6_400
+"""Passages of a leg that are looked at, where a few documents have all the first ones."""
 _UNLEARNED = Reranking(model="")
 """How many candidates a ranker gets that no snapshot names."""
 
@@ -86,9 +90,7 @@ def searched(request: Request, view: View, snapshot: Snapshot, parts: Parts) -> 
     with course.stage("analyse"):
         query, cut = read(request.text, view, request.language)
     asked = question(query, _repaired(query, parts, course), view, cut)
-    found = _retrieved(request, view, snapshot, asked, course)
-    with course.stage("fusion"):
-        candidates = fuse(found, snapshot.config.fusion)
+    candidates = _candidates(request, view, snapshot, asked, course)
     ranked, order = _reranked(request, view, snapshot, parts, (query, asked, candidates), course)
     with course.stage("results"):
         results = _results(request, view, asked, candidates, ranked, order)
@@ -98,7 +100,7 @@ def searched(request: Request, view: View, snapshot: Snapshot, parts: Parts) -> 
         snapshot=snapshot.number,
         generation=view.generation,
         watermark=view.watermark,
-        candidates=len({one.passage.rpartition("#")[0] for one in candidates}),
+        candidates=_documents(candidates),
         stages_us=course.us,
         skipped=course.skipped,
         unknown=asked.unknown,
@@ -116,11 +118,33 @@ def _repaired(query: Analysed, parts: Parts, course: _Course) -> Rewritten:
     return rewritten
 
 
+def _candidates(request: Request, view: View, snapshot: Snapshot, asked: Question, course: _Course) -> list[Candidate]:
+    """Give the passages that any leg found, the best first.
+
+    Where long documents take all the places, and others may have words of the query too, it is looked deeper: by a number that is
+    no part of the request, so that who asks for more results gets the same ones first.
+    """
+    rules, wanted = snapshot.config.fusion, min(ENOUGH, view.documents)
+    depth, before = max(rules.depth, request.limit), 0
+    while True:
+        found = _retrieved(request, view, snapshot, asked, depth, course)
+        with course.stage("fusion"):
+            candidates = fuse(found, rules)
+            documents = _documents(candidates)
+        more = any(len(hits) >= depth for leg, hits in found.items() if leg == "words" or not rules.words)
+        if documents >= wanted or not more or depth >= DEEPEST or (request.where and documents == before):
+            return candidates
+        depth, before = min(depth * 8, DEEPEST), documents
+
+
+def _documents(candidates: Sequence[Candidate]) -> int:
+    return len({one.passage.rpartition("#")[0] for one in candidates})
+
+
 def _retrieved(
-    request: Request, view: View, snapshot: Snapshot, asked: Question, course: _Course
+    request: Request, view: View, snapshot: Snapshot, asked: Question, depth: int, course: _Course
 ) -> dict[Leg, Sequence[Hit]]:
     rules = snapshot.config.fusion
-    depth = max(rules.depth, request.limit)
     found: dict[Leg, Sequence[Hit]] = {}
     for leg in LEGS:
         if not weight_of(rules, leg):
