@@ -82,6 +82,68 @@ def test_encodings_are_told_apart(encoding):
     assert one.text == "Plain words, é"
 
 
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1251", "Ошибка соединения с базой данных."),
+        ("koi8-r", "Ошибка соединения с базой данных."),
+        ("cp866", "Ошибка соединения с базой данных."),
+        ("shift_jis", "データベースへの接続に失敗しました。"),
+        ("euc-jp", "データベースへの接続に失敗しました。"),
+        ("iso2022_jp", "データベースへの接続に失敗しました。"),
+        ("euc-kr", "데이터베이스 연결에 실패했습니다."),
+        ("gb18030", "中文文本，数据库连接错误。请检查您的密码。"),
+        ("cp1252", "Über die Straße läuft ein Mädchen früh."),
+    ],
+)
+def test_encodings_from_before_utf8_are_told_by_their_letters(encoding, text):
+    (one,) = read_bytes(text.encode(encoding), "a.txt")
+    assert isinstance(one, Document)
+    assert one.text == text
+
+
+def test_a_text_whose_encoding_cannot_be_told_is_refused_and_what_declares_it_is_read():
+    """It is not kept as letters that nobody wrote."""
+    hebrew = "<p>החיבור למסד הנתונים נכשל. בדוק את הסיסמה.</p>"
+    data = hebrew.encode("cp1255")
+    assert "encoding" in _refused(read_bytes(data, "a.html"))["a.html"]
+    for source in (
+        read_bytes(data, "a.html", content_type="text/html; charset=windows-1255"),
+        read_bytes(b'<meta http-equiv="Content-Type" content="text/html; charset=windows-1255">' + data, "a.html"),
+    ):
+        (one,) = source
+        assert isinstance(one, Document)
+        assert one.text == "החיבור למסד הנתונים נכשל. בדוק את הסיסמה."
+    (one,) = read_bytes("ü".encode(), "a.txt", content_type="text/plain; charset=rot13")
+    assert isinstance(one, Document)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_a_table_is_read_whatever_separates_its_columns(separator):
+    (one,) = read_bytes(
+        separator.join(["id", "text", "size"]).encode() + b"\n" + separator.join("1a3").encode(), "a.csv"
+    )
+    assert isinstance(one, Document)
+    assert (one.id, one.text, one.metadata) == ("1", "a", {"size": "3"})
+
+
+def test_metadata_that_is_no_object_is_a_field():
+    (one,) = read_bytes(b'{"id": "a", "text": "x", "metadata": "internal"}\n', "a.jsonl")
+    assert isinstance(one, Document)
+    assert one.metadata == {"metadata": "internal"}
+
+
+def test_links_that_lead_round_or_away_stop_nothing(tmp_path):
+    (tmp_path / "a.txt").write_text("words")
+    os.symlink("round", tmp_path / "back")
+    os.symlink("back", tmp_path / "round")
+    os.symlink(".", tmp_path / "itself")
+    os.symlink("/nowhere", tmp_path / "away.txt")
+    found = list(read_path(tmp_path))
+    assert set(_documents(found)) == {"a.txt"}
+    assert {name.rpartition("/")[2] for name in _refused(found)} == {"back", "round"}
+
+
 def test_a_broken_pdf_is_refused_and_an_encrypted_one_too():
     pypdf = pytest.importorskip("pypdf")
     assert "broken" in _refused(read_bytes(b"%PDF-1.7 nothing", "a.pdf"))["a.pdf"]

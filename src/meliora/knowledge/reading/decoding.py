@@ -1,8 +1,10 @@
-"""From bytes to text: by the mark at the beginning, as UTF-8, else as Windows-1252. Bytes of pictures and programs are told apart."""
+"""From bytes to text: by the mark at the beginning, as UTF-8, as declared, else as what its letters tell. Bytes of pictures are no text."""
 
 from __future__ import annotations
 
 import codecs
+
+from meliora.knowledge.reading import legacy
 
 _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -14,17 +16,25 @@ _BOMS = (
 _ODD = bytes({*range(9), 11, *range(14, 27), *range(28, 32)})
 
 
-def decode(data: bytes) -> str | None:
-    """Give the text of bytes; None where they are no text. Bytes of no encoding become `U+FFFD`, which is marked as garbled later."""
+def decode(data: bytes, declared: str = "") -> str | None:
+    """Give the text of bytes; None where they are no text, or of an encoding that cannot be told.
+
+    `declared` is what is said to be their encoding, and counts where they are not UTF-8. Single bytes of no encoding become `U+FFFD`,
+    which is marked as garbled later.
+    """
     for bom, encoding in _BOMS:
         if data.startswith(bom):
             return data[len(bom) :].decode(encoding, "replace")
     sample = data[:65_536]
     if b"\0" in sample:
         return _wide(data, sample)
+    if b"\x1b$" in sample and (escaped := _as_declared(data, "iso2022_jp")) is not None:
+        return escaped
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
+        if declared and (told := _as_declared(data, declared)) is not None:
+            return told
         if _binary(sample):
             return None
         # Much that is right before or after one broken byte speaks for UTF-8.
@@ -32,8 +42,15 @@ def decode(data: bytes) -> str | None:
         right = sum(letter > "\x7f" for letter in broken) - broken.count("\ufffd")
         if right > broken.count("\ufffd") or error.start >= len(data) - 3:
             return broken
-        return data.decode("cp1252", "replace")
+        return legacy.guessed(data) if legacy.is_foreign(data) else data.decode("cp1252", "replace")
     return None if _binary(sample) else text
+
+
+def _as_declared(data: bytes, encoding: str) -> str | None:
+    try:
+        return data.decode(encoding)
+    except (LookupError, ValueError):
+        return None  # not what it says it is
 
 
 def _wide(data: bytes, sample: bytes) -> str | None:

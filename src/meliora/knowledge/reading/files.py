@@ -11,6 +11,7 @@ from typing import BinaryIO
 from meliora.knowledge.documents import Document
 from meliora.knowledge.reading.base import MEGABYTE, Limits, Read, Refused, too_large
 from meliora.knowledge.reading.decoding import decode
+from meliora.knowledge.reading.legacy import declared
 from meliora.knowledge.reading.markup import text_of_html
 from meliora.knowledge.reading.pdf import text_of_pdf
 from meliora.knowledge.reading.structured import read_csv, read_json, read_line, read_lines
@@ -27,7 +28,7 @@ def read_path(path: str | os.PathLike[str], limits: Limits | None = None) -> Ite
     """
     limits, root = limits or Limits(), Path(path)
     if not root.is_dir():
-        yield from _read_file(root, root.name, limits)
+        yield from _read_file(root, _named(Path(root.name)), limits)
         return
     home = os.path.realpath(root)
     for number, found in enumerate(_walk(root, home, 0, limits)):
@@ -37,32 +38,46 @@ def read_path(path: str | os.PathLike[str], limits: Limits | None = None) -> Ite
             yield Refused(str(path), f"it has more than {limits.files:,} files", "Read its folders one by one.")
             return
         else:
-            yield from _read_file(found, found.relative_to(root).as_posix(), limits)
+            yield from _read_file(found, _named(found.relative_to(root)), limits)
+
+
+def _named(path: Path) -> str:
+    """Give a path as an id: what is no text in it, or cannot be printed, is written as its escape."""
+    name = path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return name if name.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 
 
 def _walk(folder: Path, home: str, depth: int, limits: Limits) -> Iterator[Path | Refused]:
     if depth > limits.depth:
-        yield Refused(str(folder), f"it is more than {limits.depth} folders deep")
+        yield Refused(_named(folder), f"it is more than {limits.depth} folders deep")
         return
     try:
         with os.scandir(folder) as entries:
             listed = sorted(entries, key=lambda one: one.name)
     except OSError as error:
-        yield Refused(str(folder), f"the folder cannot be read: {error.strerror or error}")
+        yield Refused(_named(folder), f"the folder cannot be read: {error.strerror or error}")
         return
     for one in listed:
         if one.name.startswith(".") or one.name in _SKIPPED:
             continue
-        if one.is_symlink() and (one.is_dir() or not _inside(one.path, home)):
-            continue
-        if one.is_dir(follow_symlinks=False):
+        if one.is_symlink():
+            found = _linked(Path(one.path), home)
+            if found is not None:
+                yield found
+        elif one.is_dir(follow_symlinks=False):
             yield from _walk(Path(one.path), home, depth + 1, limits)
         else:
             yield Path(one.path)
 
 
-def _inside(path: str, home: str) -> bool:
-    return os.path.realpath(path).startswith(home.rstrip(os.sep) + os.sep)
+def _linked(link: Path, home: str) -> Path | Refused | None:
+    """Give a link to a file of the folder; None for one that leads to a folder or out of this one."""
+    if not os.path.realpath(link).startswith(home.rstrip(os.sep) + os.sep):
+        return None
+    try:
+        return None if stat.S_ISDIR(link.stat().st_mode) else link
+    except OSError as error:
+        return Refused(_named(link), f"the link leads to nothing: {error.strerror or error}")
 
 
 def _read_file(path: Path, source: str, limits: Limits) -> Iterator[Read]:
@@ -113,9 +128,13 @@ def read_bytes(data: bytes, source: str, limits: Limits | None = None, content_t
         read = text_of_pdf(data, source, limits)
         yield read if isinstance(read, Refused) else Document(id=source, text=read[0], title=read[1], source=source)
         return
-    text = decode(data)
+    text = decode(data, declared(data, content_type))
     if text is None:
-        yield Refused(source, "it is no text", "Pictures, archives and programs are not read.")
+        yield Refused(
+            source,
+            "it is no text, or its encoding cannot be told",
+            "Save it as UTF-8; pictures, archives and programs are not read.",
+        )
     elif not text.strip():
         yield Refused(source, "it is empty")
     elif suffix in _LINES or kind in ("application/jsonl", "application/x-ndjson"):

@@ -13,6 +13,7 @@ from meliora.knowledge.documents import Document
 from meliora.knowledge.reading.base import Read, Refused, metadata_of
 
 _TEXT = ("text", "content", "body", "page_content", "document", "passage", "description")
+_TEXT_NAMES = frozenset(_TEXT)
 _ID = ("id", "_id", "doc_id", "uuid")
 _OWN = ("title", "source", "category", "language", "user")
 _LONGEST_CELL = 10_000_000
@@ -30,10 +31,11 @@ def entry(fields: Mapping[str, Any], source: str, number: int) -> Read:
         return Refused(place, "it has no text", f"Give it one of the fields {', '.join(_TEXT)}.")
     id_field = next((name for name in _ID if isinstance(fields.get(name), (str, int)) and fields[name] != ""), "")
     own = {name: fields[name] for name in _OWN if isinstance(fields.get(name), str)}
-    taken = {text_field, id_field, "metadata", *own}
+    inner = fields.get("metadata")
+    taken = {text_field, id_field, *own, *(("metadata",) if isinstance(inner, Mapping) else ())}
     metadata = metadata_of({name: value for name, value in fields.items() if name not in taken})
-    if isinstance(fields.get("metadata"), Mapping):
-        metadata |= metadata_of(dict(fields["metadata"]))
+    if isinstance(inner, Mapping):
+        metadata |= metadata_of(dict(inner))
     given = {"source": source, **own, "text": fields.get(text_field, ""), "metadata": metadata}
     return Document(id=str(fields[id_field]) if id_field else place, **given)
 
@@ -74,13 +76,19 @@ def read_line(line: str, source: str, number: int) -> Read:
 
 
 def read_csv(text: str, source: str, separator: str = ",") -> Iterator[Read]:
-    """Read a table with a head that names a column of text; a table without one is a document as it stands."""
+    """Read a table with a head that names a column of text; a table without one is a document as it stands.
+
+    Where the head has none with this separator, one of the others that spreadsheets write is taken.
+    """
     head = text[:20_000].partition("\n")[0].lower()
-    if not any(name in head for name in _TEXT):
+    found = next(
+        (one for one in (separator, ",", ";", "\t", "|") if not _TEXT_NAMES.isdisjoint(_columns(head, one))), ""
+    )
+    if not found:
         yield Document(id=source, text=text, source=source)
         return
     csv.field_size_limit(_LONGEST_CELL)
-    rows = csv.DictReader(io.StringIO(text.replace("\0", "")), delimiter=separator, restkey="more")
+    rows = csv.DictReader(io.StringIO(text.replace("\0", "")), delimiter=found, restkey="more")
     number = 0
     try:
         for row in rows:
@@ -93,6 +101,10 @@ def read_csv(text: str, source: str, separator: str = ",") -> Iterator[Read]:
             )
     except csv.Error as error:
         yield Refused(f"{source}#{number + 1}", f"the row cannot be read, nor what follows it: {error}")
+
+
+def _columns(head: str, separator: str) -> set[str]:
+    return {name.strip().strip("\"'").strip() for name in head.split(separator)}
 
 
 def _list_in(value: Any) -> list[Any] | None:
