@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,69 @@ def test_how_large_a_file_may_be_is_a_setting(typed: Typed, tmp_path: Path, monk
     monkeypatch.setenv("MELIORA_KNOWLEDGE__DOCUMENT_BYTES", "1000")
     said = typed("knowledge", "index", str(tmp_path / "long.txt"))[1]
     assert "1,500 bytes" in said and "knowledge.document_bytes" in said
+
+
+def test_conditions_hold_for_numbers_texts_and_bounds(typed: Typed, tmp_path: Path) -> None:
+    """What is typed has no type; a field that is named again may have either value."""
+    rows = [
+        {"id": f"y{year}", "text": "a harbour report", "year": year, "open": year > 2021, "code": str(year)}
+        for year in range(2020, 2024)
+    ]
+    (tmp_path / "reports.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    typed("knowledge", "index", str(tmp_path / "reports.jsonl"))
+
+    def found(*where: str) -> list[str]:
+        options = [part for one in where for part in ("--where", one)]
+        (answer,) = typed.json("knowledge", "search", "harbour", *options)
+        return sorted(one["document"] for one in answer["results"])
+
+    assert found("year=2021") == found("code=2021") == ["y2021"]
+    assert found("year=2020", "year=2023") == ["y2020", "y2023"]
+    assert found("year>=2021", "year<2023") == ["y2021", "y2022"]
+    assert found("open=true") == ["y2022", "y2023"]
+    assert "FIELD=VALUE" in typed("knowledge", "search", "harbour", "--where", "year")[2]
+
+
+def test_a_result_is_shown_by_its_id_where_its_words_stand(typed: Typed, tmp_path: Path) -> None:
+    (tmp_path / "tides.jsonl").write_text(
+        json.dumps(
+            {
+                "id": "t1",
+                "title": "Tides",
+                "text": f"{'filler words ' * 50}the spring tide comes at noon. {'more ' * 50}",
+            }
+        )
+    )
+    typed("knowledge", "index", str(tmp_path / "tides.jsonl"))
+    said = typed("knowledge", "search", "spring tide at noon")[1]
+    assert "Tides  t1" in said
+    assert "spring tide comes at noon" in said
+    assert "passed over" in typed("knowledge", "search", "the")[1]
+    assert "No document has: zeppelins." in typed("knowledge", "search", "zeppelins")[1]
+
+
+def test_ids_that_several_files_give_are_told(typed: Typed, tmp_path: Path) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for name in ("a.csv", "b.csv"):
+        (folder / name).write_text(f"id,text\n1,from {name}\n")
+    (said,) = typed.json("knowledge", "index", str(folder))
+    assert (said["added"], said["again"]) == (1, [{"id": "1", "source": "b.csv"}])
+    assert "stands as b.csv has it" in typed("knowledge", "index", str(folder))[1]
+
+
+def test_a_file_whose_name_is_no_text_is_read_and_told(typed: Typed, tmp_path: Path) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for name in (b"bad\xff.txt", b"bad\xff.bin", b"two\nlines.txt"):
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(
+            bytes(range(256)) if b"bin" in name else b"a lantern"
+        )
+    (said,) = typed.json("knowledge", "index", str(folder))
+    assert said["added"] == 2
+    assert [one["id"] for one in said["refused"]] == ["bad\\xff.bin"]
+    (answer,) = typed.json("knowledge", "search", "lantern")
+    assert {one["document"] for one in answer["results"]} == {"bad\\xff.txt", "two\\nlines.txt"}
 
 
 def test_conversations_are_remembered_and_erased(typed: Typed) -> None:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from meliora.cli.knowledge_answers import filter_of, tell_answer
 from meliora.cli.shared import Json, Tenant, paint, plain, say, settings, show, store, table, when
-from meliora.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from meliora.knowledge.answers import Answer
     from meliora.knowledge.documents import Document
     from meliora.knowledge.front import Plane
     from meliora.knowledge.library import Taken
@@ -68,6 +67,8 @@ def index(
     from meliora.knowledge.reading.sources import read_any
 
     refused: list[Refused] = []
+    seen: set[int] = set()
+    again: dict[str, str] = {}
     limits = Limits(file_bytes=settings().knowledge.document_bytes)
 
     def documents() -> Iterator[Document]:
@@ -78,6 +79,9 @@ def index(
             if isinstance(one, Refused):
                 refused.append(one)
                 continue
+            if hash(one.id) in seen:
+                again[one.id] = one.source
+            seen.add(hash(one.id))
             yield msgspec.structs.replace(one, category=category) if category and not one.category else one
 
     with opened_plane() as plane:
@@ -87,6 +91,7 @@ def index(
         "added": taken.added,
         "updated": taken.updated,
         "unchanged": taken.unchanged,
+        "again": [{"id": id, "source": place} for id, place in again.items()],
         "refused": [*({"id": one.source, "reason": one.reason, "hint": one.hint} for one in refused), *taken.refused],
         "marked": taken.marked,
         "searchable": ready,
@@ -95,6 +100,12 @@ def index(
         show(said)
         return
     _tell(taken, [(one.source, one.reason, one.hint) for one in refused], ready)
+    for id, place in list(again.items())[:_SHOWN]:
+        say(
+            f"  {paint('again', 'yellow')} {plain(id)}: it was given more than once, and stands as {plain(place)} has it."
+        )
+    if len(again) > _SHOWN:
+        say(f"  and {len(again) - _SHOWN} more ids were given more than once.")
 
 
 def _tell(taken: Taken, refused: list[tuple[str, str, str]], ready: bool) -> None:
@@ -114,7 +125,9 @@ def search(
     query: Annotated[list[str], typer.Argument(help="What is looked for.")],
     collection: Collection = "default",
     limit: Annotated[int, typer.Option(help="Results.")] = 5,
-    where: Annotated[list[str], typer.Option("--where", help="FIELD=VALUE; may be given again.")] = [],  # noqa: B006
+    where: Annotated[
+        list[str], typer.Option("--where", help="FIELD=VALUE, or with >=, >, <=, <; may be given again.")
+    ] = [],  # noqa: B006
     explain: Annotated[bool, typer.Option(help="Tell what each stage contributed.")] = False,
     tenant: Tenant = "default",
     json: Json = False,
@@ -123,7 +136,7 @@ def search(
     from meliora.knowledge.filters import read_filter
     from meliora.knowledge.search.searcher import Request
 
-    asked = Request(" ".join(query), limit, read_filter(dict(map(_condition, where))), explain=explain)
+    asked = Request(" ".join(query), limit, read_filter(filter_of(where)), explain=explain)
     with opened_plane() as plane:
         plane.shelf.collection(tenant, collection)
         answer = plane.look(tenant, collection, asked)
@@ -131,30 +144,6 @@ def search(
         show(answer)
         return
     tell_answer(answer)
-
-
-def tell_answer(answer: Answer) -> None:
-    """Print an answer."""
-    for one in answer.rewrites:
-        say(paint(f"{one.stage}: {plain(one.written)} -> {', '.join(one.terms)}", "yellow"))
-    for stage, why in answer.skipped.items():
-        say(paint(f"without {stage}: {plain(why)}", "error"))
-    if not answer.results:
-        say("Nothing was found." + (f" No document has: {', '.join(answer.unknown)}." if answer.unknown else ""))
-    for result in answer.results:
-        marks = "".join(f" [{mark}]" for mark in result.marks)
-        say(f"{result.position}. {plain(result.title or result.document)}  {result.score:.4f}{marks}")
-        say(f"   {plain(_short(result.text))}")
-        if result.explanation is not None:
-            why = result.explanation
-            legs = ", ".join(f"{place.leg} {place.rank} (+{place.contribution:.4f})" for place in why.places)
-            words = ", ".join(
-                one.written if one.origin == "query" else f"{one.written}~{one.term}" for one in why.matched
-            )
-            say(f"   {legs}; matched: {plain(words) or 'no word'}")
-            if why.nearby is not None:
-                holds = "; ".join(f"{one.holds} {one.weight:+.3f}" for one in why.nearby.conditions[:5])
-                say(f"   {holds} (fit {why.nearby.fit:.2f})")
 
 
 @app.command("list")
@@ -227,15 +216,3 @@ def delete(
         gone = plane.delete(tenant, collection, ids)
         ready = plane.bring_up(tenant, collection, plane.shelf.latest(tenant, collection), PATIENCE)
     say(f"{gone} deleted." if ready else f"{gone} deleted; the index is still behind.")
-
-
-def _condition(said: str) -> tuple[str, str]:
-    field, mark, value = said.partition("=")
-    if not mark or not field:
-        raise InvalidRequest(f"{said!r} is no condition.", hint="Write FIELD=VALUE.", field="where")
-    return field, value
-
-
-def _short(text: str, most: int = 160) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= most else f"{flat[:most]}…"

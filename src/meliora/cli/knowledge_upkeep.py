@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from meliora.cli.knowledge import Collection, app, opened_plane, tell_answer
+from meliora.cli.knowledge import Collection, app, opened_plane
+from meliora.cli.knowledge_answers import tell_answer
 from meliora.cli.shared import Json, Tenant, now_us, plain, say, show, table, when
 from meliora.errors import InvalidRequest
 
