@@ -5,7 +5,7 @@ Nothing is indexed and nothing is kept. The response is data of a stranger: what
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -123,6 +123,8 @@ def _hits(engine: Engine, response: Any) -> list[_Hit]:
         if not isinstance(one.get(id), (str, int)) or isinstance(one.get(id), bool):
             raise _lacks(f"{place}.{id}", "an id")
         body = one.get(fields) if fields else {name: value for name, value in one.items() if name not in (id, score)}
+        if body is None and engine == "opensearch":
+            body = one.get("fields")  # what is given where the source is not asked for
         if body is not None and not isinstance(body, dict):
             raise _lacks(f"{place}.{fields}", "an object")
         value = one.get(score)
@@ -173,9 +175,7 @@ def _lacks(place: str, what: str) -> InvalidRequest:
 
 def _stored(at: int, hit: _Hit, fields: Sequence[str], language: str) -> Stored:
     texts = [_field(hit.fields, name) for name in fields] if fields else [*_every(hit.fields)]
-    title = (
-        "" if fields else next((str(hit.fields[name]) for name in _TITLES if isinstance(hit.fields.get(name), str)), "")
-    )
+    title = "" if fields else next((said for name in _TITLES if (said := _field(hit.fields, name))), "")
     text = "\n".join(one for one in texts if one)[:MOST_TEXT]
     title = title[:500]
     return Stored(
@@ -194,10 +194,19 @@ def _field(fields: Mapping[str, Any], name: str) -> str:
     value: Any = fields
     for part in name.split(".")[:8]:
         value = value.get(part) if isinstance(value, dict) else None
-    if isinstance(value, list):
-        return "\n".join(one for one in value if isinstance(one, str))
-    return value if isinstance(value, str) else ""
+    return "\n".join(_texts(value))
 
 
-def _every(fields: Mapping[str, Any]) -> Sequence[str]:
-    return [value for name, value in fields.items() if isinstance(value, str) and name not in _TITLES]
+def _every(fields: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in fields.items():
+        if name not in _TITLES:
+            yield from _texts(value)
+
+
+def _texts(value: Any, deep: int = 8) -> Iterator[str]:
+    """Give every text of a value, those in lists and objects too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)) and deep:
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one, deep - 1)
