@@ -37,7 +37,7 @@ def read_filter(said: Mapping[str, Any] | None) -> Filter | None:
         return None
     conditions: list[Condition] = []
     for field, value in said.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             conditions.extend(_range(field, test, bound) for test, bound in value.items())
         else:
             conditions.append(Condition(field, "in", _values(field, value)))
@@ -50,7 +50,7 @@ def _values(field: str, value: Any) -> tuple[Scalar, ...]:
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
     if not values or len(values) > MOST * 32 or not all(isinstance(one, (str, int, float, bool)) for one in values):
         raise InvalidRequest(
-            f"The filter on {field!r} is neither a value nor a list of 1 to {MOST * 32} values.",
+            f"The filter on {field!r} is neither a value, nor a list of 1 to {MOST * 32} values, nor a range with a bound.",
             hint='Write {"field": "value"}, {"field": ["a", "b"]} or {"field": {"gte": 1, "lt": 5}}.',
             field=f"filter.{field}",
         )

@@ -12,6 +12,7 @@ from meliora.knowledge.config import Fusion, Leg, Reranking, SearchConfig, Snaps
 from meliora.knowledge.filters import Filter, read_filter
 from meliora.knowledge.index.base import Asked, Hit, Stored
 from meliora.knowledge.index.local import LocalView
+from meliora.knowledge.search.explaining import explain
 from meliora.knowledge.search.parts import Origin, Parts, Pool, Ranked, Rewritten
 from meliora.knowledge.search.searcher import Request, search
 from meliora.knowledge.text.analysis import Analysed, analyse
@@ -99,6 +100,21 @@ def test_a_limit_that_is_none_is_refused(limit: int) -> None:
 def test_a_filter_on_a_field_that_no_document_has_is_refused_by_name() -> None:
     with pytest.raises(InvalidRequest, match="colour"):
         search(Request("water", where=read_filter({"colour": "red"})), view(room="bath"), FIRST, Parts())
+
+
+@pytest.mark.parametrize("value", [{}, [], None, [[1]]])
+def test_a_filter_that_says_nothing_is_refused_by_its_field(value: object) -> None:
+    with pytest.raises(InvalidRequest, match="'room'"):
+        read_filter({"room": value})
+
+
+def test_the_words_of_a_long_document_are_told_wherever_they_stand() -> None:
+    texts = ["some words", *(f"filler {letters(n)}" for n in range(250)), "a needle at the end"]
+    over = LocalView([stored("long", text, n) for n, text in enumerate(texts)])
+    place = explain(Request("needle haystack"), over, FIRST, Parts(), "long").document
+    assert place is not None
+    assert [one.term for one in place.matched] == ["needl"]
+    assert place.lacking == ("haystack",)
 
 
 def test_a_filter_leaves_only_what_passes() -> None:

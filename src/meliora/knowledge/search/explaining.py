@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Literal
 
 import msgspec
@@ -20,7 +21,8 @@ Method = Literal["shap", "lime"]
 """How a reranker's scores are explained: exactly, by TreeSHAP; or by LIME as well."""
 DEEP = 1000
 """Passages of a leg among which a document's place is looked for."""
-_PASSAGES = 50
+_PAGE = 100
+"""Passages of a document that are read at a time."""
 
 
 class LegPlace(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,8 +136,14 @@ def _deep(request: Request) -> Request:
 
 
 def _passages(view: View, document: str) -> list[Stored]:
-    found = view.stored([f"{document}#{number}" for number in range(_PASSAGES)])
-    return [one for one in found if one is not None]
+    """Give all passages of a document, which are numbered without gaps."""
+    found: list[Stored] = []
+    for first in count(0, _PAGE):
+        page = view.stored([f"{document}#{number}" for number in range(first, first + _PAGE)])
+        found.extend(one for one in page if one is not None)
+        if None in page:
+            break
+    return found
 
 
 def _asked(request: Request, view: View, parts: Parts) -> Question:
