@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.responses import JSONResponse
 from starlette.testclient import TestClient
 
 import meliora
@@ -78,6 +79,42 @@ def test_errors_are_ours_under_the_prefix_and_the_apps_own_elsewhere(two: tuple[
         assert client.get("/mine/x").json()["detail"][0]["loc"] == ["path", "number"]
         assert client.get("/nothing").json() == {"detail": "Not Found"}
         assert client.get("/mine/7").json() == 7
+
+
+class NotSignedIn(Exception):
+    """Raised by an application's own check."""
+
+
+def test_what_the_apps_own_dependencies_raise_is_answered_by_the_app(tmp_path: Path) -> None:
+    """Their status, words and headers, by the handlers that the app has for them; what nobody handles is a defect as elsewhere."""
+
+    def check(request: Request) -> None:
+        asked = request.headers.get("x-who")
+        if asked is None:
+            raise HTTPException(403, {"why": "sign in"}, headers={"x-sign-in": "here"})
+        if asked == "nobody":
+            raise NotSignedIn
+        if asked == "broken":
+            raise ZeroDivisionError
+
+    app = FastAPI()
+    app.include_router(meliora.create_knowledge_router(of(tmp_path)), prefix="/m", dependencies=[Depends(check)])
+
+    @app.exception_handler(NotSignedIn)
+    def answer(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"mine": request.url.path}, 418)
+
+    with TestClient(app) as client:
+        url = f"/m{URL}/collections"
+        refused = client.get(url)
+        assert (refused.status_code, refused.json(), refused.headers["x-sign-in"]) == (
+            403,
+            {"detail": {"why": "sign in"}},
+            "here",
+        )
+        assert (client.get(url, headers={"x-who": "nobody"}).status_code) == 418
+        assert client.get(url, headers={"x-who": "broken"}).json()["error"]["code"] == "defect"
+        assert client.get(url, headers={"x-who": "ann"}).json()["error"]["code"] == "invalid_key"
 
 
 def test_the_apps_own_document_has_the_routes_and_no_dangling_shape(two: tuple[FastAPI, Settings, Settings]) -> None:

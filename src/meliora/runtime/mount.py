@@ -12,9 +12,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from meliora.clock import Clock, SystemClock
+from meliora.errors import MelioraError
 from meliora.server.context import MOUNTED, Control
 from meliora.server.failures import answered
 from meliora.server.guard import Gone, again, read_body
@@ -110,10 +113,22 @@ class _Route(APIRoute):
                 return await handle(await _bounded(request, control))
             except Gone:
                 return Response(status_code=499)
-            except Exception as error:  # noqa: BLE001 - the other app knows none of our errors
+            except Exception as error:  # the other app knows none of our errors
+                if _is_theirs(request, error):
+                    raise
                 return await answered(request, error)
 
         return handler
+
+
+def _is_theirs(request: Request, error: Exception) -> bool:
+    """Tell whether an error is the other app's to answer: what its own dependencies raise, and has a handler there."""
+    if isinstance(error, MelioraError | RequestValidationError):
+        return False
+    handled = request.app.exception_handlers
+    return isinstance(error, HTTPException) or any(
+        kind in handled for kind in type(error).__mro__ if kind is not Exception
+    )
 
 
 async def _bounded(request: Request, control: Control) -> Request:
