@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,6 +106,30 @@ def test_odd_documents_and_searches_are_refused_by_name_or_answered(house: House
         name = "nothing" if asked is client else "default"
         assert asked.post(f"{URL}/search", json={"query": "harbour", "collection": name}).status_code == 404
     assert client.post(f"{URL}/documents", json={"collection": "../up", "documents": [{"id": "a"}]}).status_code == 400
+
+
+def test_what_is_wrong_with_a_body_is_told_by_its_place(house: House) -> None:
+    client = house.client(house.key())
+
+    def told(**metadata: object) -> Mapping[str, Any]:
+        body = {"documents": [{"id": "a", "text": "x", "metadata": metadata}]}
+        return error_of(client.post(f"{URL}/documents", json=body))
+
+    for wrong in (None, {"inner": 1}, [None], [["x"]]):
+        error = told(team=wrong)
+        assert error["field"].startswith("documents.0.metadata.team"), error
+        assert ".str" not in error["field"] and "a text, a number" in error["message"], error
+    empty = error_of(client.post(f"{URL}/documents", content=b""))
+    assert empty["message"].startswith("The body")
+
+
+def test_a_conversation_may_have_any_name(house: House) -> None:
+    client = house.client(house.key())
+    url = "/api/v1/memory/slack%2FC12%2Fp%3F%2034"
+    turns = {"turns": [{"speaker": "ann", "text": "my dog is called Rex"}]}
+    assert client.post(f"{url}/turns", json=turns).json()["added"] == 1
+    (turn,) = client.get(f"{url}/window").json()["recent"]
+    assert turn["conversation"] == "slack/C12/p? 34"
 
 
 @pytest.mark.parametrize(

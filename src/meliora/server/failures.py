@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -15,6 +16,7 @@ from meliora.server.shapes import Answer, ErrorBody, Failure
 log = structlog.get_logger(__name__)
 
 _PLACES = ("body", "query", "path", "header", "cookie")
+_KINDS = {"str": "a text", "int": "a number", "float": "a number", "bool": "true or false"}
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -53,13 +55,29 @@ async def _ours(_request: Request, error: Exception) -> Answer:
 
 async def _invalid(_request: Request, error: Exception) -> Answer:
     assert isinstance(error, RequestValidationError)
-    first: dict[str, Any] = next(iter(error.errors()), {"loc": (), "msg": "The request is not valid."})
-    place = [str(part) for part in first["loc"]]
+    errors = list(error.errors()) or [{"loc": (), "msg": "The request is not valid."}]
+    place, message = _either(errors) or ([str(part) for part in errors[0]["loc"]], errors[0]["msg"])
+    if place == ["body"]:
+        return failure(InvalidRequest(f"The body: {message}"))
     if place and place[0] in _PLACES:
         del place[0]
     field = ".".join(place)[:200] or None
-    message = first["msg"].removeprefix("Value error, ")
+    message = message.removeprefix("Value error, ")
     return failure(InvalidRequest(f"{field}: {message}" if field else message, field=field))
+
+
+def _either(errors: Sequence[Any]) -> tuple[list[str], str] | None:
+    """Give the place and what may stand there, where it may be one of several kinds of which each tells that it is not."""
+    *place, last = errors[0]["loc"] or ("",)
+    if last not in _KINDS:
+        return None
+    same = [one["loc"] for one in errors if list(one["loc"][: len(place)]) == place and len(one["loc"]) > len(place)]
+    kinds = dict.fromkeys(_KINDS[loc[len(place)]] for loc in same if loc[len(place)] in _KINDS)
+    if len(kinds) < 2:
+        return None
+    listed = any(str(loc[len(place)]).startswith("list[") for loc in same)
+    words = [*kinds, *(["a list of these"] if listed else [])]
+    return [str(part) for part in place], f"Input should be {', '.join(words[:-1])} or {words[-1]}"
 
 
 async def _http(_request: Request, error: Exception) -> Answer:

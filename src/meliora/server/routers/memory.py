@@ -90,7 +90,7 @@ def erase(user: User, caller: AdminCaller, control: HereControl) -> Answer:
     return Answer(ForgottenTurns(counts))
 
 
-@router.get("/{conversation}/window", **knows(ConversationWindow, 404))
+@router.get("/{conversation:rest}/window", **knows(ConversationWindow, 404))
 def window(
     conversation: ConversationId,
     caller: CallCaller,
@@ -101,7 +101,7 @@ def window(
     return Answer(control.memory.window(caller.tenant, conversation, tokens))
 
 
-@router.post("/{conversation}/turns", **knows(Appended, 409))
+@router.post("/{conversation:rest}/turns", **knows(Appended, 409))
 def append(conversation: ConversationId, fields: TurnsFields, caller: CallCaller, control: HereControl) -> Answer:
     """Keep turns at the end of a conversation; the first turn makes it. They are on the disk once this answers."""
     return Answer(control.memory.append(caller.tenant, conversation, [one.said() for one in fields.turns]))
