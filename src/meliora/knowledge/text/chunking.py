@@ -17,6 +17,12 @@ LONGEST_WORD = 1_000
 TITLE = 300
 """Characters of a passage's title."""
 
+_COMMENTED = re.compile(
+    r"\.(?:py|pyi|sh|bash|zsh|fish|toml|ya?ml|rb|pl|pm|r|jl|conf|cfg|ini|env|properties|tf|mk|cmake|awk|ps1|nix|log)$"
+    r"|(?:^|/)(?:Dockerfile|Makefile|Containerfile)$",
+    re.IGNORECASE,
+)
+"""Sources in which a line that begins with `#` is a remark, and no heading."""
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]{0,3}\s+(?=[^\sa-z,;])|[。！？][」』”）]{0,3}")
 _WORD = re.compile(rf"\S{{1,{LONGEST_WORD}}}\s*")
@@ -48,7 +54,7 @@ def chunk(document: Document, size: int = SIZE, overlap: int = OVERLAP) -> tuple
     short = size + size // 4
     if len(text) <= short * 2 or (len(text) <= short * 40 and count_words(text) <= short):
         return (_passage(document, 0, 0, len(text), _first_heading(document)),)
-    pieces = list(_pieces(text, size))
+    pieces = list(_pieces(text, size, headed=_COMMENTED.search(document.source) is None))
     cut = _packed(pieces, size, overlap)
     return tuple(
         _passage(document, number, pieces[first].start, pieces[last].end, _headings(pieces, first, last))
@@ -85,9 +91,9 @@ def _taken_again(pieces: Sequence[_Piece], number: int, overlap: int) -> tuple[i
     return first, words
 
 
-def _pieces(text: str, size: int) -> Iterator[_Piece]:
+def _pieces(text: str, size: int, headed: bool) -> Iterator[_Piece]:
     opens = False
-    for block in blocks(text):
+    for block in blocks(text, headed=headed):
         opens = opens or block.kind == "heading"
         for start, end, words in _parts(text, block, size):
             yield _Piece(start, end, words, opens, block.headings)
@@ -178,6 +184,6 @@ def _headings(pieces: Sequence[_Piece], first: int, last: int) -> tuple[str, ...
 
 def _first_heading(document: Document) -> tuple[str, ...]:
     """Give the first heading of a short document that has no title of its own."""
-    if document.title or "#" not in document.text[:200]:
+    if document.title or "#" not in document.text[:200] or _COMMENTED.search(document.source):
         return ()
     return next((block.headings[-1:] for block in blocks(document.text[:2_000]) if block.headings), ())

@@ -30,17 +30,17 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     headings: tuple[str, ...]
 
 
-def blocks(text: str) -> Iterator[Block]:
-    """Give the blocks of a text, in order and without gaps, in one pass."""
-    reader = _Reader(text)
+def blocks(text: str, *, headed: bool = True) -> Iterator[Block]:
+    """Give the blocks of a text, in order and without gaps, in one pass. Without `headed` no line is a heading, as in code."""
+    reader = _Reader(text, headed)
     for line in _LINE.finditer(text):
         yield from reader.line(line.start(), line.end())
     yield from reader.flush(len(text))
 
 
 class _Reader:
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, text: str, headed: bool) -> None:
+        self._text, self._headed = text, headed
         self._start, self._lines = 0, 0
         self._fence = ""
         self._headings: list[tuple[int, str]] = []
@@ -54,7 +54,7 @@ class _Reader:
                 yield from self.flush(end, "code")
                 self._fence = ""
             return
-        fence, heading = _FENCE.match(head), _HEADING.match(head)
+        fence, heading = _FENCE.match(head), self._headed and _HEADING.match(head)
         if fence:
             yield from self.flush(start)
             self._fence = fence[1]
@@ -67,7 +67,12 @@ class _Reader:
             return
         elif self._blank or _ENTRY.match(head):
             yield from self.flush(start)
-        elif self._lines == 1 and (line := _UNDERLINE.match(head)) and start - self._start <= LONGEST + 2:
+        elif (
+            self._headed
+            and self._lines == 1
+            and (line := _UNDERLINE.match(head))
+            and start - self._start <= LONGEST + 2
+        ):
             title = self._text[self._start : start]
             if title.strip():
                 yield self._heading(self._start, end, 1 if line[1][0] == "=" else 2, title)
