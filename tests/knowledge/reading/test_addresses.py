@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
+import time
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from meliora.errors import BodyTooLarge, Forbidden, InvalidRequest, UpstreamBroken
+from meliora.errors import BodyTooLarge, Forbidden, InvalidRequest, UpstreamBroken, UpstreamTimeout
 from meliora.knowledge.documents import Document
 from meliora.knowledge.reading import fetching
 from meliora.knowledge.reading.addresses import read_urls
@@ -104,3 +107,62 @@ def test_addresses_of_the_own_network_are_refused(url):
 def test_other_addresses_are_none(url):
     with pytest.raises(InvalidRequest):
         HttpFetch()(url, Limits())
+
+
+@contextlib.contextmanager
+def dripping(begin: bytes, drop: bytes) -> Iterator[str]:
+    """Answer with a beginning, then a drop at a time until the other side is gone."""
+    ended = threading.Event()
+
+    def answer() -> None:
+        said, _ = listening.accept()
+        with said, contextlib.suppress(OSError):
+            said.recv(65_536)
+            said.sendall(begin)
+            while not ended.wait(0.02):
+                said.sendall(drop)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("begin", "drop"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+        (b"HTTP/1.1 200 OK\r\n", b"X: 1\r\n"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+    ],
+    ids=["status", "header", "headers", "continue", "body", "chunk"],
+)
+def test_what_comes_in_drops_is_given_up_when_the_time_of_all_is_over(begin, drop):
+    """Each drop comes in time; all of them do not."""
+    began = time.monotonic()
+    with dripping(begin, drop) as url, pytest.raises(UpstreamTimeout, match=r"longer than 0\.5 seconds"):
+        HttpFetch(private=True, timeout=0.5)(url, Limits())
+    assert time.monotonic() - began < 60  # it would never end
+
+
+def test_further_addresses_of_a_name_have_no_time_of_their_own(monkeypatch):
+    asked: list[float] = []
+
+    def refuse(address, timeout):
+        asked.append(timeout)
+        time.sleep(timeout)
+        raise TimeoutError("timed out")
+
+    def names(host, port, **named):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{at}", port)) for at in range(1, 9)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    with pytest.raises(UpstreamTimeout):
+        HttpFetch(private=True, timeout=0.05)("http://many.example/", Limits())
+    assert len(asked) == 1

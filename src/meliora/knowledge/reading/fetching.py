@@ -6,10 +6,12 @@ The address that is connected to is the one that was checked, so that a name whi
 from __future__ import annotations
 
 import http.client
+import io
 import ipaddress
 import socket
 import ssl
 import time
+from typing import Any, cast
 from urllib.parse import urljoin, urlsplit
 
 from meliora.errors import BodyTooLarge, Forbidden, InvalidRequest, UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
@@ -56,9 +58,9 @@ class HttpFetch:
                     return str(response.headers["Location"])
                 if response.status != 200:
                     raise UpstreamBroken(f"It answered {response.status}.")
-                return _body(response, connection, limits, until), response.headers.get("Content-Type", "")
+                return _body(response, limits), response.headers.get("Content-Type", "")
         except TimeoutError as error:
-            raise UpstreamTimeout(f"It took longer than {self._timeout:g} seconds.") from error
+            raise self._late() from error
         except (http.client.HTTPException, OSError, ValueError) as error:
             raise UpstreamBroken(f"It answered with no well-formed HTTP: {type(error).__name__}.") from error
         finally:
@@ -66,8 +68,7 @@ class HttpFetch:
 
     def _connect(self, url: str, until: float) -> tuple[http.client.HTTPConnection, str]:
         scheme, host, port, path = _parts(url)
-        left = max(0.1, until - time.monotonic())
-        connection = http.client.HTTPConnection(host, port, timeout=left)
+        connection = http.client.HTTPConnection(host, port)
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
@@ -79,31 +80,71 @@ class HttpFetch:
                     f"{host} leads to {address[0]}, an address of one's own network.",
                     hint="Where that is meant: `meliora knowledge index --own-network`.",
                 )
+            left = until - time.monotonic()
+            if left <= 0:
+                raise self._late() from failed
             try:
                 plain = socket.create_connection((str(address[0]), port), timeout=left)
                 # The name is checked against the certificate, the address was checked before.
-                connection.sock = (
+                made = (
                     ssl.create_default_context().wrap_socket(plain, server_hostname=host)
                     if scheme == "https"
                     else plain
                 )
-                return connection, path
             except OSError as error:
                 failed = error
+                continue
+            connection.sock = cast("socket.socket", _Hurried(made, until))
+            return connection, path
         raise UpstreamUnreachable(f"No connection to {host}: {failed}.") from failed
 
+    def _late(self) -> UpstreamTimeout:
+        return UpstreamTimeout(f"It took longer than {self._timeout:g} seconds.")
 
-def _body(
-    response: http.client.HTTPResponse, connection: http.client.HTTPConnection, limits: Limits, until: float
-) -> bytes:
+
+class _Hurried:
+    """What a connection uses of a socket, until a moment: a socket's own timeout begins again with each byte that comes."""
+
+    def __init__(self, plain: socket.socket, until: float) -> None:
+        self._plain, self._until = plain, until
+
+    def sendall(self, data: bytes) -> None:
+        _hurry(self._plain, self._until)
+        self._plain.sendall(data)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Incoming(self._plain, self._until))
+
+    def close(self) -> None:
+        self._plain.close()
+
+
+class _Incoming(io.RawIOBase):
+    """What comes in, until a moment."""
+
+    def __init__(self, plain: socket.socket, until: float) -> None:
+        self._plain, self._until = plain, until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        _hurry(self._plain, self._until)
+        return self._plain.recv_into(buffer)
+
+
+def _hurry(plain: socket.socket, until: float) -> None:
+    """Let the next step on a socket take no longer than until a moment. Raises `TimeoutError` when that is past."""
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    plain.settimeout(left)
+
+
+def _body(response: http.client.HTTPResponse, limits: Limits) -> bytes:
     parts: list[bytes] = []
     size = 0
     while True:
-        left = until - time.monotonic()
-        if left <= 0:
-            raise UpstreamTimeout("It took too long to send all.")
-        if connection.sock is not None:
-            connection.sock.settimeout(left)
         part = response.read1(65_536)
         if not part:
             return b"".join(parts)
