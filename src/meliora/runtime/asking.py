@@ -61,10 +61,12 @@ class OwnGateway:
         feature: str,
         once: str | None = None,
         schema: dict[str, Any] | None = None,
+        user: str = "",
     ) -> Answered:
         """Put a conversation to a model.
 
-        With `schema` the answer is JSON of that shape.
+        With `schema` the answer is JSON of that shape. `user` is whose words are in it: an erasure of that person takes them out
+        of the call's record.
         `once` names the question: asked again under the same name within the gateway's `idempotency_ttl` it is not paid again.
         Raises `UpstreamUnreachable` without a gateway, `Unauthorized`, `Forbidden`, `NotFound`, `RateLimited`, `BudgetExhausted`
         or `InvalidRequest` as the gateway refuses, `UpstreamError` where no model answered.
@@ -73,7 +75,7 @@ class OwnGateway:
         if schema is not None:
             shape = {"name": "judgement", "strict": True, "schema": schema}
             asked["response_format"] = {"type": "json_schema", "json_schema": shape}
-        told, said = self._post("chat/completions", asked, key, feature, once)
+        told, said = self._post("chat/completions", asked, key, feature, once, user)
         again = told.get("x-meliora-cache") is not None
         cost = None if again else _micros(told.get("x-meliora-cost"))
         return Answered(_text(said, model), cost, told.get("x-meliora-model"), told.get("x-meliora-call"))
@@ -90,10 +92,16 @@ class OwnGateway:
             raise UpstreamBroken(f"The answer of {model} does not read: {error}.") from error
 
     def _post(
-        self, path: str, asked: dict[str, Any], key: str, feature: str, once: str | None
+        self, path: str, asked: dict[str, Any], key: str, feature: str, once: str | None, user: str = ""
     ) -> tuple[Message, bytes]:
         """Give the headers and the body of a good answer."""
-        headers = {"content-type": "application/json", "authorization": f"Bearer {key}", "x-meliora-feature": feature}
+        headers: dict[str, str | bytes] = {
+            "content-type": "application/json",
+            "authorization": f"Bearer {key}",
+            "x-meliora-feature": feature,
+        }
+        if user:
+            headers["x-meliora-user"] = _header(user)
         if once is not None:
             headers |= {"idempotency-key": once, "x-meliora-message-id": once}
         body = msgspec.json.encode(asked)
@@ -112,6 +120,15 @@ class OwnGateway:
         if response.status != 200:
             raise _refusal(response.status, said, asked["model"])
         return response.headers, said
+
+
+def _header(user: str) -> bytes:
+    if user != user.strip():
+        # Another name would be kept with the call, and an erasure would pass it over.
+        raise InvalidRequest(
+            "A user's name that begins or ends with a space cannot be told to the gateway.", field="user"
+        )
+    return user.encode()
 
 
 def gateway_url(settings: Settings) -> str:

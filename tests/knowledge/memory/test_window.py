@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from meliora.errors import InvalidRequest, NotFound
@@ -25,9 +26,11 @@ class Counting:
 
     def __init__(self) -> None:
         self.given: list[int] = []
+        self.of: set[str] = set()
 
-    def summarize(self, turns: Sequence[Turn], budget: int) -> Summary:
+    def summarize(self, turns: Sequence[Turn], budget: int, user: str = "") -> Summary:
         self.given.append(len(turns))
+        self.of.add(user)
         return ExtractiveSummarizer().summarize(turns, budget)
 
 
@@ -99,11 +102,21 @@ def test_a_long_conversation_is_summed_up_from_chapters_segments_and_single_turn
     assert sum(read) <= 200 + 3 * SEGMENT
 
 
+def test_a_summarizer_is_told_whose_conversation_it_sums_up() -> None:
+    counting = Counting()
+    memory, _, _ = new_memory(summarizer=counting)
+    memory.append("t", "c", talk(200))
+    memory.window("t", "c", 300)
+    memory.append("t", "d", [msgspec.structs.replace(one, user="") for one in talk(200)])
+    memory.window("t", "d", 300)
+    assert counting.of == {"u1", ""}
+
+
 def test_what_stood_in_for_a_model_is_told_and_tried_again() -> None:
     class Failing:
         calls = 0
 
-        def summarize(self, turns: Sequence[Turn], budget: int) -> Summary:
+        def summarize(self, turns: Sequence[Turn], budget: int, user: str = "") -> Summary:
             self.calls += 1
             return Summary(text="stand-in", first=1, last=1, method="extract", failed="the model is gone")
 

@@ -21,16 +21,17 @@ _TASK = (
 class ModelSummarizer:
     """Ask a model; where it fails, answers nothing or too much to be a summary, give the extract and say why."""
 
-    def __init__(self, ask: Callable[[str], str], instead: Summarizer | None = None) -> None:
+    def __init__(self, ask: Callable[[str, str], str], instead: Summarizer | None = None) -> None:
+        """`ask` is given the prompt, and whose words are in it."""
         self._ask = ask
         self._instead = instead or ExtractiveSummarizer()
 
-    def summarize(self, turns: Sequence[Turn], budget: int) -> Summary:
+    def summarize(self, turns: Sequence[Turn], budget: int, user: str = "") -> Summary:
         """Give a summary of at most `budget` tokens; an answer that runs over is cut at a line or a word."""
         if not turns or budget < 1:
             return self._instead.summarize(turns, budget)
         try:
-            text = self._ask(_prompt(turns, budget)).strip()
+            text = self._ask(_prompt(turns, budget), user).strip()
         except Exception as error:  # noqa: BLE001 - the caller's code may raise anything; the extract stands in, and the result says so
             return self._failed(turns, budget, f"{type(error).__name__}: {error}"[:300])
         if not text:

@@ -53,8 +53,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 class Summarizer(Protocol):
     """Sums turns up."""
 
-    def summarize(self, turns: Sequence[Turn], budget: int) -> Summary:
-        """Give a summary of at most `budget` tokens (`records.tokens`); an empty one of no turns, or where nothing fits."""
+    def summarize(self, turns: Sequence[Turn], budget: int, user: str = "") -> Summary:
+        """Give a summary of at most `budget` tokens (`records.tokens`); an empty one of no turns, or where nothing fits.
+
+        `user` is whose conversation it is: whoever passes the turns on says so, that an erasure finds them there. Empty: nobody's.
+        """
         ...
 
 
@@ -68,7 +71,7 @@ class _Sentence(msgspec.Struct, frozen=True):
 class ExtractiveSummarizer:
     """Quote the sentences nearest the centre of all (Radev et al., IPM 2004), with names, numbers and decisions first, none twice."""
 
-    def summarize(self, turns: Sequence[Turn], budget: int) -> Summary:
+    def summarize(self, turns: Sequence[Turn], budget: int, user: str = "") -> Summary:
         """Give whole sentences in their order. The same turns give the same summary."""
         sentences = _sentences(turns)
         taken = _take(sentences, budget)

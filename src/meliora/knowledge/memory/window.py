@@ -110,16 +110,16 @@ class Windows:
         if budget < STEP or first <= 1:
             return None
         key = (tenant, about.id, self._shelf.standing(tenant, about.user).erasures, "whole", first, budget)
-        return self._once(key, lambda: self._whole(key, first - 1, budget))
+        return self._once(key, lambda: self._whole(key, about.user, first - 1, budget))
 
-    def _whole(self, key: _Key, last: int, budget: int) -> Summary:
+    def _whole(self, key: _Key, user: str, last: int, budget: int) -> Summary:
         """Sum up turns 1 to `last`: whole chapters, then whole segments, then single turns."""
         per_chapter = SEGMENT * CHAPTER
         chapters, segments = last // per_chapter, last // SEGMENT
         parts = [_as_turn(self._chapter(key, number)) for number in range(chapters)]
         parts += [_as_turn(self._segment(key, number)) for number in range(chapters * CHAPTER, segments)]
         parts += self._shelf.read(key[0], key[1], first=segments * SEGMENT + 1, last=last, limit=SEGMENT)
-        return msgspec.structs.replace(self._summarizer.summarize(parts, budget), first=1, last=last)
+        return msgspec.structs.replace(self._summarizer.summarize(parts, budget, user), first=1, last=last)
 
     def _chapter(self, key: _Key, number: int) -> Summary:
         def make() -> Summary:

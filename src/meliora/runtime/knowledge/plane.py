@@ -154,10 +154,10 @@ def summarizer(settings: Settings) -> Summarizer | None:
     from meliora.runtime.asking import OwnGateway, gateway_url
     from meliora.settings.secret import resolve_secret
 
-    def ask(prompt: str) -> str:
+    def ask(prompt: str, user: str) -> str:
         said = [{"role": "user", "content": prompt}]
         gateway = OwnGateway(gateway_url(settings))
-        return gateway.ask(resolve_secret(chosen.key), chosen.summary_model, said, feature=FEATURE).text
+        return gateway.ask(resolve_secret(chosen.key), chosen.summary_model, said, feature=FEATURE, user=user).text
 
     return ModelSummarizer(ask)
 
