@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from meliora.gateway import sync
 from meliora.gateway.state import ChoiceState, Overlay, PolicyRef, TrialState
 from meliora.loop.metrics import METRICS
 from meliora.routing.learned.snapshot import encode
@@ -106,7 +107,13 @@ def post_health(meliora: RunningMeliora) -> dict[str, Any]:
     return get(meliora.gateway, "/health").json["parts"]["gateway"]
 
 
-def test_the_kill_switch_is_taken_acknowledged_and_shown_at_once(meliora: RunningMeliora) -> None:
+@pytest.fixture
+def no_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no sign of life come but the first, and those that do not wait."""
+    monkeypatch.setattr(sync, "BEAT_SECONDS", 3600)
+
+
+def test_the_kill_switch_is_taken_acknowledged_and_shown_at_once(no_beats: None, meliora: RunningMeliora) -> None:
     trial = TrialState("chg_1", "default", "trial", "s", 0, 1.0, Overlay())
     meliora.store.trials.begin("default", trial)
     wait_for_state(meliora, lambda now: "default" in now.trials)
@@ -114,14 +121,14 @@ def test_the_kill_switch_is_taken_acknowledged_and_shown_at_once(meliora: Runnin
     # The clock stands still: no look for a new state is due, only the glance at the switch.
     meliora.wait(lambda: meliora.gateway.gateway.snapshot.safety.halted, 10)
     seen = lambda: meliora.store.gateways.list(meliora.clock.now_us())[0]  # noqa: E731
-    meliora.wait(lambda: seen().kill_epoch == epoch, 1.5)
+    meliora.wait(lambda: seen().kill_epoch == epoch, 10)
     ask(meliora, "ann")
     [record] = meliora.gateway.finished(1)
     assert record.arm is None
     assert "halted" in post_health(meliora)["reason"]
     meliora.store.control.resume("cli", "why")
     meliora.wait(lambda: not meliora.gateway.gateway.snapshot.safety.halted, 10)
-    meliora.wait(lambda: seen().kill_epoch == epoch + 1, 1.5)
+    meliora.wait(lambda: seen().kill_epoch == epoch + 1, 10)
     ask(meliora, "ann")
     assert meliora.gateway.finished(2)[1].arm == "candidate"
 

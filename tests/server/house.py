@@ -24,6 +24,7 @@ from meliora.runtime.knowledge.erasing import Erasing
 from meliora.runtime.knowledge.plane import knowledge_of
 from meliora.runtime.shared import effective
 from meliora.server import ControlContext, build_app
+from meliora.server.context import DiskSeen
 from meliora.settings.models import Server, Settings
 from meliora.store import Store
 from meliora.store.engine import connect, database_url
@@ -35,6 +36,7 @@ from meliora.telemetry.rollups import Roller
 from meliora.telemetry.spool import SpoolReader, SpoolWriter
 from meliora.testing.clock import FrozenClock
 
+ROOMY = DiskSeen(path="/state", free_bytes=10**12, free_files=10**6)
 ALL: tuple[Scope, ...] = ("call", "feedback", "read", "admin")
 
 
@@ -137,6 +139,7 @@ def control_house(state_dir: Path, settings: Settings | None = None, **changes: 
             erase=Erasing(served, store, plane),
             ask=lambda _secret, _feature, _seconds: lambda model, _messages, _schema: Told("Yes.", model),
             knowledge=plane,
+            disks=lambda: (ROOMY,),
             settings_rules=rules_of(served),
             version="0.0.test",
             look_seconds=0.0,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import sqlalchemy as sa
 
-from meliora.server.context import SpoolSeen
+from meliora.server.context import DiskSeen, SpoolSeen
 from meliora.server.health import worst
 from meliora.telemetry.processes import WorkerBeat, note
-from tests.server.house import House, control_house
+from tests.server.house import ROOMY, House, control_house
 
 
 def _beat(house: House, **fields: Any) -> None:
@@ -27,12 +31,25 @@ def _parts(house: House) -> dict[str, str]:
     return {name: part["status"] for name, part in house.client().get("/health").json()["parts"].items()}
 
 
+@contextmanager
+def _full(engine: sa.Engine) -> Iterator[None]:
+    """Let the database grow by no page."""
+
+    def limit(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("PRAGMA max_page_count=1")
+
+    sa.event.listen(engine, "begin", limit)
+    yield
+    sa.event.remove(engine, "begin", limit)
+    engine.dispose()  # the limit is a connection's
+
+
 def test_what_has_never_reported_is_unknown(house: House) -> None:
     answer = house.client().get("/health")
     assert answer.status_code == 200
     assert answer.json()["status"] == "unknown"
     unknown = {"gateway": "unknown", "worker": "unknown", "spool": "unknown"}
-    assert _parts(house) == {"control": "healthy", "store": "healthy", **unknown}
+    assert _parts(house) == {"control": "healthy", "store": "healthy", "disk": "healthy", **unknown}
 
 
 def test_with_all_parts_reporting_it_is_healthy(house: House) -> None:
@@ -84,6 +101,56 @@ def test_the_spool_of_this_machine_is_looked_at(tmp_path: Path) -> None:
     with control_house(tmp_path, spool=lambda: seen) as house:
         part = house.client().get("/health").json()["parts"]["spool"]
         assert part["detail"] == {"bytes_waiting": 10, "dropped": 0, "quarantined": 2}
+
+
+@pytest.mark.parametrize(
+    ("room", "status"),
+    [
+        ({}, "healthy"),
+        ({"free_bytes": 0}, "unhealthy"),
+        ({"free_bytes": 900_000}, "unhealthy"),
+        ({"free_files": 0}, "unhealthy"),
+        ({"free_bytes": 50_000_000}, "degraded"),
+        ({"free_files": 100}, "degraded"),
+        ({"free_files": None}, "healthy"),
+    ],
+)
+def test_a_disk_without_room_shows_at_the_next_request_though_nothing_was_lost_yet(
+    tmp_path: Path, room: dict[str, Any], status: str
+) -> None:
+    seen = [ROOMY]
+    with control_house(tmp_path, disks=lambda: seen) as house:
+        assert _parts(house)["disk"] == "healthy"
+        seen.append(msgspec.structs.replace(ROOMY, path="/spool", **room))
+        part = house.client().get("/health").json()["parts"]["disk"]
+        assert part["status"] == status
+        assert ("/spool" in part["reason"]) == (status != "healthy")
+
+
+def test_of_a_disk_that_cannot_be_looked_at_nothing_is_known(tmp_path: Path) -> None:
+    with control_house(tmp_path, disks=tuple[DiskSeen, ...]) as house:
+        assert _parts(house)["disk"] == "unknown"
+
+
+def test_a_store_that_answers_and_takes_nothing_is_unhealthy_until_it_takes_something(house: House) -> None:
+    """SQLite itself says that it is full: it may not grow by a page."""
+    _beat(house)
+    with _full(house.store.engine):
+        beat = {
+            "id": "g2",
+            "version": "1",
+            "record_format": 1,
+            "host": "h",
+            "pid": 7,
+            "counters": {"long": "x" * 50_000},
+        }
+        assert house.gateway().post("/internal/heartbeat", json=beat).status_code == 503
+        answer = house.client().get("/health")
+        assert answer.status_code == 503
+        store = answer.json()["parts"]["store"]
+        assert store["status"] == "unhealthy" and "full" in store["reason"]
+    _beat(house, id="g2")
+    assert _parts(house)["store"] == "healthy"
 
 
 def test_without_the_store_nothing_is_called_healthy_that_cannot_be_seen(house: House) -> None:

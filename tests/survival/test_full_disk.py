@@ -111,6 +111,9 @@ def test_with_everything_on_a_full_disk_calls_go_on_and_the_processes_come_back(
             supervisor = read_pids(house.layout).supervisor
             assert supervisor is not None
             _fill(ballast)
+            assert house.health()["parts"]["disk"]["status"] == "unhealthy", (
+                "a full disk is not seen at the next request"
+            )
             house.wait(lambda: _metric(house, "meliora_spool_dropped") > 5, 20, "the disk is not full")
             house.wait(lambda: _spool(house).get("status") == "unhealthy", 20, f"not said: {house.health()}")
             assert re.search("ENOSPC|part of a record", _spool(house)["reason"])
@@ -159,6 +162,9 @@ def test_on_a_full_disk_documents_are_refused_by_name_and_those_that_were_kept_a
         house.wait(shelf.up_to_date, 20, "the first documents are not indexed")
 
         _fill(ballast)
+        # No call has come: nothing was lost that could be told.
+        assert house.health()["parts"]["disk"]["status"] == "unhealthy"
+        house.wait(lambda: house.health()["parts"]["store"]["status"] == "unhealthy", 20, "the store takes nothing")
         status, body = shelf.put(documents(100, "never"))
         assert (status, body["error"]["code"]) == (503, "store_unavailable"), body
         assert "full" in body["error"]["message"]

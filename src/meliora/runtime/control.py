@@ -24,6 +24,7 @@ from meliora.routing.pool import Catalogue
 from meliora.routing.rules import validate_pattern
 from meliora.runtime.acknowledging import obeying
 from meliora.runtime.asking import gateway_url
+from meliora.runtime.disks import look_at_disks, written_to
 from meliora.runtime.gateway import catalog_of
 from meliora.runtime.knowledge.erasing import Erasing
 from meliora.runtime.knowledge.plane import knowledge_of
@@ -194,6 +195,7 @@ def context_of(
         erase=Erasing(settings, store, knowledge, loop.archive),
         ask=asking(gateway or partial(gateway_url, settings), offers, clock),
         spool=lambda: look_at_spool(spool_dir(settings), store.sink.offsets),
+        disks=partial(look_at_disks, written_to(settings)),
         settings_rules=rules_of(settings),
         loop=loop,
         knowledge=knowledge,

@@ -151,6 +151,7 @@ class Parts(Lifespan):
         self._ticker = Ticker()
         self._gateway: Gateway | None = None
         self._shouted = 0
+        self._loses = False
         self._started_us = clock.now_us()
         self._cache_epoch: Any = None
         self._retired: list[tuple[Upstream, float]] = []
@@ -352,6 +353,10 @@ class Parts(Lifespan):
             for upstream, _ in self._retired:
                 upstream.check(now)
             self._retired = [(one, until) for one, until in self._retired if one.busy or now < until]
+        loses = self._spool.last_error is not None
+        if loses != self._loses:
+            self._loses = loses
+            self.sync.beat_now()  # so that the health says so now
         if self._spool.dropped > self._shouted:
             log.critical(
                 "records of calls are being lost; the calls themselves go on",

@@ -47,6 +47,17 @@ class SpoolSeen(msgspec.Struct, frozen=True, kw_only=True):
     """Records that could not be read and were put aside."""
 
 
+class DiskSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A file system that this process writes to."""
+
+    path: str
+    """What of the deployment lies on it."""
+    free_bytes: int
+    """That an ordinary user may still write."""
+    free_files: int | None = None
+    """How many more files it takes; None where it sets no number."""
+
+
 class PriceOf(Protocol):
     """Estimate a call's cost."""
 
@@ -95,6 +106,8 @@ class ControlContext:
     """Documents and searches; None where this process has none."""
     spool: Callable[[], SpoolSeen | None] = lambda: None
     """Look at the spool; None where it is not on this machine."""
+    disks: Callable[[], Sequence[DiskSeen]] = lambda: ()
+    """Look at the file systems that this process writes to; empty where nothing is known of them."""
     settings_rules: Sequence[RuleState] = ()
     """Active rules of the settings; gateways have them from their own settings."""
     version: str = "0"
@@ -114,6 +127,8 @@ class Heard:
 
     seen_us: int
     counters: Mapping[str, Any]
+    refused: str = ""
+    """Why the store did not keep it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from meliora.errors import StoreError
-from meliora.server.context import ControlContext, Heard, SpoolSeen
+from meliora.server.context import ControlContext, DiskSeen, Heard, SpoolSeen
 from meliora.store.gateways import ALIVE_US as GATEWAY_ALIVE_US
 from meliora.store.gateways import GatewaySeen
 from meliora.telemetry.processes import ALIVE_US, WorkerBeat, workers
@@ -17,6 +17,9 @@ Status = Literal["healthy", "degraded", "unhealthy", "unknown"]
 _WORST: tuple[Status, ...] = ("unhealthy", "degraded", "unknown", "healthy")
 _SPOOL_FULL = 0.8
 """Share of the largest spool from which on it is a worry."""
+_FULL_BYTES, _FULL_FILES = 1_000_000, 0
+"""Room from which down a disk takes nothing any more that is worth the name."""
+_TIGHT_BYTES, _TIGHT_FILES = 100_000_000, 1_000
 _LATE_US = 10_000_000
 _TROUBLES = ("policy_troubles", "preference_troubles", "trial_troubles")
 
@@ -39,7 +42,8 @@ class Health(msgspec.Struct, frozen=True):
 def look(context: ControlContext, heard: Mapping[str, Heard]) -> Health:
     """Look at everything. `heard` is what gateways said here, whether or not the store could take it."""
     now = context.clock.now_us()
-    said = {id: one.counters for id, one in dict(heard).items() if now - one.seen_us <= GATEWAY_ALIVE_US}
+    lately = {id: one for id, one in dict(heard).items() if now - one.seen_us <= GATEWAY_ALIVE_US}
+    said = {id: one.counters for id, one in lately.items()}
     try:
         context.store.deployment.value("state_version")
         gateways, beats = context.store.gateways.list(now), workers(context.store.deployment, now)
@@ -53,10 +57,11 @@ def look(context: ControlContext, heard: Mapping[str, Heard]) -> Health:
         }
         spool = _spool(context, context.spool(), said, ())
     else:
-        parts = {"store": Part("healthy"), "gateway": _gateways(gateways, now), "worker": _workers(beats, now)}
+        parts = {"store": _store(lately.values()), "gateway": _gateways(gateways, now), "worker": _workers(beats, now)}
         said = {one.id: one.counters for one in gateways if one.alive} | said
         spool = _spool(context, context.spool(), said, beats)
-    parts = {"control": Part("healthy", detail={"version": context.version}), **parts, "spool": spool}
+    control = Part("healthy", detail={"version": context.version})
+    parts = {"control": control, **parts, "spool": spool, "disk": _disk(context.disks())}
     return Health(worst(part.status for part in parts.values()), parts)
 
 
@@ -67,6 +72,35 @@ def worst(statuses: Iterable[Status]) -> Status:
         if status in found:
             return status
     return "unknown"
+
+
+def _store(lately: Iterable[Heard]) -> Part:
+    """What answers may take nothing: whether it does, it is asked every few seconds, by the gateways' signs of life."""
+    refused = next((one.refused for one in lately if one.refused), "")
+    return Part("unhealthy", f"It answers, and takes nothing: {refused}") if refused else Part("healthy")
+
+
+def _disk(seen: Sequence[DiskSeen]) -> Part:
+    if not seen:
+        return Part("unknown", "Nothing is known of the disk.")
+    tightest = min(seen, key=lambda one: one.free_bytes)
+    detail = {"free_bytes": tightest.free_bytes, "path": tightest.path}
+    full = _short(seen, _FULL_BYTES, _FULL_FILES)
+    if full:
+        return Part("unhealthy", f"The disk of {full} is full: records and documents are lost or refused.", detail)
+    tight = _short(seen, _TIGHT_BYTES, _TIGHT_FILES)
+    if tight:
+        return Part("degraded", f"The disk of {tight} is nearly full.", detail)
+    return Part("healthy", "", detail)
+
+
+def _short(seen: Sequence[DiskSeen], least_bytes: int, least_files: int) -> str:
+    """Name what lies on disks with no more room than that."""
+    return ", ".join(
+        one.path
+        for one in seen
+        if one.free_bytes <= least_bytes or (one.free_files is not None and one.free_files <= least_files)
+    )
 
 
 def _gateways(seen: tuple[GatewaySeen, ...], now: int) -> Part:

@@ -31,7 +31,7 @@ def _open(shape: type[msgspec.Struct]) -> dict[str, Any]:
 
 @router.get("/health", **_open(Health))
 def health(control: HereControl) -> Answer:
-    """Look at gateways, worker, store and spool. 503 when one is unhealthy; what is not known is `unknown`."""
+    """Look at gateways, worker, store, spool and disk. 503 when one is unhealthy; what is not known is `unknown`."""
     found = look(control.context, control.heard)
     return Answer(found, status_code=503 if found.status == "unhealthy" else 200)
 

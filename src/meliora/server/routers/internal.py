@@ -9,7 +9,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from meliora.errors import InvalidRequest
+from meliora.errors import InvalidRequest, StoreError
 from meliora.gateway.sync import LeaseRequest
 from meliora.server.auth import HereControl
 from meliora.server.context import Heard
@@ -101,6 +101,19 @@ async def heartbeat(request: Request, control: HereControl) -> Response:
 def _beat(control: HereControl, beat: GatewayBeat) -> BeatAnswer:
     now = control.now_us()
     _remember(control, beat, now)
+    try:
+        _keep(control, beat, now)
+    except StoreError as error:
+        _remember(control, beat, now, error.message)
+        raise
+    epochs = control.store.deployment.values(CACHE_EPOCH)
+    return BeatAnswer(
+        {name.removeprefix(CACHE_EPOCH): int(value) for name, value in epochs.items()},
+        control.feed.current().version,
+    )
+
+
+def _keep(control: HereControl, beat: GatewayBeat, now: int) -> None:
     counters = beat.counters if beat.state_version is None else {**beat.counters, "state_version": beat.state_version}
     control.store.gateways.beat(
         Heartbeat(
@@ -116,16 +129,11 @@ def _beat(control: HereControl, beat: GatewayBeat) -> BeatAnswer:
         ),
         now,
     )
-    epochs = control.store.deployment.values(CACHE_EPOCH)
-    return BeatAnswer(
-        {name.removeprefix(CACHE_EPOCH): int(value) for name, value in epochs.items()},
-        control.feed.current().version,
-    )
 
 
-def _remember(control: HereControl, beat: GatewayBeat, now: int) -> None:
+def _remember(control: HereControl, beat: GatewayBeat, now: int, refused: str = "") -> None:
     """Keep what was said before the store is asked to: it may be away, or its disk full."""
-    control.heard[beat.id] = Heard(now, beat.counters)
+    control.heard[beat.id] = Heard(now, beat.counters, refused)
     for id in [id for id, heard in control.heard.copy().items() if now - heard.seen_us > ALIVE_US]:
         control.heard.pop(id, None)
 
