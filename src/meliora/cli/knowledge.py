@@ -110,7 +110,7 @@ def index(
 
 def _tell(taken: Taken, refused: list[tuple[str, str, str]], ready: bool) -> None:
     parts = [f"{taken.added} added", f"{taken.updated} updated", f"{taken.unchanged} unchanged"]
-    say(", ".join(parts) + ("." if ready else "; the index is still behind."))
+    say(", ".join(parts) + ("." if ready else "; the index is still behind: the worker goes on with it."))
     refused += [(one.id, one.reason, one.hint) for one in taken.refused]
     for name, reason, hint in refused[:_SHOWN]:
         say(f"  {paint('refused', 'error')} {plain(name)}: {plain(reason).rstrip('.')}. {plain(hint)}".rstrip())

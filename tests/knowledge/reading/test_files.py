@@ -127,6 +127,13 @@ def test_a_table_is_read_whatever_separates_its_columns(separator):
     assert (one.id, one.text, one.metadata) == ("1", "a", {"size": "3"})
 
 
+def test_a_list_of_which_no_entry_has_a_text_is_a_document_as_it_stands():
+    data = b'[{"port": 8080, "host": "atlas"}, {"port": 9090}]'
+    (one,) = read_bytes(data, "hosts.json")
+    assert isinstance(one, Document)
+    assert (one.id, one.text) == ("hosts.json", data.decode())
+
+
 def test_metadata_that_is_no_object_is_a_field():
     (one,) = read_bytes(b'{"id": "a", "text": "x", "metadata": "internal"}\n', "a.jsonl")
     assert isinstance(one, Document)

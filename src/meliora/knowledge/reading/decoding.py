@@ -35,7 +35,7 @@ def decode(data: bytes, declared: str = "") -> str | None:
     except UnicodeDecodeError as error:
         if declared and (told := _as_declared(data, declared)) is not None:
             return told
-        if _binary(sample):
+        if is_binary(sample):
             return None
         # Much that is right before or after one broken byte speaks for UTF-8.
         broken = data.decode("utf-8", "replace")
@@ -43,7 +43,7 @@ def decode(data: bytes, declared: str = "") -> str | None:
         if right > broken.count("\ufffd") or error.start >= len(data) - 3:
             return broken
         return legacy.guessed(data) if legacy.is_foreign(data) else data.decode("cp1252", "replace")
-    return None if _binary(sample) else text
+    return None if is_binary(sample) else text
 
 
 def _as_declared(data: bytes, encoding: str) -> str | None:
@@ -64,5 +64,7 @@ def _wide(data: bytes, sample: bytes) -> str | None:
     return None
 
 
-def _binary(sample: bytes) -> bool:
-    return len(sample) - len(sample.translate(None, _ODD)) > len(sample) * 0.02
+def is_binary(data: bytes) -> bool:
+    """Tell whether bytes have what no text has."""
+    sample = data[:65_536]
+    return b"\0" in sample or len(sample) - len(sample.translate(None, _ODD)) > len(sample) * 0.02

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from meliora.knowledge.documents import Document
 from meliora.knowledge.reading.base import MEGABYTE, Limits, Read, Refused, too_large
-from meliora.knowledge.reading.decoding import decode
+from meliora.knowledge.reading.decoding import decode, is_binary
 from meliora.knowledge.reading.legacy import declared
 from meliora.knowledge.reading.markup import text_of_html
 from meliora.knowledge.reading.pdf import text_of_pdf
@@ -130,11 +130,7 @@ def read_bytes(data: bytes, source: str, limits: Limits | None = None, content_t
         return
     text = decode(data, declared(data, content_type))
     if text is None:
-        yield Refused(
-            source,
-            "it is no text, or its encoding cannot be told",
-            "Save it as UTF-8; pictures, archives and programs are not read.",
-        )
+        yield _no_text(data, source)
     elif not text.strip():
         yield Refused(source, "it is empty")
     elif suffix in _LINES or kind in ("application/jsonl", "application/x-ndjson"):
@@ -152,6 +148,12 @@ def read_bytes(data: bytes, source: str, limits: Limits | None = None, content_t
         )
     else:
         yield Document(id=source, text=text, title=_title(text, source, suffix), source=source)
+
+
+def _no_text(data: bytes, source: str) -> Refused:
+    if is_binary(data):
+        return Refused(source, "it is no text", "Pictures, archives and programs are not read.")
+    return Refused(source, "its encoding cannot be told", "Save it as UTF-8.")
 
 
 def _title(text: str, source: str, suffix: str) -> str:

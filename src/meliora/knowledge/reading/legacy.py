@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 
 _DECLARED = re.compile(
     rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w.:-]{2,30})|^\s*<\?xml[^>]{0,100}encoding\s*=\s*["']([\w.:-]{2,30})""",
@@ -18,6 +19,7 @@ _HEAD = 2_048
 _HIGH_SHARE = 0.4
 """Share of its letters from which on a text is not written in Latin ones."""
 _SAMPLE = 20_000
+_BEYOND, _LETTERS = bytes(range(128, 256)), string.ascii_letters.encode()
 
 _CYRILLIC = ("cp1251", "koi8-r", "cp866", "iso8859-5")
 _COMMON = frozenset("оеаинтсрвл")
@@ -41,8 +43,7 @@ def declared(data: bytes, content_type: str = "") -> str:
 def is_foreign(data: bytes) -> bool:
     """Tell whether most of a text's letters lie beyond ASCII, as they do in no Latin encoding."""
     sample = data[:_SAMPLE]
-    high = len(sample) - len(sample.translate(None, bytes(range(128, 256))))
-    letters = sum(map(bytes.isalpha, (sample[at : at + 1] for at in range(len(sample)))))
+    high, letters = (len(sample) - len(sample.translate(None, of)) for of in (_BEYOND, _LETTERS))
     return high >= 8 and high > (high + letters) * _HIGH_SHARE
 
 

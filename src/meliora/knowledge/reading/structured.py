@@ -26,8 +26,7 @@ def entry(fields: Mapping[str, Any], source: str, number: int) -> Read:
     """
     place = f"{source}#{number}"
     text_field = next((name for name in _TEXT if isinstance(fields.get(name), str)), "")
-    title = fields.get("title")
-    if not text_field and not (isinstance(title, str) and title.strip()):
+    if not _has_text(fields):
         return Refused(place, "it has no text", f"Give it one of the fields {', '.join(_TEXT)}.")
     id_field = next((name for name in _ID if isinstance(fields.get(name), (str, int)) and fields[name] != ""), "")
     own = {name: fields[name] for name in _OWN if isinstance(fields.get(name), str)}
@@ -40,15 +39,23 @@ def entry(fields: Mapping[str, Any], source: str, number: int) -> Read:
     return Document(id=str(fields[id_field]) if id_field else place, **given)
 
 
+def _has_text(fields: Mapping[str, Any]) -> bool:
+    title = fields.get("title")
+    return any(isinstance(fields.get(name), str) for name in _TEXT) or (isinstance(title, str) and bool(title.strip()))
+
+
 def read_json(text: str, source: str) -> Iterator[Read]:
-    """Read a list of entries, an object with one in it, or one entry; another value is a document as it stands."""
+    """Read a list of entries, an object with one in it, or one entry; another value is a document as it stands.
+
+    A list of which no entry has a text is one, too.
+    """
     try:
         value = msgspec.json.decode(text.encode("utf-8", "replace"))
     except (msgspec.DecodeError, RecursionError) as error:
         yield Refused(source, f"it is no JSON: {error}")
         return
     listed = value if isinstance(value, list) else _list_in(value)
-    if listed is not None and all(isinstance(one, dict) for one in listed):
+    if listed and all(isinstance(one, dict) for one in listed) and any(map(_has_text, listed)):
         for number, one in enumerate(listed, 1):
             yield entry(one, source, number)
     elif isinstance(value, dict) and any(isinstance(value.get(name), str) for name in _TEXT):
