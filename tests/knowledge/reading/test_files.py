@@ -134,6 +134,14 @@ def test_a_list_of_which_no_entry_has_a_text_is_a_document_as_it_stands():
     assert (one.id, one.text) == ("hosts.json", data.decode())
 
 
+def test_a_file_is_found_by_its_folders_too(tmp_path):
+    (tmp_path / "billing").mkdir()
+    (tmp_path / "billing" / "README").write_text("words")
+    (one,) = read_path(tmp_path)
+    assert isinstance(one, Document)
+    assert one.title == "billing/README"
+
+
 def test_metadata_that_is_no_object_is_a_field():
     (one,) = read_bytes(b'{"id": "a", "text": "x", "metadata": "internal"}\n', "a.jsonl")
     assert isinstance(one, Document)

@@ -32,10 +32,11 @@ def test_code_is_kept_whole_and_its_remarks_are_no_headings():
     assert all("heading" not in one.title for one in passages)
 
 
-@pytest.mark.parametrize("source", ["src/app.py", "deploy/Dockerfile", "meliora.toml", "api", "notes.md"])
+@pytest.mark.parametrize("source", ["src/app.py", "deploy/Dockerfile", "deploy/run", "meliora.toml", "api", "notes.md"])
 def test_remarks_in_a_source_are_no_headings(source):
     """A line that begins with `#` heads what follows in a text, and tells of one line in code."""
-    text = "".join(f"# remark {n}\nsetting_{n} = {n}\n" + f"value of {n}\n" * 40 + "\n" for n in range(9))
+    text = "#!/bin/sh\n" if source == "deploy/run" else ""
+    text += "".join(f"# remark {n}\nsetting_{n} = {n}\n" + f"value of {n}\n" * 40 + "\n" for n in range(9))
     titles = {one.title for one in chunk(Document(id="d", text=text, title="T", source=source), 100, 10)}
     assert (titles == {"T"}) == (source not in ("api", "notes.md"))
 

@@ -53,6 +53,6 @@ def _listed(urls: str | Path | Iterable[str], limits: Limits) -> list[str] | Ref
 
 
 def _placed(one: Read, url: str) -> Read:
-    if isinstance(one, Document) and one.id == url and one.title and url.endswith(f"/{one.title}"):
+    if isinstance(one, Document) and one.id == url and one.title == url[:500]:
         return Document(id=url, text=one.text, title="", source=url)
     return one

@@ -157,9 +157,9 @@ def _no_text(data: bytes, source: str) -> Refused:
 
 
 def _title(text: str, source: str, suffix: str) -> str:
-    """Give the first heading of Markdown; else the file's name."""
+    """Give the first heading of Markdown; else where the file stands: folders often say more than its name."""
     if suffix in (".md", ".markdown"):
         for line in text[:5_000].split("\n"):
             if line.startswith("# "):
                 return line[2:].strip()[:500]
-    return PurePosixPath(source).name[:500]
+    return source[:500]

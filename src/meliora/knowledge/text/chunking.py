@@ -18,7 +18,7 @@ TITLE = 300
 """Characters of a passage's title."""
 
 _COMMENTED = re.compile(
-    r"\.(?:py|pyi|sh|bash|zsh|fish|toml|ya?ml|rb|pl|pm|r|jl|conf|cfg|ini|env|properties|tf|mk|cmake|awk|ps1|nix|log)$"
+    r"\.(?:py|pyi|sh|bash|zsh|fish|toml|ya?ml|rb|pl|pm|r|jl|conf|cfg|ini|env|properties|tf|mk|cmake|awk|sed|m4|ps1|nix|log)$"
     r"|(?:^|/)(?:Dockerfile|Makefile|Containerfile)$",
     re.IGNORECASE,
 )
@@ -54,7 +54,7 @@ def chunk(document: Document, size: int = SIZE, overlap: int = OVERLAP) -> tuple
     short = size + size // 4
     if len(text) <= short * 2 or (len(text) <= short * 40 and count_words(text) <= short):
         return (_passage(document, 0, 0, len(text), _first_heading(document)),)
-    pieces = list(_pieces(text, size, headed=_COMMENTED.search(document.source) is None))
+    pieces = list(_pieces(text, size, headed=not _is_code(document)))
     cut = _packed(pieces, size, overlap)
     return tuple(
         _passage(document, number, pieces[first].start, pieces[last].end, _headings(pieces, first, last))
@@ -182,8 +182,12 @@ def _headings(pieces: Sequence[_Piece], first: int, last: int) -> tuple[str, ...
     return above[:common] if common else above
 
 
+def _is_code(document: Document) -> bool:
+    return document.text.startswith("#!") or _COMMENTED.search(document.source) is not None
+
+
 def _first_heading(document: Document) -> tuple[str, ...]:
     """Give the first heading of a short document that has no title of its own."""
-    if document.title or "#" not in document.text[:200] or _COMMENTED.search(document.source):
+    if document.title or "#" not in document.text[:200] or _is_code(document):
         return ()
     return next((block.headings[-1:] for block in blocks(document.text[:2_000]) if block.headings), ())
