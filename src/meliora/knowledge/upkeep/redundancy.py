@@ -137,7 +137,7 @@ def _measured(
         enough = limits.look if containment >= limits.containment else limits.surely
         if most(*lengths) < enough:
             continue
-        ratio = token_sort_ratio(words(a), words(b))
+        ratio = token_sort_ratio(words(a), words(b), enough)
         if ratio >= enough:
             yield a, b, containment, ratio
 
