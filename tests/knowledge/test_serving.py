@@ -98,3 +98,13 @@ def test_parts_are_loaded_once_and_again_where_something_was_missing() -> None:
     for _ in range(3):
         half.of(WHO, "c", VIEW)
     assert len(half.loaded) == 3  # type: ignore[attr-defined]
+
+
+def test_parts_are_made_anew_for_another_index_so_that_both_arms_know_its_words() -> None:
+    made = serving(Shelf(), FrozenClock(), arm(2))
+    mended = LocalView([])
+    mended.generation = "2-mended"
+    for view in (VIEW, mended, mended):
+        made.of(WHO, "c", view)
+        made.parts(WHO.tenant, "c", made.serving(WHO.tenant, "c"), view)
+    assert len(made.loaded) == 4  # type: ignore[attr-defined]

@@ -90,7 +90,7 @@ class Serving:
         self._shelf, self._load, self._clock, self._arms = shelf, load, clock, arms
         self._known: dict[tuple[str, str], _Known] = {}
         self._snapshots: dict[tuple[str, str, int], _Known] = {}
-        self._parts: dict[tuple[str, str, str, int], Parts] = {}
+        self._parts: dict[tuple[str, str, str, str, int], Parts] = {}
         self._lock = threading.Lock()
 
     def of(self, who: Who, collection: str, view: View) -> Served:
@@ -122,8 +122,8 @@ class Serving:
         return snapshot
 
     def parts(self, tenant: str, collection: str, snapshot: Snapshot, view: View) -> Parts:
-        """Give the loaded parts of a snapshot over a view; what the vocabulary tells is made again as the index doubles."""
-        key = (tenant, collection, snapshot.sha256 or "first", view.passages.bit_length())
+        """Give the loaded parts of a snapshot over a view; what the vocabulary tells is made again as the index is, and as it doubles."""
+        key = (tenant, collection, snapshot.sha256 or "first", view.generation, view.passages.bit_length())
         found = self._parts.get(key)
         if found is None:
             found = self._load(tenant, snapshot.config, view)
