@@ -89,7 +89,7 @@ def bench(here: Deployment) -> KindBench:
 
     return KindBench(
         build=lambda: kind_of(here, machine, evidence),
-        change=change_of("reindex", "target", "search", updated_us=here.clock.now_us()),
+        change=change_of("reindex", "target", "index", updated_us=here.clock.now_us()),
         state=lambda: (shelf.generation("default", COLLECTION), machine.serves),
         decode=decode,
         lose_data=forget,
@@ -176,3 +176,16 @@ def test_a_collection_that_was_dropped_meanwhile_is_not_switched(here: Deploymen
         kind.rehearse(change, here.work(change))
     with pytest.raises((Conflict, NotFound)):
         kind.deliver(change, here.work(change))
+
+
+def test_a_configuration_that_comes_meanwhile_stays_when_the_index_is_switched_and_when_it_is_taken_back(
+    here: Deployment,
+) -> None:
+    """A trial that wins while an index is built again is not undone by it, nor does it stand in its way."""
+    _, kind, change = ready(here)
+    serve_other(here)
+    serving = here.store.knowledge_snapshots.serving("default", COLLECTION)
+    kind.rehearse(change, here.work(change))
+    assert kind.deliver(change, here.work(change)) == change.candidate
+    assert kind.undo(change, here.work(change)) == change.baseline
+    assert here.store.knowledge_snapshots.serving("default", COLLECTION) == serving

@@ -259,6 +259,18 @@ def test_what_somebody_else_put_in_service_is_not_overwritten(here: Deployment) 
             step(change, here.work(change))
 
 
+def test_an_index_that_is_built_again_meanwhile_stays_and_stands_in_no_ones_way(here: Deployment) -> None:
+    furnish(here)
+    kind = repairing(here, known(here, by_repair))
+    change = here.proposed(kind, here.change("query_repair"), REPAIR)
+    shelf = here.store.knowledge_documents
+    assert shelf.exchange_generation("default", COLLECTION, "2-mended", instead_of="1")
+    kind.rehearse(change, here.work(change))
+    assert kind.deliver(change, here.work(change)) == change.candidate
+    assert kind.undo(change, here.work(change)) == change.baseline
+    assert shelf.generation("default", COLLECTION) == "2-mended"
+
+
 def test_a_repair_that_harms_other_queries_fails(here: Deployment) -> None:
     def harming(config: SearchConfig, generation: str, text: str) -> Sequence[str]:
         repaired = config.expansion or config.spelling

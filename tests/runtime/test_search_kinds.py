@@ -17,7 +17,7 @@ from meliora.loop.kind import ChangeKind, Later, Proof, Proposal
 from meliora.loop.shelf import Due
 from meliora.loop.work import Fence, Work
 from meliora.runtime.changes import kinds
-from meliora.runtime.knowledge.kinds import Knowing, knowing_of, search_kinds
+from meliora.runtime.knowledge.kinds import SURFACES, Knowing, knowing_of, search_kinds
 from meliora.settings import Settings
 from tests.changes.conftest import deployments, here  # noqa: F401
 from tests.changes.house import Deployment, with_proposal
@@ -58,7 +58,7 @@ def proved(here: Deployment, kind: ChangeKind) -> tuple[Change, Work]:  # noqa: 
         "default",
         kind=kind.name,
         target="c",
-        surface="search",
+        surface=kind.surface,
         environment="production",
         origin=Origin("person", "dana"),
         payload={"collection": "c"},
@@ -77,8 +77,9 @@ def proved(here: Deployment, kind: ChangeKind) -> tuple[Change, Work]:  # noqa: 
 
 def test_all_kinds_of_searches_are_known_where_documents_are_kept(here: Deployment, knowing: Knowing) -> None:  # noqa: F811
     known = kinds(Settings(), here.store, here.clock, knowing)
-    found = {name for name, kind in known.items() if kind.surface == "search"}
-    assert found == {"query_repair", "fusion_weights", "reranker", "reindex", "knowledge_pruning"}
+    found = {name: kind.surface for name, kind in known.items() if kind.surface in SURFACES}
+    tried = dict.fromkeys(("query_repair", "fusion_weights", "reranker", "knowledge_pruning"), "search")
+    assert found == {**tried, "reindex": "index"}
 
 
 def test_where_no_documents_are_kept_there_are_none(here: Deployment) -> None:  # noqa: F811

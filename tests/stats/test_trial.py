@@ -288,3 +288,22 @@ def test_pairs_without_a_difference_seldom_win_however_often_they_are_looked_at(
         looks = (100, 150, 250, 400, 700, 1200, 2000, 3000)
         won += any(decide(pairs(Sums.of(outcomes[:n]), REWARD, bounded=True)).outcome == "better" for n in looks)
     assert won / 400 <= 0.025 + 2.6 * math.sqrt(0.025 * 0.975 / 400)
+
+
+def test_what_comes_to_both_arms_at_once_in_the_middle_of_a_stage_makes_neither_better_nor_worse():
+    """Documents come, or an index is built again: more is found from then on, by everybody. Looked at again and again."""
+    rng, trials, looks = np.random.default_rng(8), 200, 16
+    wrong = 0
+    for _ in range(trials):
+        treated = rng.random(900) < 0.2
+        had, satisfied = np.zeros(900), np.zeros(900)
+        for look in range(looks):
+            searches = rng.poisson(rng.choice([0.1, 0.6, 2.0], 900))
+            had += searches
+            satisfied += rng.binomial(searches, 0.3 if look < looks / 2 else 0.6)
+            arms = [Sums.of(satisfied[arm & (had > 0)], had[arm & (had > 0)]) for arm in (~treated, treated)]
+            outcome = decide(Reading(QUALITY, (Pair(*arms),))).outcome
+            if outcome != "undecided":
+                wrong += 1
+                break
+    assert wrong <= 0.05 * trials

@@ -19,6 +19,8 @@ from meliora.loop.work import Work
 
 SURFACE = "search"
 """One change at a time is tried or watched on the searches of a tenant."""
+INDEX = "index"
+"""What searches read. Both arms of a trial, and a holdback, read one index: what mends it waits for none of them."""
 DAY_US = 86_400_000_000
 TRIED = 0.05
 """Share of the satisfied searches that a candidate may lose in its trial: that it gains was proved on queries with a known answer, and

@@ -23,7 +23,7 @@ from meliora.loop.desk import Desk
 from meliora.loop.engine import Engine
 from meliora.loop.front import Loop
 from meliora.loop.gates.board import GateBoard
-from meliora.loop.gates.signals import Schedule, Signals
+from meliora.loop.gates.signals import Signals
 from meliora.loop.governance import Governed
 from meliora.loop.house import Happened, House, Rules
 from meliora.loop.judge import ArmJudge
@@ -37,8 +37,9 @@ from meliora.runtime.gates import gate_board, trigger_service
 from meliora.runtime.governance import governance
 from meliora.runtime.knowledge.diagnosing import METRICS as SEARCH_METRICS
 from meliora.runtime.knowledge.diagnosing import SearchDiagnosis
-from meliora.runtime.knowledge.kinds import SEARCH, knowing_of
+from meliora.runtime.knowledge.kinds import SURFACES, knowing_of
 from meliora.runtime.report import Reports
+from meliora.runtime.schedules import schedules_of
 from meliora.runtime.shared import FEATURES
 from meliora.runtime.trials import ArmsOf, TrialRows
 from meliora.settings import Settings
@@ -49,8 +50,6 @@ from meliora.store.store import Store
 log = structlog.get_logger(__name__)
 
 DAY_US = 86_400_000_000
-SEARCH_REPAIRS = ("query_repair", "reindex", "fusion_weights", "reranker")
-"""Kinds that a look at searches tries, those first that the finding names."""
 BEFORE_WINDOWS = 24
 """How many windows before the breach a diagnosis compares with."""
 
@@ -97,15 +96,7 @@ def loop_of(
     signals = Signals(
         board,
         triggers,
-        (
-            Schedule("retrain", chosen.retrain, tuple(kind for kind in ("routing_policy",) if kind in kinds)),
-            Schedule(
-                "searches",
-                chosen.searches,
-                tuple(kind for kind in SEARCH_REPAIRS if kind in kinds),
-                lambda tenant: bool(store.knowledge_documents.collections(tenant)),
-            ),
-        ),
+        schedules_of(chosen, store, kinds),
         lambda tenant, since, subject: bool(store.cycles.since(tenant, since, subject)),
         clock.now_us,
     )
@@ -296,7 +287,7 @@ class Diagnosing:
         breach = breach_of(change, seen, self._clock.now_us(), self._chosen.environment)
         at, id = self._clock.now_us(), new_id("fnd", self._randbytes)
         found = None
-        if self._searches is not None and (breach.metric in SEARCH_METRICS or change.surface == SEARCH):
+        if self._searches is not None and (breach.metric in SEARCH_METRICS or change.surface in SURFACES):
             found = self._searches(breach, id=id, at_us=at)
         if found is None:
             found = diagnose(breach, self._store.slices, (), id=id, at_us=at)
@@ -333,7 +324,7 @@ _MEASURED: dict[str, tuple[Measured, Unit]] = {
 
 def breach_of(change: Change, seen: dict[str, Any], now_us: int, environment: str) -> Breach:
     """Give what a gate saw as a diagnosis takes it. What was asked for without a breach is looked at by its errors, over a day."""
-    metric = str(seen.get("metric", "search_success" if change.surface == SEARCH else "error_rate"))
+    metric = str(seen.get("metric", "search_success" if change.surface in SURFACES else "error_rate"))
     measured, unit = _MEASURED.get(metric, ("dissatisfied", "points"))
     reading = seen.get("reading") or {}
     until = int(reading.get("at_us") or now_us)

@@ -1,6 +1,7 @@
 """Builds a collection's index again beside the one that serves, holds both against the documents, and switches.
 
-Nothing is split by traffic: an index that lacks documents is wrong for everybody. The one that served is kept to go back to.
+Nothing is split by traffic: an index that lacks documents is wrong for everybody. The one that served is kept to go back to. Its surface
+is the index alone: a trial of searches goes on meanwhile, its arms split by snapshots that are both answered by the index that serves.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import msgspec
 
 from meliora.changes.comparing import DEPTH, LOSS, gained, held_against
 from meliora.changes.manner import Check
-from meliora.changes.searching import PUT_IN_SERVICE, SURFACE, Collections, meant_of, neither, recommended
+from meliora.changes.searching import INDEX, PUT_IN_SERVICE, Collections, meant_of, neither, recommended
 from meliora.errors import Conflict
 from meliora.knowledge.index.base import IndexHeld
 from meliora.knowledge.indexes import Audit, next_generation
@@ -88,7 +89,7 @@ class Reindex:
     """Repairs an index by building it again."""
 
     name = "reindex"
-    surface = SURFACE
+    surface = INDEX
 
     def __init__(self, workshop: Workshop) -> None:
         self._shop = workshop
@@ -112,7 +113,7 @@ class Reindex:
                 snapshot=self._shop.snapshots.serving(change.tenant, collection).number,
             )
             return Proposal(
-                target=f"search:{collection}",
+                target=f"{INDEX}:{collection}",
                 summary=f"The index of {collection} built again: {_told(audit)}.",
                 payload=msgspec.to_builtins(wanted),
                 candidate=candidate,

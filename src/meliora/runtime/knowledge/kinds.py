@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meliora.changes.manner import Manner
-from meliora.changes.searching import Plane
+from meliora.changes.searching import INDEX, SURFACE, Plane
 from meliora.clock import Clock
 from meliora.knowledge.augment.workshop import Workshop
 from meliora.knowledge.indexes import Audit, Indexes
@@ -25,8 +25,8 @@ from meliora.store.store import Store
 if TYPE_CHECKING:
     from meliora.loop.kind import ChangeKind
 
-SEARCH = "search"
-"""The surface of searches."""
+SURFACES = (SURFACE, INDEX)
+"""What changes are felt on that are about searches."""
 
 
 @dataclass(frozen=True, slots=True)
