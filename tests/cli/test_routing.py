@@ -81,11 +81,11 @@ def test_a_policy_is_calibrated_proved_served_and_taken_back(
     assert all(call.cost_micros for call in calls), "each is recorded and charged"
     said(capsys, "evaluate", "1")
     said(capsys, "promote", "1", "--force")
-    running.wait(lambda: "default" in running.gateway.gateway.snapshot.state.policies, 2.0)
+    running.wait(lambda: "default" in running.gateway.gateway.snapshot.state.policies, 20)
     assert "Snapshot 1 (calibrated) serves default" in said(capsys, "status")
     assert "serves already" in said(capsys, "promote", "1", code=1)
     assert "No learned policy serves default" in said(capsys, "rollback")
-    running.wait(lambda: not running.gateway.gateway.snapshot.state.policies, 2.0)
+    running.wait(lambda: not running.gateway.gateway.snapshot.state.policies, 20)
     acts = [entry.action for entry in running.store.activity.list("default").items]
     assert acts[:2] == ["routing.rollback", "routing.promote"]
 

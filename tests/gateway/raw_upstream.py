@@ -11,8 +11,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-Step = bytes | float | None
-"""Bytes to write, seconds to be silent, or None: close."""
+Step = bytes | float | Callable[[], object] | None
+"""Bytes to write, seconds to be silent, something to do or to wait for, or None: close."""
 Answer = Iterable[Step] | Callable[[bytes, bytes], Iterable[Step]]
 """What is done for each request; a function is given the request's head and body."""
 
@@ -64,6 +64,8 @@ class RawUpstream:
                         return
                     if isinstance(step, bytes):
                         connection.sendall(step)
+                    elif callable(step):
+                        step()
                     else:
                         time.sleep(step)
 

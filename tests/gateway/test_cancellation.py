@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +46,7 @@ def _send(gateway: RunningGateway, **body: Any) -> socket.socket:
 
 
 def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
         time.sleep(0.01)
@@ -57,9 +58,13 @@ def _nothing_held(gateway: RunningGateway) -> None:
     assert len(house.replies._idempotency) == 0
     for account in house.admission.ledger._accounts.values():
         assert account.reserved == 0
-    for name in gateway.gateway.snapshot.catalog.accounts:
-        pool = gateway.gateway.snapshot.catalog.accounts[name].upstream.pool  # type: ignore[attr-defined]
+    for pool in _pools(gateway):
         _until(lambda pool=pool: pool.open == len(pool._idle))
+
+
+def _pools(gateway: RunningGateway) -> list[Pool]:
+    accounts = gateway.gateway.snapshot.catalog.accounts.values()
+    return [account.upstream.pool for account in accounts]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -125,7 +130,7 @@ def test_leaving_while_nobody_is_asked_costs_nothing(tmp_path: Path) -> None:
         with RunningGateway(made, keys=(key(budget_day_micros=1_000_000),)) as gateway:
             client = _send(gateway)
             _until(lambda: upstream.requests)
-            time.sleep(0.1)
+            _until(lambda: any(pool._idle for pool in _pools(gateway)))  # the refusal is read
             client.close()
             [record] = gateway.finished(1)
             charged = {account.total for account in gateway.gateway.house.admission.ledger._accounts.values()}
@@ -135,14 +140,23 @@ def test_leaving_while_nobody_is_asked_costs_nothing(tmp_path: Path) -> None:
 
 def test_when_the_first_of_two_equal_calls_leaves_the_second_makes_the_call(tmp_path: Path) -> None:
     """And one that leaves while it waits disturbs nobody."""
-    with RawUpstream([0.4, *whole(GOOD)]) as upstream, RunningGateway(settings(tmp_path, upstream)) as gateway:
+    ready = threading.Event()
+    with (
+        RawUpstream([lambda: ready.wait(30), *whole(GOOD)]) as upstream,
+        RunningGateway(settings(tmp_path, upstream)) as gateway,
+    ):
+        running = gateway.gateway.house.replies._idempotency._running
+        waiting = lambda: sum(not one.done() for entry in list(running.values()) for one in entry.waiting)  # noqa: E731
         clients = []
-        for _ in range(3):
+        for number in range(3):
             clients.append(_send(gateway, headers={"idempotency-key": "k"}))
             _until(lambda: upstream.requests)
-            time.sleep(0.05)
+            _until(lambda number=number: waiting() == number)
         clients[1].close()
+        _until(lambda: waiting() == 1)
         clients[0].close()
+        _until(lambda: len(upstream.requests) == 2)
+        ready.set()
         assert clients[2].recv(15) == b"HTTP/1.1 200 OK"
         clients[2].close()
         records = gateway.finished(3)

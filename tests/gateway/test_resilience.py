@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from meliora.settings.models import Gateway, Model, Provider, Retry, Settings, Timeouts
-from meliora.testing import FakeProvider, FaultPlan, FaultRule, Play, faults
+from meliora.testing import FakeProvider, FaultPlan, FaultRule, FrozenClock, Play, faults
 from meliora.testing.gateway import RunningGateway
 from tests.gateway.asking import QUICK, chat, get, messages, opened, post, settings, stream_text
 
@@ -182,7 +182,7 @@ def test_a_breaker_takes_a_failing_endpoint_out_and_lets_it_back(tmp_path: Path)
     plan = FaultPlan([faults.Status(500)] * 3)
     with (
         FakeProvider(plan) as provider,
-        RunningGateway(settings(tmp_path, provider, gateway=gateway_settings)) as gateway,
+        RunningGateway(settings(tmp_path, provider, gateway=gateway_settings), clock=FrozenClock()) as gateway,
     ):
         for _ in range(3):
             assert post(gateway, "/v1/chat/completions", chat()).status == 500
@@ -191,7 +191,7 @@ def test_a_breaker_takes_a_failing_endpoint_out_and_lets_it_back(tmp_path: Path)
         assert refused.status == 503
         assert refused.json["error"]["code"] == "no_endpoint"
         assert b'meliora_breaker_open{endpoint="p0/m"} 1.0' in get(gateway, "/metrics").body
-        time.sleep(0.4)
+        gateway.clock.advance(0.4)  # type: ignore[attr-defined]
         assert post(gateway, "/v1/chat/completions", chat()).status == 200
         assert post(gateway, "/v1/chat/completions", chat()).status == 200
 

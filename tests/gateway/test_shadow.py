@@ -209,7 +209,7 @@ def test_a_kept_answer_has_no_shadow_and_stays_everybodys(tmp_path: Path) -> Non
 
 
 def test_a_client_that_left_has_no_shadow(tmp_path: Path) -> None:
-    with upstream({**STEPS, "tiny": answered("4", after=0.5)}) as fake, running(tmp_path, fake) as gateway:
+    with upstream({**STEPS, "tiny": answered("4", after=30)}) as fake, running(tmp_path, fake) as gateway:
         connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
         headers = {"content-type": "application/json", "authorization": f"Bearer {SECRET}"}
         connection.request("POST", PATH, json.dumps(tiny()), headers)

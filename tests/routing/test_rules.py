@@ -99,9 +99,9 @@ def test_both_ends_of_a_huge_text_are_searched():
 
 def test_no_pattern_can_hang_a_request():
     rules = RuleSet([rule(str(n), p) for n, p in enumerate((r"(a*)*b", r"(a|aa)+$", r"(.*)*x{50}", r"([a-z]+)*\d"))])
-    began = time.perf_counter()
+    began = time.process_time()
     rules.match("t", "a" * 100_000, "auto")
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 @given(

@@ -189,11 +189,10 @@ def test_any_header_is_answered(served: tuple[RunningGateway, FakeProvider], hea
 def test_a_length_with_nothing_behind_is_refused_at_once(served: tuple[RunningGateway, FakeProvider]) -> None:
     """A hundred megabytes are announced; nobody waits for them."""
     gateway, _ = served
-    began = time.monotonic()
     raw = request(framed=False, body=b"", headers=[b"content-length: 104857600"])
     read, _ = talk(gateway.port, raw, until=1)
     [answer] = Answers(read).all
-    assert answer.status == 413 and time.monotonic() - began < 2
+    assert answer.status == 413  # who waited for it would say 408
 
 
 def test_a_body_in_single_bytes_and_chunks_is_one_body(served: tuple[RunningGateway, FakeProvider]) -> None:
@@ -219,8 +218,8 @@ def test_a_body_in_single_bytes_and_chunks_is_one_body(served: tuple[RunningGate
 @pytest.mark.parametrize(
     ("pieces", "status"),
     [
-        ([b"POST /", *[b"a"] * 250], None),
-        ([b"POST /v1/chat/completions HTTP/1.1\r\n"] + [b"x: y\r\n"] * 200, None),
+        ([b"POST /", *[b"a"] * 5000], None),
+        ([b"POST /v1/chat/completions HTTP/1.1\r\n"] + [b"x: y\r\n"] * 5000, None),
         ([b""], None),
         ([request(framed=False, headers=[b"content-length: 100"], body=b"")], 408),
         ([request(framed=False, headers=[b"content-length: 100000"], body=b"{")], 408),
@@ -235,14 +234,13 @@ def test_a_client_that_dawdles_does_not_keep_its_connection(
     status: int | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its time is up while it still drips; others are served meanwhile."""
+    """Its time is up while it still drips, which it would for a minute; others are served meanwhile."""
     gateway, provider = served
     for name in ("HEAD_SECONDS", "BODY_SECONDS"):
         monkeypatch.setattr(server, name, 0.4)
     before = provider.count
-    began = time.monotonic()
-    read, closed = talk(gateway.port, *pieces, pause=0.01, seconds=8)
-    assert closed and time.monotonic() - began < 6
+    read, closed = talk(gateway.port, *pieces, pause=0.01, seconds=20)
+    assert closed
     assert [answer.status for answer in Answers(read).all] == ([status] if status else [])
     assert provider.count == before
     assert post(gateway, "/v1/chat/completions", chat()).status == 200

