@@ -65,6 +65,8 @@ def test_what_was_archived_says_why_and_comes_back(upkeep, shelf) -> None:
     assert upkeep.restore("t", "c", "chg_1") == 0
     assert told(shelf, 4) == [(7, "a", True), (8, "b", True)]
     assert all(one.restored_us for one in upkeep.archived("t", "c"))
+    assert set(upkeep.returned("t", "c")) == {"a", "b"}
+    assert upkeep.returned("t", "other") == {}
 
 
 def test_what_was_put_anew_deleted_or_archived_again_by_another_is_left_as_it_is(upkeep, shelf) -> None:

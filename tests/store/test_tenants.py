@@ -244,6 +244,7 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "knowledge_snapshots.artifact": [sha256(b"table").hexdigest()],
         "knowledge_upkeep.pairs": ["c"],
         "knowledge_upkeep.archived": ["c"],
+        "knowledge_upkeep.returned": ["c"],
         "knowledge_figures.figures": ["c", ageing(2**60)],
         "knowledge_figures.sources": ["c", [], 10, "none"],
         "knowledge_figures.stalest": ["c", ageing(2**60)],
@@ -510,6 +511,8 @@ def keep_knowledge(store: Store, feed) -> str:
     store.knowledge_documents.exchange_generation("acme", "c", "2", instead_of="1")
     store.knowledge_snapshots.keep("acme", "expansion", b"table")
     store.knowledge_upkeep.ask("acme", "c", [LikePair(a="a", b="b", containment=0.6, ratio=0.8, why="")])
+    store.knowledge_upkeep.archive("acme", "c", "chg_0", [ArchiveNote(document="z", why="old")])
+    store.knowledge_upkeep.restore("acme", "c", "chg_0")
     store.knowledge_upkeep.archive("acme", "c", "chg_1", [ArchiveNote(document="z", why="old")])
     store.judgments.put("acme", "c", "held", [Judgment("q", "query", "a", 1.0)], "cli")
     store.datasets.put("acme", DATASET)

@@ -181,6 +181,13 @@ class KnowledgeUpkeep:
                 for row in rows
             )
 
+    def returned(self, tenant: str, collection: str) -> dict[str, int]:
+        """Give the documents that were restored, each with when that was last."""
+        own = (_N.tenant == tenant, _N.collection == collection, _N.restored_us.is_not(None))
+        query = sa.select(_N.document, sa.func.max(_N.restored_us)).where(*own).group_by(_N.document)
+        with reading(self._engine) as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
 
 def _ready(connection: sa.Connection, tenant: str, collection: str, noted: Mapping[str, ArchiveNote]) -> list[str]:
     """Give the ids of the documents that can be archived as noted."""

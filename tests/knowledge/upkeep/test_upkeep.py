@@ -105,6 +105,14 @@ def test_what_stays_in_place_of_another_is_not_archived_by_the_same_plan() -> No
     assert [one.id for one in found.entries] == ["copy"]
 
 
+def test_what_was_taken_back_out_of_the_archive_is_left_alone_until_it_changes() -> None:
+    kept = [aged("new", 1, "", 1), aged("copy", 1, "", 1), aged("old", 999), aged("third", 1, "", 1)]
+    found = doubles(("new", "copy"), ("copy", "third"))
+    back = {"copy": NOW, "old": NOW}
+    assert [one.id for one in plan("c", kept, NOW, redundancy=found, returned=back).entries] == ["third"]
+    assert "old" in {one.id for one in plan("c", kept, NOW, returned={"old": kept[2].updated_us - 1}).entries}
+
+
 def test_what_is_useless_is_planned_only_with_evidence() -> None:
     kept = [aged("a", 1, "", 1), aged("b", 1, "", 1)]
     known = {"a": Relevance(score=0.001, evidence=200, weight=90), "b": Relevance(score=0.001, evidence=3, weight=2)}

@@ -159,7 +159,11 @@ class Keeper:
             found = self._of_stale(tenant, collection, relevances, rules)
         else:
             kept = list(self._all(tenant, collection, "live"))
-            found = plan(collection, kept, self._now_us(), redundancy=redundancy, relevances=relevances, rules=rules)
+            back = self._shelf.returned(tenant, collection)
+            now = self._now_us()
+            found = plan(
+                collection, kept, now, redundancy=redundancy, relevances=relevances, rules=rules, returned=back
+            )
         wanted = [one for one in found.entries if stale or one.reason == "redundant"]
         surest = sorted(wanted, key=lambda one: (-one.confidence, one.id))[:MOST_ENTRIES]
         found = msgspec.structs.replace(found, entries=tuple(sorted(surest, key=lambda one: one.id)))
@@ -291,7 +295,8 @@ class Keeper:
             for one in kept.values()
             if one.document.category not in rules.protected or not _stale_enough(one, ageing.now_us, rules)
         ]
-        found = plan(collection, among, ageing.now_us, relevances=low, rules=rules)
+        back = self._shelf.returned(tenant, collection)
+        found = plan(collection, among, ageing.now_us, relevances=low, rules=rules, returned=back)
         spared = self._figures.count_stale(tenant, collection, ageing, rules.least, rules.protected)
         return msgspec.structs.replace(found, protected=found.protected + spared)
 

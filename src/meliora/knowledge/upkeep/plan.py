@@ -65,8 +65,11 @@ def plan(
     redundancy: Redundancy | None = None,
     relevances: Mapping[str, Relevance] | None = None,
     rules: Rules | None = None,
+    returned: Mapping[str, int] | None = None,
 ) -> Pruning:
     """Plan what to archive. A document that stays in place of another is never archived by the same plan.
+
+    `returned` are those that were taken back out of the archive, with when: such a one is left alone until it changes.
 
     Raises `ValueError` for a confidence outside [0, 1].
     """
@@ -74,13 +77,14 @@ def plan(
     if not 0 <= rules.least <= 1:
         raise ValueError(f"a confidence lies in [0, 1], not {rules.least}")
     live = {one.document.id: one for one in kept if one.state == "live"}
+    back = {name for name, at in (returned or {}).items() if name in live and live[name].updated_us <= at}
     found: dict[str, Entry] = {}
     for entry in (
         *_redundant(live, redundancy),
         *_stale(live, now_us, rules),
         *_useless(live, relevances or {}, rules),
     ):
-        if entry.confidence >= rules.least:
+        if entry.confidence >= rules.least and entry.id not in back:
             found.setdefault(entry.id, entry)
     instead = {one.kept_instead for one in found.values()}
     guarded = {name for name in found if live[name].document.category in rules.protected}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -106,4 +106,8 @@ class UpkeepShelf(Protocol):
         self, tenant: str, collection: str, *, change: str | None = None, document: str | None = None, limit: int = 100
     ) -> Sequence[Archived]:
         """Give what was archived, the latest first."""
+        ...
+
+    def returned(self, tenant: str, collection: str) -> Mapping[str, int]:
+        """Give the documents that were restored, each with when that was last."""
         ...
