@@ -102,3 +102,42 @@ def test_a_change_that_archived_nothing_has_nothing_to_restore(upkeep) -> None:
     upkeep.archive("t", "c", "chg_1", notes("a"))
     with pytest.raises(NotFound):
         upkeep.restore("other", "c", "chg_1")
+
+
+def test_words_of_a_pair_go_with_either_document(upkeep, shelf) -> None:
+    """What differs between two documents is words of them: nothing of it outlasts a deletion, whatever was decided."""
+    upkeep.ask("t", "c", [pair("a", "b"), pair("b", "c"), pair("c", "d")])
+    upkeep.decide("t", "c", "a", "b", "kept", "dana")
+    shelf.delete("t", "c", ["b"])
+    assert [(one.pair.a, one.pair.b) for one in upkeep.pairs("t", "c", state=None)] == [("c", "d")]
+
+
+def test_words_of_a_pair_go_with_the_person_whose_document_it_has(store, upkeep, shelf) -> None:
+    shelf.put("t", "c", [document("mine", user="ann")])
+    upkeep.ask("t", "c", [pair("a", "mine"), pair("c", "d")])
+    assert store.housekeeping.erase("t", "ann").documents == 1
+    assert [(one.pair.a, one.pair.b) for one in upkeep.pairs("t", "c", state=None)] == [("c", "d")]
+
+
+def test_a_pair_waits_only_while_both_documents_can_be_found(upkeep, shelf) -> None:
+    upkeep.ask("t", "c", [pair("a", "b")])
+    upkeep.archive("t", "c", "chg_1", notes("a"))
+    assert upkeep.pairs("t", "c") == ()
+    upkeep.restore("t", "c", "chg_1")
+    assert len(upkeep.pairs("t", "c")) == 1
+
+
+def test_a_pair_that_nobody_decided_goes_when_a_document_changes(upkeep, shelf) -> None:
+    """What differs was told of the text before: it is looked at anew."""
+    upkeep.ask("t", "c", [pair("a", "b"), pair("a", "c")])
+    upkeep.decide("t", "c", "a", "c", "kept", "dana")
+    shelf.put("t", "c", [document("a", "another text")])
+    assert [(one.pair.b, one.state) for one in upkeep.pairs("t", "c", state=None)] == [("c", "kept")]
+
+
+def test_a_pair_of_a_document_that_went_meanwhile_is_not_kept(upkeep, shelf) -> None:
+    """The worker compares for minutes: who was erased meanwhile does not come back as a pair."""
+    shelf.delete("t", "c", ["a"])
+    upkeep.archive("t", "c", "chg_1", notes("b"))
+    assert upkeep.ask("t", "c", [pair("a", "c"), pair("b", "c"), pair("c", "d")]) == 1
+    assert len(upkeep.pairs("t", "c", state=None)) == 1

@@ -33,6 +33,7 @@ from meliora.store.knowledge_rows import (
     chunks,
     delete_in,
     forget_deletions_in,
+    forget_pairs_in,
     hashes_in,
     insert_in,
     kept,
@@ -104,6 +105,7 @@ class KnowledgeDocuments:
                     (fresh if known is None else changed).append((seq, one))
             insert_in(connection, tenant, collection, fresh, now)
             update_in(connection, tenant, collection, changed, now)
+            forget_pairs_in(connection, tenant, collection, [one.document.id for _, one in changed], undecided=True)
             forget_deletions_in(connection, tenant, collection, [one.document.id for _, one in fresh])
             move_in(connection, tenant, collection, seq)
         unchanged = len(given) - len(fresh) - len(changed)

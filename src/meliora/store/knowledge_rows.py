@@ -13,7 +13,7 @@ from meliora.knowledge.documents import Document, Kept, Metadata
 from meliora.knowledge.shelf import ToKeep
 from meliora.store.bulk import Row, write_rows
 from meliora.store.rows import AnyRow, insert_into
-from meliora.store.tables import knowledge_deletions, knowledge_documents
+from meliora.store.tables import knowledge_deletions, knowledge_documents, knowledge_pairs
 
 COLUMNS = tuple(column.name for column in knowledge_documents.columns)
 BATCH = 500
@@ -77,6 +77,7 @@ def delete_in(
         if not there:
             continue
         connection.execute(sa.delete(knowledge_documents).where(own))
+        forget_pairs_in(connection, tenant, collection, there)
         rows = [
             {"tenant": tenant, "collection": collection, "id": id, "seq": latest + at, "at_us": now}
             for at, id in enumerate(there, 1)
@@ -84,6 +85,19 @@ def delete_in(
         latest, count = latest + len(there), count + len(there)
         connection.execute(insert_into(connection, knowledge_deletions), rows)
     return count, latest
+
+
+def forget_pairs_in(
+    connection: sa.Connection, tenant: str, collection: str, ids: Sequence[str], *, undecided: bool = False
+) -> None:
+    """Delete the pairs that documents are in, which hold words of them; with `undecided` those alone that nobody decided."""
+    t = knowledge_pairs.c
+    own = sa.and_(t.tenant == tenant, t.collection == collection)
+    own = sa.and_(own, t.state == "open") if undecided else own
+    if connection.execute(sa.select(sa.literal(1)).where(own).limit(1)).first() is None:
+        return
+    for some in chunks(ids):
+        connection.execute(sa.delete(knowledge_pairs).where(own, sa.or_(t.a.in_(some), t.b.in_(some))))
 
 
 def forget_deletions_in(connection: sa.Connection, tenant: str, collection: str, ids: Sequence[str]) -> None:

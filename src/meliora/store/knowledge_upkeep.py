@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -35,14 +35,16 @@ class KnowledgeUpkeep:
     def ask(self, tenant: str, collection: str, pairs: Sequence[LikePair]) -> int:
         """Let pairs wait for a person, and give how many are new: one that was decided is not asked about again.
 
-        Raises `InvalidRequest` for a pair that is none, `NotFound` for an unknown collection.
+        One of a document that cannot be found (any more) is passed over: nothing of it is to be kept here. Raises `InvalidRequest` for
+        a pair that is none, `NotFound` for an unknown collection.
         """
         now = self._clock_us()
         rows = [{**msgspec.structs.asdict(_ordered(one)), "state": "open", "at_us": now} for one in pairs]
         count = 0
         with writing(self._engine) as connection:
             hold_in(connection, tenant, collection)
-            for row in rows:
+            live = _live(connection, tenant, collection, (id for row in rows for id in (row["a"], row["b"])))
+            for row in (row for row in rows if row["a"] in live and row["b"] in live):
                 insert = insert_into(connection, knowledge_pairs).values(tenant=tenant, collection=collection, **row)
                 count += connection.execute(insert.on_conflict_do_nothing().returning(_P.a)).first() is not None
         return count
@@ -50,10 +52,12 @@ class KnowledgeUpkeep:
     def pairs(
         self, tenant: str, collection: str, *, state: PairState | None = "open", limit: int = 100
     ) -> tuple[KeptPair, ...]:
-        """Give pairs, those that wait longest first; at most 500."""
+        """Give pairs, those that wait longest first; at most 500. An open one waits only while both documents can be found."""
         query = sa.select(knowledge_pairs).where(_P.tenant == tenant, _P.collection == collection)
         if state is not None:
             query = query.where(_P.state == state)
+        if state == "open":
+            query = query.where(_can_be_found(_P.a), _can_be_found(_P.b))
         with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(_P.at_us, _P.a, _P.b).limit(page_size(limit)))
             return tuple(_pair(row) for row in rows)
@@ -191,17 +195,31 @@ class KnowledgeUpkeep:
 
 def _ready(connection: sa.Connection, tenant: str, collection: str, noted: Mapping[str, ArchiveNote]) -> list[str]:
     """Give the ids of the documents that can be archived as noted."""
-    wanted = dict.fromkeys([*noted, *(one.kept_instead for one in noted.values() if one.kept_instead)])
-    live: dict[str, str] = {}
-    for some in chunks(wanted):
-        own = (_D.tenant == tenant, _D.collection == collection, _D.id.in_(some), _D.state == "live")
-        live |= {row.id: row.hash for row in connection.execute(sa.select(_D.id, _D.hash).where(*own))}
+    instead = (one.kept_instead for one in noted.values() if one.kept_instead)
+    live = _live(connection, tenant, collection, (*noted, *instead))
     return [
         id
         for id, note in noted.items()
         if id in live
         and (note.hash is None or (note.hash == live[id] and (not note.kept_instead or note.kept_instead in live)))
     ]
+
+
+def _live(connection: sa.Connection, tenant: str, collection: str, ids: Iterable[str]) -> dict[str, str]:
+    """Give the hashes of those of these documents that can be found."""
+    found: dict[str, str] = {}
+    for some in chunks(ids):
+        own = (_D.tenant == tenant, _D.collection == collection, _D.id.in_(some), _D.state == "live")
+        found |= {row.id: row.hash for row in connection.execute(sa.select(_D.id, _D.hash).where(*own))}
+    return found
+
+
+def _can_be_found(id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Keep pairs of which a document is live."""
+    one = knowledge_documents.alias().c
+    return sa.exists().where(
+        one.tenant == _P.tenant, one.collection == _P.collection, one.id == id, one.state == "live"
+    )
 
 
 def _held(connection: sa.Connection, tenant: str, collection: str, change: str) -> set[str]:
