@@ -34,6 +34,10 @@ ALLOWED = {
     "pause_writing",
     "resume_writing",
     "on_*",
+    # called by http.client and io
+    "makefile",
+    "readable",
+    "readinto",
     # public: for programs that serve the gateway themselves
     "build_gateway",
     # the improvement manager of the documents, for those who call it as a library
