@@ -40,6 +40,7 @@ from meliora.runtime.shared import (
     spool_dir,
     start_logging,
 )
+from meliora.runtime.warming import make_ready
 from meliora.server.app import build_app
 from meliora.server.context import ControlContext, SpoolSeen
 from meliora.settings import Settings
@@ -181,6 +182,7 @@ def context_of(
     name: str = "",
 ) -> ControlContext:
     """Give all that the routes are given; `name` is this process's, drawn where it is empty."""
+    make_ready()
     began = clock.monotonic()
     loop = loop_of(
         settings, store, clock, name or process_name("control"), uptime=lambda: round(clock.monotonic() - began, 1)

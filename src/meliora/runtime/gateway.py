@@ -48,6 +48,7 @@ from meliora.gateway.upstream import Upstream
 from meliora.gateway.watch import Watch
 from meliora.routing.escalation import Failures
 from meliora.runtime.shared import control_socket, effective, process_name, spool_dir, start_logging, today
+from meliora.runtime.warming import make_ready
 from meliora.settings import Settings
 from meliora.settings.load import load
 from meliora.settings.secret import resolve_secret
@@ -105,6 +106,7 @@ def build(
         shadows=Shadows(apart, recorder, admission, ids, randbytes, failures),
         failures=failures,
     )
+    make_ready()
     parts.policies.restore(state.policies)
     parts.likings.restore(state.preferences)
     parts.trialled.restore(refs_of(state))
@@ -152,6 +154,7 @@ class Parts(Lifespan):
         self._gateway: Gateway | None = None
         self._shouted = 0
         self._loses = False
+        self._reloading = asyncio.Lock()
         self._started_us = clock.now_us()
         self._cache_epoch: Any = None
         self._retired: list[tuple[Upstream, float]] = []
@@ -211,6 +214,10 @@ class Parts(Lifespan):
 
     async def reload(self, config: Path | None) -> None:
         """Read the settings again and swap them in; what is wrong with them is said, and the old ones serve on."""
+        async with self._reloading:  # what was read earlier must not come in later
+            await self._reload(config)
+
+    async def _reload(self, config: Path | None) -> None:
         gateway = self._gateway
         assert gateway is not None
         before = gateway.snapshot
@@ -224,7 +231,8 @@ class Parts(Lifespan):
         if (settings.server, settings.store) != (before.settings.server, before.settings.store):
             log.warning("changes of [server] and [store] take a restart")
         self._adapt(gateway, settings, catalog)
-        gateway.snapshot = self.snapshot(settings, catalog, before.state)
+        # A state may have come while they were read: keys that were revoked, a kill switch that was turned.
+        gateway.snapshot = self.snapshot(settings, catalog, gateway.snapshot.state)
         log.info("the settings were reloaded", models=len(catalog.models))
         self._retire(before.catalog)
 

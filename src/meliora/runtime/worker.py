@@ -31,6 +31,7 @@ from meliora.runtime.shared import (
     start_logging,
 )
 from meliora.runtime.starting import Offered, Starter
+from meliora.runtime.warming import make_ready
 from meliora.settings import Settings
 from meliora.store.store import Store
 from meliora.telemetry.ingest import Ingester, IngestReport
@@ -271,6 +272,7 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
         tasks.extend(_knowledge(settings, store, clock))
     if settings.loop.enabled:
         tasks.extend(_loop(settings, store, clock))
+    make_ready()
     worker = Worker(tasks, clock)
     return worker
 

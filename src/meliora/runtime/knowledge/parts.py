@@ -11,6 +11,7 @@ from meliora.errors import MelioraError
 from meliora.knowledge.config import SearchConfig
 from meliora.knowledge.index.base import View
 from meliora.knowledge.search.parts import Parts, Ranker, Repairer
+from meliora.runtime.warming import make_ready
 
 _T = TypeVar("_T")
 log = structlog.get_logger(__name__)
@@ -58,6 +59,7 @@ class Loading:
         from meliora.knowledge.repair.stage import repaired
         from meliora.knowledge.text.analysis import analyse
 
+        make_ready()
         speller = None if config.spelling is None else Speller(view.written(), config.spelling)
         asked = config.expansion
         table = None if asked is None else Table.decode(self._shelf.artifact(tenant, asked.table))
@@ -70,6 +72,7 @@ class Loading:
         from meliora.knowledge.ranking.model import read
         from meliora.knowledge.ranking.ranker import ModelRanker
 
+        make_ready()
         return ModelRanker(read(self._shelf.artifact(tenant, config.reranking.model)))
 
 

@@ -23,6 +23,7 @@ from meliora.runtime.knowledge.arms import SearchArms
 from meliora.runtime.knowledge.augmenting import workshop_of
 from meliora.runtime.knowledge.evidence import StoredEvidence, searched
 from meliora.runtime.knowledge.parts import Loading
+from meliora.runtime.warming import make_ready
 from meliora.settings import Settings
 from meliora.store.searches import MOST
 from meliora.store.store import Store
@@ -135,11 +136,13 @@ def opener(settings: Settings, store: Store, clock: Clock) -> Open:
     def embedded(tenant: str, collection: str, directory: Path) -> Index:
         from meliora.knowledge.index.embedded import Embedded
 
+        make_ready()
         return Embedded(directory, chunk=chunk, clock=clock, embed=embed)
 
     def postgres(tenant: str, collection: str, directory: Path) -> Index:
         from meliora.store.knowledge_index import PostgresIndex
 
+        make_ready()
         return PostgresIndex(store.engine, tenant, collection, chunk=chunk, clock=clock, embed=embed)
 
     return postgres if chosen.backend == "postgres" else embedded
