@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
+import msgspec
 import pytest
 
 from meliora.gateway.app import Gateway
 from meliora.gateway.http.server import ServerProtocol
 from meliora.runtime.gateway import Parts, build
 from meliora.settings.load import load
-from meliora.testing.gateway import no_list
+from meliora.testing.gateway import key, no_list
 from tests.gateway.asking import chat, post
 from tests.gateway.raw_upstream import RawUpstream, whole
 
@@ -72,6 +76,56 @@ async def test_what_outlives_a_snapshot_is_told_of_the_new_settings(tmp_path: Pa
         breaker.failure(0.0)
     assert breaker.state(0.0) == "open"
     gateway.lifespan._spool.close()
+
+
+async def test_a_state_that_comes_while_the_settings_are_read_is_not_lost(tmp_path: Path) -> None:
+    """Reading them may take seconds, for prices: a kill switch that is turned meanwhile stays turned, a revoked key revoked."""
+    gateway, text = built(tmp_path)
+    state = gateway.snapshot.state
+    newer = msgspec.structs.replace(state, version=state.version + 1, halted=True, kill_epoch=1, keys=(key("new"),))
+    slow, reload = await begun(gateway, tmp_path)
+    with slow:
+        parts_of(gateway)._take_state(newer)
+        assert gateway.snapshot.safety.halted
+        slow.write(text + AFTER)
+    await reload
+    assert gateway.snapshot.settings.gateway.keepalive == 7
+    assert gateway.snapshot.state == newer
+    assert gateway.snapshot.safety.halted
+    parts_of(gateway)._spool.close()
+
+
+async def test_of_two_reloads_the_later_one_holds_though_the_first_took_longer(tmp_path: Path) -> None:
+    gateway, text = built(tmp_path)
+    (tmp_path / "meliora.toml").write_text(text + AFTER)
+    slow, first = await begun(gateway, tmp_path)
+    with slow:
+        second = asyncio.create_task(parts_of(gateway).reload(tmp_path / "meliora.toml"))
+        await asyncio.wait([second], timeout=0.5)  # it may not overtake, however much time it has
+        slow.write(text + "[gateway]\nkeepalive = 5\n")
+    await asyncio.gather(first, second)
+    assert gateway.snapshot.settings.gateway.keepalive == gateway.house.watch.keepalive == 7
+    parts_of(gateway)._spool.close()
+
+
+def built(tmp_path: Path) -> tuple[Gateway, str]:
+    """Give a gateway, and its settings as they are written."""
+    text = BEFORE.format(state=tmp_path / "state", url="http://127.0.0.1:9/v1")
+    (tmp_path / "meliora.toml").write_text(text)
+    return build(load(str(tmp_path / "meliora.toml")), ask=no_list), text
+
+
+def parts_of(gateway: Gateway) -> Parts:
+    assert isinstance(gateway.lifespan, Parts)
+    return gateway.lifespan
+
+
+async def begun(gateway: Gateway, tmp_path: Path) -> tuple[IO[str], asyncio.Task[None]]:
+    """Begin a reload that reads until what this gives is written to and closed."""
+    pipe = tmp_path / "slow.toml"
+    os.mkfifo(pipe)
+    reload = asyncio.create_task(parts_of(gateway).reload(pipe))
+    return await asyncio.to_thread(pipe.open, "w"), reload
 
 
 def test_a_call_is_tried_as_often_as_the_settings_say_that_it_began_with(tmp_path: Path) -> None:
