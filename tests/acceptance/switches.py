@@ -108,7 +108,15 @@ def _no_controls(patch: MonkeyPatch) -> None:
     without("meliora.loop.policy.decide.Policies.decide", _all_allowed)(patch)
 
 
+def _erases_nothing(self: Any, tenant: str, user: str) -> Any:
+    from meliora.store.housekeeping import Erasure
+
+    none = dict.fromkeys(("at_us", "calls", "contents", "feedback", "history", "preferences"), 0)
+    return Erasure(subject="nobody", **none)
+
+
 SWITCHES: dict[str, Switch] = {
+    "m01": without("meliora.runtime.knowledge.erasing.Erasing.__call__", _erases_nothing),
     "p01": without("meliora.loop.pulse.Pulse._open", _nothing),
     "p02": without_routes("optimizer"),
     "p03": without("meliora.loop.gates.gate.Gate.beyond", lambda self, value, bound: False),

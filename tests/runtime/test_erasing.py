@@ -160,17 +160,20 @@ def place(engine: sa.Engine, tmp_path: Path) -> Iterator[Place]:  # noqa: F811
     store = Store(engine, clock_us=clock.now_us, spool=tmp_path / "spool")
     with knowledge_of(settings, store, clock) as plane:
         assert plane is not None
-        texts = [
-            Document(
-                id=f"{topic}-{at}", text=f"The {topic} desk, page {at}: how your {topic} is handled by office {at}."
-            )
-            for topic in TOPICS
-            for at in range(6)
-        ]
-        hers = Document(id="hers", text=f"The {WRITTEN} of the garden of Ann.", user=ANN)
-        plane.put("default", "default", [*texts, hers])
-        plane.follow("default", "default")
+        furnish(plane)
         yield Place(settings, store, clock, plane, tmp_path)
+
+
+def furnish(plane: Plane) -> None:
+    """Keep and index documents about each topic, and one of Ann's."""
+    texts = [
+        Document(id=f"{topic}-{at}", text=f"The {topic} desk, page {at}: how your {topic} is handled by office {at}.")
+        for topic in TOPICS
+        for at in range(6)
+    ]
+    hers = Document(id="hers", text=f"The {WRITTEN} of the garden of Ann.", user=ANN)
+    plane.put("default", "default", [*texts, hers])
+    plane.follow("default", "default")
 
 
 def lived(place: Place) -> int:
