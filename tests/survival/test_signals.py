@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 from meliora.supervisor.detach import ask
@@ -77,8 +76,9 @@ def test_a_reload_under_load_drops_no_call_and_brings_the_new_model_and_price(
                 house.wait(lambda known=known: len(load.answered) > known + 3, 15, "no calls")
                 wrong, other = "[gateway\nnonsense", PRICED.replace("[models.n]", "[models.other]")
                 house.write(wrong if number == 2 else PRICED if number % 2 else other)
+                done = _reloads(house)
                 os.kill(pid, signal.SIGHUP)
-                time.sleep(0.15)
+                house.wait(lambda done=done: _reloads(house) > done, 15, "it is not read again")
             house.wait(lambda: _served(new), 10, "the new model is not served")
         assert house.alive("gateway")
         assert not load.halves and not load.refused and not load.cut, (load.halves[:3], load.refused)
@@ -90,6 +90,12 @@ def test_a_reload_under_load_drops_no_call_and_brings_the_new_model_and_price(
         assert cost is None or cost >= 0
         assert "refused" in (house.layout.logs / "gateway.log").read_text()
         assert ask(house.url, "/ready")[0] == 200
+
+
+def _reloads(house: House) -> int:
+    """Count how often the settings were read again, for good or not."""
+    log = (house.layout.logs / "gateway.log").read_text()
+    return log.count("the settings were reloaded") + log.count("the new settings were refused")
 
 
 def _served(load: Load) -> bool:
