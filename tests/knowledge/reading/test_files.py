@@ -169,6 +169,12 @@ def test_a_broken_pdf_is_refused_and_an_encrypted_one_too():
     assert _refused(read_bytes(out.getvalue(), "b.pdf"))["b.pdf"] == "it is encrypted"
 
 
+def test_a_pdf_is_told_whatever_stands_before_it():
+    for data, name in ((b"\r\n%PDF-1.7", "letter"), (b"HTTP/1.1 200 OK\r\n\r\n%PDF-1.7", "a.pdf")):
+        assert "broken" in _refused(read_bytes(data, name))[name]
+    assert isinstance(next(iter(read_bytes(b"A file of it begins with %PDF-1.7", "a.txt"))), Document)
+
+
 def test_a_pdf_over_its_time_is_refused():
     assert "longer than" in _refused(read_bytes(b"%PDF-1.7", "a.pdf", Limits(pdf_seconds=0.001)))["a.pdf"]
 

@@ -124,7 +124,7 @@ def read_bytes(data: bytes, source: str, limits: Limits | None = None, content_t
     """Read what a file or an address holds; of what kind is told by its type, else by its name, else by its first bytes."""
     limits = limits or Limits()
     kind, suffix = content_type.partition(";")[0].strip().lower(), PurePosixPath(source).suffix.lower()
-    if data.startswith(b"%PDF-") or kind == "application/pdf":
+    if _is_pdf(data, suffix) or kind == "application/pdf":
         read = text_of_pdf(data, source, limits)
         yield read if isinstance(read, Refused) else Document(id=source, text=read[0], title=read[1], source=source)
         return
@@ -148,6 +148,11 @@ def read_bytes(data: bytes, source: str, limits: Limits | None = None, content_t
         )
     else:
         yield Document(id=source, text=text, title=_title(text, source, suffix), source=source)
+
+
+def _is_pdf(data: bytes, suffix: str) -> bool:
+    """Tell a PDF by its first bytes; before them, where the name says it, may stand others (ISO 32000-2, annex I)."""
+    return data.lstrip()[:5] == b"%PDF-" or (suffix == ".pdf" and b"%PDF-" in data[:1_024])
 
 
 def _no_text(data: bytes, source: str) -> Refused:
