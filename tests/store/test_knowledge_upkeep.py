@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from meliora.errors import Conflict, InvalidRequest, NotFound
+from meliora.knowledge.upkeep.keeper import Keeper
+from meliora.knowledge.upkeep.plan import Rules
 from meliora.store.knowledge_upkeep import ArchiveNote, LikePair
 from tests.store.test_knowledge_documents import document, told
 
@@ -141,3 +143,59 @@ def test_a_pair_of_a_document_that_went_meanwhile_is_not_kept(upkeep, shelf) -> 
     upkeep.archive("t", "c", "chg_1", notes("b"))
     assert upkeep.ask("t", "c", [pair("a", "c"), pair("b", "c"), pair("c", "d")]) == 1
     assert len(upkeep.pairs("t", "c", state=None)) == 1
+
+
+LONG = "The harbour opens at six in the morning and closes at ten in the evening, on every day of the week but Sunday"
+
+
+@pytest.fixture
+def keeper(store, clock) -> Keeper:
+    shelves = store.knowledge_documents, store.knowledge_figures, store.knowledge_upkeep
+    return Keeper(*shelves, lambda *_: (), clock, Rules())
+
+
+def living(shelf) -> list[str]:
+    return [one.document.id for one in shelf.list("t", "c")]
+
+
+def test_the_last_word_on_a_pair_stands(keeper, upkeep, shelf) -> None:
+    """Who keeps the other one after all finds that one again; who keeps both finds both."""
+    upkeep.ask("t", "c", [pair("a", "b")])
+    assert keeper.decide("t", "c", ("a", "b"), "a", "dana").state == "merged"
+    assert living(shelf) == ["a", "c", "d"]
+    keeper.decide("t", "c", ("a", "b"), "b", "dana")
+    assert living(shelf) == ["b", "c", "d"]
+    assert keeper.decide("t", "c", ("a", "b"), None, "dana").state == "kept"
+    assert living(shelf) == ["a", "b", "c", "d"]
+
+
+def test_nothing_is_archived_in_place_of_what_cannot_be_found(keeper, upkeep, shelf) -> None:
+    upkeep.ask("t", "c", [pair("a", "b")])
+    upkeep.archive("t", "c", "another", notes("a"))
+    with pytest.raises(Conflict, match="'a' cannot be found"):
+        keeper.decide("t", "c", ("a", "b"), "a", "dana")
+    assert living(shelf) == ["b", "c", "d"]
+    assert [one.state for one in upkeep.pairs("t", "c", state=None)] == ["open"]
+    assert keeper.decide("t", "c", ("a", "b"), "b", "dana").state == "merged"
+    assert living(shelf) == ["b", "c", "d"]
+
+
+def test_of_two_that_say_the_same_one_stays_whoever_archives_meanwhile(store, keeper, upkeep, shelf) -> None:
+    """Two who apply plans at once may each keep another one: the store looks again while it archives."""
+    shelf.put("t", "c", [document("same", LONG), document("sane", LONG)])
+    planned = keeper.plan("t", "c", stale=False).pruning.entries
+    assert [(one.id, one.kept_instead) for one in planned] == [("sane", "same")]
+
+    class Meanwhile:
+        def archive(self, *given):
+            upkeep.archive("t", "c", "another", [ArchiveNote(document="same", why="says the same as sane")])
+            return upkeep.archive(*given)
+
+        def __getattr__(self, name: str):
+            return getattr(upkeep, name)
+
+    shelves = store.knowledge_documents, store.knowledge_figures, Meanwhile()
+    other = Keeper(*shelves, lambda *_: (), lambda: 0, Rules())  # type: ignore[arg-type]
+    done = other.plan("t", "c", stale=False, apply=True)
+    assert (done.archived, done.left) == (0, ("sane",))
+    assert "sane" in living(shelf)

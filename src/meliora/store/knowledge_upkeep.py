@@ -62,17 +62,39 @@ class KnowledgeUpkeep:
             rows = connection.execute(query.order_by(_P.at_us, _P.a, _P.b).limit(page_size(limit)))
             return tuple(_pair(row) for row in rows)
 
-    def decide(self, tenant: str, collection: str, a: str, b: str, state: PairState, by: str) -> KeptPair:
-        """Note what a person decided of a pair; the last word stands. Raises `NotFound`."""
+    def decide(
+        self,
+        tenant: str,
+        collection: str,
+        a: str,
+        b: str,
+        state: PairState,
+        by: str,
+        change: str = "",
+        archived: ArchiveNote | None = None,
+    ) -> KeptPair:
+        """Note what a person decided of a pair, and archive the one that is not kept; the last word stands.
+
+        `change` names all decisions of this pair: what an earlier one archived is found again where this one does not archive it.
+        Raises `NotFound`, and `Conflict` with nothing done where what is kept instead cannot be found.
+        """
         first, second = sorted((a, b))
         own = sa.and_(_P.tenant == tenant, _P.collection == collection, _P.a == first, _P.b == second)
         decided = {"decided_by": None, "decided_us": None}
         if state != "open":
             decided = {"decided_by": by, "decided_us": self._clock_us()}
         with writing(self._engine) as connection:
+            hold_in(connection, tenant, collection)
             update = sa.update(knowledge_pairs).where(own).values(state=state, **decided)
             if not connection.execute(update).rowcount:
                 raise NotFound(f"No pair {first!r} and {second!r} waits in {collection!r}.")
+            stay = [one for one in (first, second) if archived is None or one != archived.document]
+            if change:
+                self._restored(connection, tenant, collection, change, stay)
+            if archived is not None:
+                _refuse_gone(connection, tenant, collection, archived)
+                ready = _ready(connection, tenant, collection, {archived.document: archived})
+                self._archived(connection, tenant, collection, change, [archived], ready)
             return _pair(connection.execute(sa.select(knowledge_pairs).where(own)).one())
 
     # What was archived
@@ -106,13 +128,25 @@ class KnowledgeUpkeep:
                         f"{len(left)} documents changed since it was planned to archive them, {left[0]!r} among them.",
                         hint="Nothing was archived. A new plan is made of what is there now.",
                     )
-            moved = set_state_in(connection, tenant, collection, live, "archived")
-            now = self._clock_us()
-            for id in moved:
-                keys = {"tenant": tenant, "collection": collection, "change": change, "document": id}
-                said = {"why": noted[id].why, "kept_instead": noted[id].kept_instead, "at_us": now, "restored_us": None}
-                insert = insert_into(connection, knowledge_archived).values(**keys, **said)
-                connection.execute(insert.on_conflict_do_update(index_elements=list(keys), set_=said))
+            return self._archived(connection, tenant, collection, change, notes, live)
+
+    def _archived(
+        self,
+        connection: sa.Connection,
+        tenant: str,
+        collection: str,
+        change: str,
+        notes: Sequence[ArchiveNote],
+        ready: Sequence[str],
+    ) -> int:
+        noted = {one.document: one for one in notes}
+        moved = set_state_in(connection, tenant, collection, ready, "archived")
+        now = self._clock_us()
+        for id in moved:
+            keys = {"tenant": tenant, "collection": collection, "change": change, "document": id}
+            said = {"why": noted[id].why, "kept_instead": noted[id].kept_instead, "at_us": now, "restored_us": None}
+            insert = insert_into(connection, knowledge_archived).values(**keys, **said)
+            connection.execute(insert.on_conflict_do_update(index_elements=list(keys), set_=said))
         return len(moved)
 
     def standing(self, tenant: str, collection: str, change: str, notes: Sequence[ArchiveNote]) -> Standing:
@@ -143,25 +177,34 @@ class KnowledgeUpkeep:
         with writing(self._engine) as connection:
             fenced(connection)
             hold_in(connection, tenant, collection)
-            own = sa.and_(_N.tenant == tenant, _N.collection == collection)
-            query = sa.select(_N.document, _N.at_us).where(own, _N.change == change, _N.restored_us.is_(None))
-            mine = {row.document: row.at_us for row in connection.execute(query)}
-            if not mine and not connection.execute(sa.select(_N.why).where(own, _N.change == change).limit(1)).first():
-                raise NotFound(f"Change {change} archived nothing in {collection!r}.")
-            wanted = [id for id in (mine if documents is None else dict.fromkeys(documents)) if id in mine]
-            for some in chunks(wanted):
-                later = sa.select(_N.document, sa.func.max(_N.at_us)).where(own, _N.document.in_(some))
-                for id, at in connection.execute(later.group_by(_N.document)).all():
-                    if at > mine[id]:
-                        del mine[id]
-            back: list[str] = []
-            for some in chunks(id for id in wanted if id in mine):
-                there = (_D.tenant == tenant, _D.collection == collection, _D.id.in_(some), _D.state == "archived")
-                back += connection.execute(sa.select(_D.id).where(*there)).scalars()
-            set_state_in(connection, tenant, collection, back, "live")
-            for some in chunks(back):
-                done = sa.update(knowledge_archived).where(own, _N.change == change, _N.document.in_(some))
-                connection.execute(done.values(restored_us=self._clock_us()))
+            back = self._restored(connection, tenant, collection, change, documents)
+        if back is None:
+            raise NotFound(f"Change {change} archived nothing in {collection!r}.")
+        return back
+
+    def _restored(
+        self, connection: sa.Connection, tenant: str, collection: str, change: str, documents: Sequence[str] | None
+    ) -> int | None:
+        """Let documents be found again; give how many, None where the change never archived any."""
+        own = sa.and_(_N.tenant == tenant, _N.collection == collection)
+        query = sa.select(_N.document, _N.at_us).where(own, _N.change == change, _N.restored_us.is_(None))
+        mine = {row.document: row.at_us for row in connection.execute(query)}
+        if not mine and not connection.execute(sa.select(_N.why).where(own, _N.change == change).limit(1)).first():
+            return None
+        wanted = [id for id in (mine if documents is None else dict.fromkeys(documents)) if id in mine]
+        for some in chunks(wanted):
+            later = sa.select(_N.document, sa.func.max(_N.at_us)).where(own, _N.document.in_(some))
+            for id, at in connection.execute(later.group_by(_N.document)).all():
+                if at > mine[id]:
+                    del mine[id]
+        back: list[str] = []
+        for some in chunks(id for id in wanted if id in mine):
+            there = (_D.tenant == tenant, _D.collection == collection, _D.id.in_(some), _D.state == "archived")
+            back += connection.execute(sa.select(_D.id).where(*there)).scalars()
+        set_state_in(connection, tenant, collection, back, "live")
+        for some in chunks(back):
+            done = sa.update(knowledge_archived).where(own, _N.change == change, _N.document.in_(some))
+            connection.execute(done.values(restored_us=self._clock_us()))
         return len(back)
 
     def archived(
@@ -203,6 +246,16 @@ def _ready(connection: sa.Connection, tenant: str, collection: str, noted: Mappi
         if id in live
         and (note.hash is None or (note.hash == live[id] and (not note.kept_instead or note.kept_instead in live)))
     ]
+
+
+def _refuse_gone(connection: sa.Connection, tenant: str, collection: str, note: ArchiveNote) -> None:
+    """Raise `Conflict` where what is kept cannot be found: archiving the other would leave none of the two."""
+    keep = note.kept_instead
+    if keep is not None and keep not in _live(connection, tenant, collection, [keep]):
+        raise Conflict(
+            f"{keep!r} cannot be found in {collection!r}: it was archived or deleted. Nothing was done.",
+            hint=f"Restore it first, or keep {note.document!r}.",
+        )
 
 
 def _live(connection: sa.Connection, tenant: str, collection: str, ids: Iterable[str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import msgspec
 
-from meliora.errors import Conflict, InvalidRequest, NotFound
+from meliora.errors import Conflict, InvalidRequest
 from meliora.knowledge.documents import DocumentState, Kept
 from meliora.knowledge.quality.records import Searched
 from meliora.knowledge.shelf import DocumentShelf
@@ -210,37 +210,31 @@ class Keeper:
         return self._shelf.pairs(tenant, collection, state=state, limit=limit)
 
     def decide(self, tenant: str, collection: str, ids: tuple[str, str], keep: str | None, by: str) -> KeptPair:
-        """Note a person's word on a pair: both stay, or `keep` stays and the other is archived. Raises `NotFound`, `InvalidRequest`."""
+        """Note a person's word on a pair: both stay, or `keep` stays and the other is archived; the last word stands.
+
+        Raises `NotFound`, `InvalidRequest`, `Conflict` where `keep` cannot be found: nothing is archived in place of nothing.
+        """
         a, b = ids
+        change = sha256("\0".join(("pair", collection, *sorted(ids))).encode("utf-8", "surrogatepass")).hexdigest()
         if keep is None:
-            return self._shelf.decide(tenant, collection, a, b, "kept", by)
+            return self._shelf.decide(tenant, collection, a, b, "kept", by, change)
         if keep not in ids:
             raise InvalidRequest(f"{keep!r} is neither of the two.", field="keep")
-        found = self._shelf.decide(tenant, collection, a, b, "merged", by)
-        other = b if keep == a else a
-        change = sha256("\0".join(("pair", collection, *sorted(ids))).encode("utf-8", "surrogatepass")).hexdigest()
-        note = ArchiveNote(document=other, why=f"a person keeps {keep}", kept_instead=keep)
-        self._shelf.archive(tenant, collection, change, [note])
-        return found
+        note = ArchiveNote(document=b if keep == a else a, why=f"a person keeps {keep}", kept_instead=keep)
+        return self._shelf.decide(tenant, collection, a, b, "merged", by, change, note)
 
     def _applied(self, tenant: str, pruning: Pruning) -> Applied:
-        unchanged = [one for one in pruning.entries if self._as_planned(tenant, pruning.collection, one)]
-        notes = [ArchiveNote(document=one.id, why=one.said, kept_instead=one.kept_instead) for one in unchanged]
-        done = self._shelf.archive(tenant, pruning.collection, pruning.sha256, notes) if notes else 0
-        left = {one.id for one in pruning.entries} - {one.id for one in unchanged}
-        return Applied(plan=pruning.sha256, pruning=pruning, applied=True, archived=done, left=tuple(sorted(left)))
-
-    def _as_planned(self, tenant: str, collection: str, entry: Entry) -> bool:
-        for id, hash in ((entry.id, entry.hash), (entry.kept_instead, None)):
-            if id is None:
-                continue
-            try:
-                found = self._documents.get(tenant, collection, id)
-            except NotFound:
-                return False
-            if found.state != "live" or hash not in (None, found.hash):
-                return False
-        return True
+        """Archive what is as it was planned. The store looks again while it archives: of two that say the same, one always stays."""
+        notes = [
+            ArchiveNote(document=one.id, why=one.said, kept_instead=one.kept_instead, hash=one.hash)
+            for one in pruning.entries
+        ]
+        plan = pruning.sha256
+        done = self._shelf.archive(tenant, pruning.collection, plan, notes) if notes else 0
+        there = self._shelf.archived(tenant, pruning.collection, change=plan, limit=MOST_ENTRIES) if notes else ()
+        held = {one.note.document for one in there if one.restored_us is None}
+        left = tuple(one.id for one in pruning.entries if one.id not in held)
+        return Applied(plan=plan, pruning=pruning, applied=True, archived=done, left=left)
 
     def _noted(self, tenant: str, collection: str, kept: Kept) -> archive.Archived:
         id = kept.document.id

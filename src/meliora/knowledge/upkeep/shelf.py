@@ -81,8 +81,22 @@ class UpkeepShelf(Protocol):
         """Give pairs, those that wait longest first."""
         ...
 
-    def decide(self, tenant: str, collection: str, a: str, b: str, state: PairState, by: str) -> KeptPair:
-        """Note what a person decided of a pair. Raises `NotFound`."""
+    def decide(
+        self,
+        tenant: str,
+        collection: str,
+        a: str,
+        b: str,
+        state: PairState,
+        by: str,
+        change: str = "",
+        archived: ArchiveNote | None = None,
+    ) -> KeptPair:
+        """Note what a person decided of a pair, and archive the one that is not kept; the last word stands.
+
+        What an earlier decision, of the same `change`, archived is found again where this one does not archive it. Raises `NotFound`,
+        `Conflict` where what is kept instead cannot be found.
+        """
         ...
 
     def archive(

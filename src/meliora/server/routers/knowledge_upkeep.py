@@ -237,7 +237,7 @@ def pairs(
     return Answer(PairList(tuple(control.knowledge.keeper.pairs(caller.tenant, collection, state, limit))))
 
 
-@router.post("/pairs", **knows(KeptPair, 404))
+@router.post("/pairs", **knows(KeptPair, 404, 409))
 def decide(fields: Decision, caller: AdminCaller, control: HereControl) -> Answer:
     """Decide a pair: both stay, or the one that is not kept is archived."""
     ids = (fields.a, fields.b)
