@@ -174,7 +174,7 @@ class JudgmentShelf(Protocol):
     """Frozen judgment sets by collection and name."""
 
     def put(self, tenant: str, collection: str, name: str, rows: Sequence[Judgment], made_by: str) -> JudgmentSetInfo:
-        """Keep a set under the next version; the same content is kept once. Raises `InvalidRequest` for one that contradicts itself."""
+        """Keep a set under the next version, unless the newest says the same. Raises `InvalidRequest` for one that contradicts itself."""
         ...
 
     def get(self, tenant: str, collection: str, name: str, version: int) -> tuple[JudgmentSetInfo, Sequence[Judgment]]:

@@ -33,7 +33,9 @@ class Judgments:
         self._clock_us = clock_us
 
     def put(self, tenant: str, collection: str, name: str, rows: Sequence[Judgment], made_by: str) -> JudgmentSetInfo:
-        """Keep a set under the next version of its name; the same content is kept once, whatever its order.
+        """Keep a set under the next version of its name, unless the newest says the same, whatever its order.
+
+        What an older version said becomes the newest again: what was imported last is what counts.
 
         Raises `InvalidRequest` for a set that says nothing or contradicts itself, `NotFound` for an unknown collection.
         """
@@ -42,10 +44,11 @@ class Judgments:
         with writing(self._engine) as connection:
             hold_in(connection, tenant, collection)
             own = _own(tenant, collection, name)
-            found = connection.execute(sa.select(judgment_sets).where(own, _S.sha256 == digest)).one_or_none()
-            if found is not None:
+            newest = sa.select(judgment_sets).where(own).order_by(_S.version.desc()).limit(1)
+            found = connection.execute(newest).one_or_none()
+            if found is not None and found.sha256 == digest:
                 return _info(found)
-            version = (connection.execute(sa.select(sa.func.max(_S.version)).where(own)).scalar_one() or 0) + 1
+            version = (0 if found is None else found.version) + 1
             values = {
                 "tenant": tenant,
                 "collection": collection,

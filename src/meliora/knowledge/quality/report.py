@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from meliora.errors import InvalidRequest
+from meliora.errors import InvalidRequest, NotFound
 from meliora.knowledge.answers import Answer
 from meliora.knowledge.config import SearchConfig
 from meliora.knowledge.quality.figures import evaluate
@@ -16,6 +16,7 @@ from meliora.knowledge.quality.judgments import Judgment, frozen
 from meliora.knowledge.quality.proxies import Proxies, proxies
 from meliora.knowledge.quality.records import SearchLog
 from meliora.knowledge.search.searcher import Request
+from meliora.knowledge.shelf import Judgment as KeptJudgment
 from meliora.knowledge.shelf import JudgmentSetInfo, JudgmentShelf
 from meliora.stats.ranking import MeanFigure
 
@@ -76,12 +77,22 @@ def quality(plane: _Plane, tenant: str, collection: str, since_us: int, until_us
     )
 
 
+def held_to(
+    shelf: JudgmentShelf, tenant: str, collection: str
+) -> tuple[JudgmentSetInfo, Sequence[KeptJudgment]] | None:
+    """Give the set that proofs are held to, however many of other names were made since; None where nobody judged."""
+    try:
+        return shelf.newest(tenant, collection, FROZEN)
+    except NotFound:
+        newest = next(iter(shelf.list(tenant, collection, limit=1)), None)
+    return None if newest is None else shelf.get(tenant, collection, newest.name, newest.version)
+
+
 def _judged(plane: _Plane, tenant: str, collection: str, k: int) -> JudgedFigures | None:
-    sets = plane.judgments.list(tenant, collection)
-    newest = next((one for one in sets if one.name == FROZEN), sets[0] if sets else None)
-    if newest is None:
+    found = held_to(plane.judgments, tenant, collection)
+    if found is None:
         return None
-    _, rows = plane.judgments.get(tenant, collection, newest.name, newest.version)
+    newest, rows = found
     texts = {one.query_id: one.query for one in rows if one.query.strip()}
     asked = dict(sorted(texts.items())[:MOST_QUERIES])
     kept = [Judgment(one.query_id, one.document, min(one.grade, 100.0)) for one in rows if one.query_id in asked]
@@ -89,18 +100,18 @@ def _judged(plane: _Plane, tenant: str, collection: str, k: int) -> JudgedFigure
     def search(query: str) -> Sequence[str]:
         return [one.document for one in plane.look(tenant, collection, Request(query, k)).results]
 
-    found = evaluate(search, frozen(newest.name, newest.version, asked, kept), k)
+    told = evaluate(search, frozen(newest.name, newest.version, asked, kept), k)
     return JudgedFigures(
         set=newest,
         k=k,
         asked=len(asked),
-        ndcg=found.ndcg,
-        recall=found.recall,
-        precision=found.precision,
-        reciprocal_rank=found.reciprocal_rank,
-        average_precision=found.average_precision,
-        unanswerable=found.unanswerable,
-        unjudged=found.unjudged,
+        ndcg=told.ndcg,
+        recall=told.recall,
+        precision=told.precision,
+        reciprocal_rank=told.reciprocal_rank,
+        average_precision=told.average_precision,
+        unanswerable=told.unanswerable,
+        unjudged=told.unjudged,
     )
 
 

@@ -13,6 +13,7 @@ from meliora.knowledge.quality import chains
 from meliora.knowledge.quality.evidence import JudgedQuery, Pair, normal
 from meliora.knowledge.quality.likeness import linked
 from meliora.knowledge.quality.records import Searched
+from meliora.knowledge.quality.report import held_to
 from meliora.knowledge.search.searcher import Request, search
 from meliora.knowledge.text.analysis import analyse
 from meliora.runtime.knowledge.parts import Artifacts, Loading
@@ -22,8 +23,6 @@ from meliora.store.store import Store
 DEPTH = 10
 KNOWN_US = 30 * 86_400_000_000
 """How far back it is looked for what people used for the same words."""
-FROZEN = "frozen"
-"""Name of the judgment set that proofs are held to; without one of that name, the newest of any."""
 
 
 class StoredEvidence:
@@ -35,15 +34,12 @@ class StoredEvidence:
 
     def judged(self, tenant: str, collection: str) -> Sequence[JudgedQuery]:
         """Give the newest frozen set of judgments; empty where there is none."""
-        shelf = self._store.judgments
-        sets = shelf.list(tenant, collection)
-        newest = next((one for one in sets if one.name == FROZEN), sets[0] if sets else None)
-        if newest is None:
+        found = held_to(self._store.judgments, tenant, collection)
+        if found is None:
             return ()
-        _, rows = shelf.get(tenant, collection, newest.name, newest.version)
         text: dict[str, str] = {}
         grades: dict[str, dict[str, float]] = {}
-        for row in rows:
+        for row in found[1]:
             text[row.query_id] = row.query
             grades.setdefault(row.query_id, {})[row.document] = row.grade
         return [JudgedQuery(id=id, text=text[id], grades=own, origin="judged") for id, own in sorted(grades.items())]
