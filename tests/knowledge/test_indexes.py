@@ -11,6 +11,7 @@ from meliora.errors import Conflict
 from meliora.knowledge.documents import Document
 from meliora.knowledge.front import Plane
 from meliora.knowledge.index.base import IndexHeld
+from meliora.knowledge.index.embedded import Embedded
 from meliora.knowledge.index.embedded.layout import Folder
 from meliora.knowledge.indexes import folder_of
 from meliora.runtime.knowledge.plane import plane_of
@@ -156,3 +157,62 @@ def test_a_refusal_that_no_waiting_ends_is_not_waited_for(plane: Plane) -> None:
     put(plane, "new")
     with pytest.raises(Conflict, match="configured"):
         plane.bring_up("t", "c", 9, 1e9)
+
+
+def generations(tmp_path: Path) -> set[str]:
+    return {one.name for one in Folder(tmp_path / "knowledge" / folder_of("t", "c")).generations()}
+
+
+def anew(tmp_path: Path, store: Store) -> Plane:
+    """Give the plane as a process has it that was just started."""
+    return plane_of(Settings(server=Server(state_dir=tmp_path)), store, FrozenClock())
+
+
+def test_who_is_killed_after_an_erasure_switched_leaves_the_words_to_the_next_who_looks(
+    plane: Plane, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(index: Embedded) -> None:
+        raise KeyboardInterrupt
+
+    plane.shelf.exchange_generation("t", "c", "2-erased", instead_of="1")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Embedded, "retire", killed)
+        plane.follow("t", "c")
+    assert generations(tmp_path) == {"1", "2-erased"}
+    other = anew(tmp_path, store)
+    assert not other.indexes.follow("t", "c")
+    assert (generations(tmp_path), held(other)) == ({"2-erased"}, {"early", "text"})
+
+
+def test_an_erasure_whose_generation_was_passed_over_leaves_nothing_behind_either(plane: Plane, tmp_path: Path) -> None:
+    """Somebody has the index built again before any machine came to build it for the erasure."""
+    plane.shelf.exchange_generation("t", "c", "2-erased", instead_of="1")
+    assert plane.rebuild("t", "c") == "3-by-hand"
+    assert generations(tmp_path) == {"3-by-hand"}
+
+
+def test_a_generation_that_is_to_serve_after_that_of_an_erasure_is_kept(
+    plane: Plane, tmp_path: Path, store: Store
+) -> None:
+    """What a change built as its candidate was read after the erasure: its proof needs it."""
+    plane.shelf.exchange_generation("t", "c", "2-erased", instead_of="1")
+    plane.follow("t", "c")
+    plane.indexes.build("t", "c", "3-change")
+    anew(tmp_path, store).follow("t", "c")
+    assert generations(tmp_path) == {"2-erased", "3-change"}
+
+
+def test_a_collection_of_a_name_that_another_one_had_keeps_nothing_of_that_one(plane: Plane, tmp_path: Path) -> None:
+    plane.shelf.drop("t", "c")  # type: ignore[attr-defined]  # by another machine: this one's index stays until it looks
+    put(plane, "fresh")
+    plane.follow("t", "c")
+    assert (len(generations(tmp_path)), held(plane)) == (1, {"fresh"})
+
+
+def test_a_collection_goes_though_its_index_is_being_written(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(tenant: str, collection: str) -> None:
+        raise IndexHeld("The index is held by another writer.")
+
+    monkeypatch.setattr(plane.indexes, "forget", busy)
+    assert plane.drop("t", "c") == 2
+    assert plane.shelf.collections("t") == ()  # type: ignore[attr-defined]

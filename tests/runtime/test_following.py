@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from meliora.errors import Conflict, StoreError
+from meliora.errors import Conflict, StoreError, StoreUnavailable
 from meliora.knowledge.documents import Document, Kept
 from meliora.knowledge.front import Plane
 from meliora.knowledge.index.embedded import making
 from meliora.knowledge.index.embedded.layout import Folder
 from meliora.knowledge.indexes import folder_of
+from meliora.knowledge.upkeep.keeper import Keeper
 from meliora.runtime.knowledge.plane import plane_of
-from meliora.runtime.knowledge.tasks import Following
+from meliora.runtime.knowledge.tasks import Following, Upkeeping
 from meliora.settings import Settings
 from meliora.store import Store
 from meliora.testing import FrozenClock
@@ -95,3 +96,24 @@ def test_an_index_that_is_configured_otherwise_than_it_was_made_is_told_again_an
     for _ in range(2):
         with pytest.raises(Conflict, match="configured otherwise"):
             other.step()
+
+
+def test_a_look_at_a_collection_that_failed_is_made_again_at_the_next_step(
+    tmp_path: Path, store: Store, plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that is away for a moment costs a collection no day, and not the look itself."""
+    looked: list[str] = []
+
+    def ask(keeper: Keeper, tenant: str, collection: str) -> int:
+        looked.append(collection)
+        if looked == ["a"]:
+            raise StoreUnavailable("The database cannot be used.")
+        return 0
+
+    monkeypatch.setattr(Keeper, "ask", ask)
+    upkeeping = Upkeeping(settings_of(tmp_path), store, FrozenClock())
+    with pytest.raises(StoreUnavailable):
+        upkeeping.step()
+    upkeeping.step()
+    upkeeping.step()
+    assert looked == ["a", "b", "a"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ from meliora.knowledge.indexes import Indexes
 from meliora.store import Store
 from meliora.store.dump import dump_tables, load_tables
 from meliora.store.engine import connect
-from meliora.store.knowledge_index import PostgresIndex
+from meliora.store.knowledge_index import PostgresIndex, indexed
 from meliora.store.knowledge_index.catalog import lock_of
+from meliora.store.knowledge_index.driver import holding
 from meliora.store.knowledge_index.view import PostgresView
 from meliora.store.tables import metadata
 from meliora.testing import FrozenClock
@@ -377,15 +379,54 @@ def test_after_an_erasure_nothing_but_what_serves_is_kept_and_of_a_dropped_colle
 
 
 def test_the_indexes_of_a_plane_follow_and_forget_in_the_database(database: sa.Engine, tmp_path: Path) -> None:
-    def open_index(tenant: str, collection: str, directory: Path) -> PostgresIndex:
-        return PostgresIndex(database, tenant, collection, chunk=chunk, clock=FrozenClock())
-
-    indexes = Indexes(tmp_path, Shelf(), open_index)  # pyright: ignore[reportArgumentType]
+    indexes = Indexes(tmp_path, Shelf(), partial(open_index, database))  # pyright: ignore[reportArgumentType]
     while indexes.follow("default", "c"):
         pass
     assert found(indexes.view("default", "c"), "quick fox") == ["fox"]
     indexes.forget("default", "c")
     assert indexes.view("default", "c").documents == rows_of(database, "index_states") == 0
+
+
+def test_a_generation_that_is_to_serve_next_outlasts_those_before(database: sa.Engine) -> None:
+    index = opened(database)
+    index.apply(animals())
+    for name in ("2-erased", "3-change"):
+        index.build(animals(), name)
+    index.switch("2-erased")
+    index.retire()
+    assert index.built("3-change").documents == 3
+    assert rows_of(database, "index_generations") == 2
+
+
+def test_the_index_of_a_collection_that_is_gone_is_removed_by_whoever_looks(
+    database: sa.Engine, tmp_path: Path
+) -> None:
+    """Whoever deleted the collection may have been killed before its index, or another process had it."""
+    for name in ("c", "kept"):
+        opened(database, name).apply(animals())
+    indexes = Indexes(tmp_path, Shelf(), partial(open_index, database), lambda: indexed(database))  # pyright: ignore[reportArgumentType]
+    with holding(database, lock_of("default", "c"), "c"):
+        assert indexes.keep_only([("default", "kept")]) == 0
+    assert indexes.keep_only([("default", "kept")]) == 1
+    assert (opened(database).view().documents, opened(database, "kept").view().documents) == (0, 3)
+    assert indexes.keep_only([("default", "kept")]) == 0
+
+
+def test_what_was_replaced_goes_after_its_hour_though_nobody_writes_any_more(database: sa.Engine) -> None:
+    clock = FrozenClock()
+    index = opened(database, clock=clock)
+    index.apply(animals())
+    index.apply([gone(4, "fox")])
+    index.sweep()
+    assert (rows_of(database, "index_states"), rows_of(database, "index_passages")) == (2, 3)
+    clock.advance(3601)
+    opened(database, clock=clock).sweep()
+    assert (rows_of(database, "index_states"), rows_of(database, "index_passages")) == (1, 2)
+    assert found(index.view(), "quick fox") == []
+
+
+def open_index(database: sa.Engine, tenant: str, collection: str, directory: Path) -> PostgresIndex:
+    return PostgresIndex(database, tenant, collection, chunk=chunk, clock=FrozenClock())
 
 
 class Shelf:

@@ -124,11 +124,15 @@ class Plane:
         self._seen[tenant, collection] = now
 
     def drop(self, tenant: str, collection: str) -> int:
-        """Delete a collection with all that is in it, its index on this machine too; give how many documents that were."""
+        """Delete a collection with all that is in it, its index on this machine too; give how many documents that were.
+
+        An index that is being written is left to the worker, which removes it a minute later.
+        """
         self.shelf.collection(tenant, collection)
         gone = self.shelf.drop(tenant, collection)
         self._seen.pop((tenant, collection), None)
-        self.indexes.forget(tenant, collection)
+        with suppress(IndexHeld):
+            self.indexes.forget(tenant, collection)
         return gone
 
     def put(self, tenant: str, collection: str, documents: Iterable[Document], wait: float = 0.0) -> tuple[Taken, bool]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from meliora.knowledge.documents import Changed
-from meliora.knowledge.index.base import Index, Outdated, View
+from meliora.knowledge.index.base import Index, IndexHeld, Outdated, View
 from meliora.knowledge.shelf import DocumentShelf, GenerationShelf
 
 log = structlog.get_logger(__name__)
@@ -32,6 +32,8 @@ class Shelf(DocumentShelf, GenerationShelf, Protocol):
 
 ERASED = "-erased"
 """End of the name of a generation that was built since somebody was erased: nothing older is kept."""
+DROPPED = "-drop"
+"""In the name of the first generation of a collection whose name another one had before."""
 
 
 @runtime_checkable
@@ -49,6 +51,15 @@ class Retires(Protocol):
 
     def retire(self) -> None:
         """Remove them."""
+        ...
+
+
+@runtime_checkable
+class Sweeps(Protocol):
+    """An index that keeps what was replaced for as long as somebody may still read it."""
+
+    def sweep(self) -> None:
+        """Remove what nobody reads any more."""
         ...
 
 
@@ -80,8 +91,16 @@ Open = Callable[[str, str, Path], Index]
 class Indexes:
     """Opens, follows, builds and audits. Safe to share between threads."""
 
-    def __init__(self, directory: Path, shelf: Shelf, open_index: Open) -> None:
-        self._directory, self._shelf, self._open = directory, shelf, open_index
+    def __init__(
+        self,
+        directory: Path,
+        shelf: Shelf,
+        open_index: Open,
+        elsewhere: Callable[[], Iterable[tuple[str, str]]] = tuple,
+    ) -> None:
+        """`elsewhere` gives, by tenant and name, the collections of the indexes that are not kept in the directory."""
+        self._directory, self._shelf, self._open, self._elsewhere = directory, shelf, open_index, elsewhere
+        self._retired: set[tuple[str, str, str]] = set()
         self._opened: dict[tuple[str, str], Index] = {}
         self._lock = threading.Lock()
 
@@ -105,7 +124,25 @@ class Indexes:
 
     def keep_only(self, collections: Iterable[tuple[str, str]]) -> int:
         """Remove the indexes of all collections but these, by tenant and name; give how many."""
-        kept = {folder_of(tenant, collection) for tenant, collection in collections}
+        elsewhere = tuple(self._elsewhere())  # before the collections: one that is made meanwhile keeps its index
+        known = set(collections)
+        dropped = sum(self._dropped(*one) for one in elsewhere if one not in known)
+        return dropped + self._keep_folders({folder_of(tenant, collection) for tenant, collection in known})
+
+    def sweep(self, tenant: str, collection: str) -> None:
+        """Remove what was replaced and nobody reads any more. Raises `IndexHeld` where another process is at it."""
+        index = self.of(tenant, collection)
+        if isinstance(index, Sweeps):
+            index.sweep()
+
+    def _dropped(self, tenant: str, collection: str) -> bool:
+        try:
+            self.forget(tenant, collection)
+        except IndexHeld:
+            return False  # it is tried again with the next look
+        return True
+
+    def _keep_folders(self, kept: Collection[str]) -> int:
         try:
             found = [one for one in self._directory.iterdir() if one.is_dir() and _FOLDER.fullmatch(one.name)]
         except FileNotFoundError:
@@ -133,6 +170,10 @@ class Indexes:
         at = view.watermark
         try:
             if view.generation == wanted:
+                if wanted.endswith(ERASED):
+                    self._retire(
+                        index, tenant, collection, wanted
+                    )  # who switched to it may have been killed before this
                 changes = self._shelf.changes(tenant, collection, at, BATCH)
                 if not changes:
                     return False
@@ -149,9 +190,15 @@ class Indexes:
             self._shelf.exchange_generation(tenant, collection, made, instead_of=wanted)
             return True
         index.switch(wanted)
-        if wanted.endswith(ERASED) and isinstance(index, Retires):
-            index.retire()
+        if wanted.endswith(ERASED) or DROPPED in wanted or _passed_over(view.generation, wanted):
+            self._retire(index, tenant, collection, wanted)
         return True
+
+    def _retire(self, index: Index, tenant: str, collection: str, serving: str) -> None:
+        """Remove what served before, once: it may hold words of somebody who was erased."""
+        if isinstance(index, Retires) and (tenant, collection, serving) not in self._retired:
+            index.retire()
+            self._retired.add((tenant, collection, serving))
 
     def build(self, tenant: str, collection: str, generation: str) -> None:
         """Build a generation from the documents as they are now; it serves nothing yet. A whole one of that name is left as it is."""
@@ -208,6 +255,12 @@ _FOLDER = re.compile("[0-9a-f]{32}")
 def folder_of(tenant: str, collection: str) -> str:
     """Name the directory of an index: a name from outside is no path."""
     return sha256(f"{tenant}\0{collection}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _passed_over(served: str, serving: str) -> bool:
+    """Tell whether generations were wanted in between that never served here: one of them may have been for an erasure."""
+    before, after = served.partition("-")[0], serving.partition("-")[0]
+    return before.isdigit() and after.isdigit() and int(after) > int(before) + 1
 
 
 def next_generation(serving: str, maker: str) -> str:

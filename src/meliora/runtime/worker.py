@@ -325,12 +325,11 @@ def _knowledge(settings: Settings, store: Store, clock: Clock) -> list[Task]:
     if settings.knowledge.upkeep.enabled:
         made.append(Task("upkeep", Aside(Upkeeping(settings, store, clock).step).step, UPKEEP_SECONDS))
     if settings.loop.enabled:
-        from meliora.knowledge.indexes import Indexes
         from meliora.runtime.gates import gate_board
-        from meliora.runtime.knowledge.plane import directory_of, opener
+        from meliora.runtime.knowledge.plane import indexes_of
         from meliora.runtime.knowledge.quality import QUALITY_SECONDS, Quality
 
-        indexes = Indexes(directory_of(settings), store.knowledge_documents, opener(settings, store, clock))
+        indexes = indexes_of(settings, store, clock)
         quality = Quality(store, indexes, gate_board(settings, store), clock)
         made.append(Task("quality", Aside(quality.step).step, QUALITY_SECONDS))
     return made

@@ -16,7 +16,7 @@ from meliora.runtime.knowledge.augmenting import workshop_of
 from meliora.runtime.knowledge.diagnosing import SearchDiagnosis
 from meliora.runtime.knowledge.evidence import StoredEvidence
 from meliora.runtime.knowledge.learning import ExpansionLearning
-from meliora.runtime.knowledge.plane import asker, directory_of, keeper_of, opener
+from meliora.runtime.knowledge.plane import asker, indexes_of, keeper_of
 from meliora.runtime.knowledge.pruning import StoredArchive
 from meliora.runtime.knowledge.training import RerankerTraining, told
 from meliora.settings import Settings
@@ -49,7 +49,7 @@ def knowing_of(settings: Settings, store: Store, clock: Clock) -> Knowing | None
     """Put it together; None where this deployment keeps no documents."""
     if not settings.knowledge.enabled:
         return None
-    indexes = Indexes(directory_of(settings), store.knowledge_documents, opener(settings, store, clock))
+    indexes = indexes_of(settings, store, clock)
     keeper = keeper_of(settings, store, clock)
     return Knowing(
         store=store,

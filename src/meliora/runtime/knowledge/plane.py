@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +55,7 @@ def plane_of(
 
     chosen = settings.knowledge
     shelf, snapshots = store.knowledge_documents, store.knowledge_snapshots
-    indexes = Indexes(directory_of(settings), shelf, opener(settings, store, clock))
+    indexes = indexes_of(settings, store, clock)
     arms = SearchArms(store.trials, clock, settings.loop.gateway_lease_seconds, halted)
     serving = Serving(snapshots, Loading(snapshots, chosen.cross_encoder), clock, arms)
     return Plane(
@@ -120,6 +120,19 @@ def knowledge_of(settings: Settings, store: Store, clock: Clock) -> Iterator[Pla
 def directory_of(settings: Settings) -> Path:
     """Where this machine's indexes lie: made of the documents, never the only copy of anything."""
     return settings.knowledge.directory or settings.server.state_dir / "knowledge"
+
+
+def indexes_of(settings: Settings, store: Store, clock: Clock) -> Indexes:
+    """Give the indexes that this machine searches: its own, or those in the database."""
+
+    def elsewhere() -> Iterable[tuple[str, str]]:
+        if settings.knowledge.backend != "postgres":
+            return ()
+        from meliora.store.knowledge_index import indexed
+
+        return indexed(store.engine)
+
+    return Indexes(directory_of(settings), store.knowledge_documents, opener(settings, store, clock), elsewhere)
 
 
 def opener(settings: Settings, store: Store, clock: Clock) -> Open:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import structlog
 
 from meliora.clock import Clock
 from meliora.errors import MelioraError, NotFound, StoreError
 from meliora.knowledge.index.base import IndexHeld
-from meliora.knowledge.indexes import Indexes
 from meliora.runtime.knowledge.evidence import GOOD
-from meliora.runtime.knowledge.plane import directory_of, keeper_of, opener
+from meliora.runtime.knowledge.plane import indexes_of, keeper_of
 from meliora.settings import Settings
 from meliora.store.store import Store
 
@@ -28,7 +28,7 @@ class Following:
 
     def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
         self._store, self._clock = store, clock
-        self._indexes = Indexes(directory_of(settings), store.knowledge_documents, opener(settings, store, clock))
+        self._indexes = indexes_of(settings, store, clock)
         self._swept = float("-inf")
 
     def step(self) -> bool:
@@ -54,8 +54,15 @@ class Following:
             raise failed
         if self._clock.monotonic() - self._swept >= SWEEP_SECONDS:
             self._swept = self._clock.monotonic()
-            self._indexes.keep_only(collections(self._store))
+            self._sweep(known)
         return more
+
+    def _sweep(self, known: Iterable[tuple[str, str]]) -> None:
+        """Remove indexes whose collection is gone, and of the others what was replaced long ago."""
+        self._indexes.keep_only(collections(self._store))
+        for tenant, collection in known:
+            with suppress(IndexHeld):
+                self._indexes.sweep(tenant, collection)
 
 
 def collections(store: Store) -> Iterator[tuple[str, str]]:
@@ -104,7 +111,10 @@ class Upkeeping:
         self._looked: dict[tuple[str, str], tuple[float, int]] = {}
 
     def step(self) -> bool:
-        """Look at the collections that are due and have changed since. One that fails stops no other, and is raised at the end."""
+        """Look at the collections that are due and have changed since. One that fails stops no other, and is raised at the end.
+
+        It is due again at the next step: else a database that was away for a moment would cost it a day.
+        """
         failed: MelioraError | None = None
         for tenant, collection in list(collections(self._store)):
             now = self._clock.monotonic()
@@ -113,10 +123,10 @@ class Upkeeping:
                 at, seen = self._looked.get((tenant, collection), (float("-inf"), -1))
                 if now - at < self._every:
                     continue
-                self._looked[tenant, collection] = now, latest
                 if latest != seen:
                     asked = self._keeper.ask(tenant, collection)
                     log.info("a collection was looked after", collection=collection, pairs=asked)
+                self._looked[tenant, collection] = now, latest
             except NotFound:
                 continue  # somebody just deleted it
             except MelioraError as error:

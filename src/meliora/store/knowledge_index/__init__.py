@@ -16,6 +16,6 @@ in the process, of the bytes of a query's own terms, so that they are those of t
 
 from __future__ import annotations
 
-from meliora.store.knowledge_index.index import PostgresIndex
+from meliora.store.knowledge_index.index import PostgresIndex, indexed
 
-__all__ = ["PostgresIndex"]
+__all__ = ["PostgresIndex", "indexed"]

@@ -104,10 +104,10 @@ def names(cursor: Cursor, tenant: str, collection: str) -> list[str]:
     return [name for (name,) in cursor.execute(query, (tenant, collection))]
 
 
-def all_of(cursor: Cursor, tenant: str, collection: str) -> list[int]:
-    """Give the numbers of all generations, those that cannot be used among them."""
-    query = "SELECT id FROM index_generations WHERE tenant = %s AND collection = %s"
-    return [id for (id,) in cursor.execute(query, (tenant, collection)).fetchall()]
+def named(cursor: Cursor, tenant: str, collection: str) -> dict[int, str]:
+    """Give the names of all generations by their numbers, those that cannot be used among them."""
+    query = "SELECT id, name FROM index_generations WHERE tenant = %s AND collection = %s"
+    return dict(cursor.execute(query, (tenant, collection)).fetchall())
 
 
 def load(cursor: Cursor, generation: int, state: int) -> tuple[State, bytes]:
@@ -172,6 +172,15 @@ def unusable(cursor: Cursor, tenant: str, collection: str, name: str) -> list[in
     """Give the generations of a name that are of another version."""
     query = """SELECT id FROM index_generations WHERE tenant = %s AND collection = %s AND name = %s AND version <> %s"""
     return [id for (id,) in cursor.execute(query, (tenant, collection, name, WRITTEN_AS)).fetchall()]
+
+
+def can_be_swept(cursor: Cursor, tenant: str, collection: str, now_us: int) -> bool:
+    """Tell whether anything was replaced an hour ago."""
+    query = """SELECT 1 FROM index_generations g WHERE g.tenant = %s AND g.collection = %s AND (g.replaced_us < %s OR EXISTS (
+                   SELECT 1 FROM index_states s WHERE s.generation = g.id AND s.state < (
+                       SELECT max(l.state) FROM index_states l WHERE l.generation = g.id AND l.made_us < %s))) LIMIT 1"""
+    before = now_us - KEPT_US
+    return cursor.execute(query, (tenant, collection, before, before)).fetchone() is not None
 
 
 def sweep(cursor: Cursor, tenant: str, collection: str, now_us: int) -> None:

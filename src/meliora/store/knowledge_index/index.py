@@ -15,7 +15,7 @@ from meliora.knowledge.documents import Changed
 from meliora.knowledge.index.base import View
 from meliora.knowledge.index.embedded.entries import Chunk, again
 from meliora.knowledge.index.embedded.index import FIRST
-from meliora.knowledge.index.embedded.layout import Step, check_generation
+from meliora.knowledge.index.embedded.layout import Step, check_generation, is_later
 from meliora.knowledge.index.embedded.making import Settings
 from meliora.knowledge.index.embedded.vectors import Embed
 from meliora.knowledge.index.embedded.view import EmptyView
@@ -29,6 +29,12 @@ from meliora.store.knowledge_index.view import PostgresView
 
 def _no_step(name: str) -> None:
     pass
+
+
+def indexed(engine: sa.Engine) -> list[tuple[str, str]]:
+    """Give every collection that has an index in the database, by tenant and name, be it deleted or not."""
+    with asking(engine) as cursor:
+        return cursor.execute("SELECT DISTINCT tenant, collection FROM index_generations").fetchall()
 
 
 class PostgresIndex:
@@ -136,15 +142,27 @@ class PostgresIndex:
                 catalog.retire(cursor, *self._of, [found[0], last[0]])
 
     def retire(self) -> None:
-        """Remove every generation but the one that serves, now: nothing of a person who was erased is to remain."""
+        """Remove every generation but the one that serves and those after it: nothing of a person who was erased is to remain."""
         with self._writing() as cursor:
-            serving = catalog.serving(cursor, *self._of)
-            catalog.remove(cursor, [id for id in catalog.all_of(cursor, *self._of) if serving and id != serving[0]])
+            found, serving = catalog.named(cursor, *self._of), catalog.serving(cursor, *self._of)
+            if serving is not None:
+                name = found[serving[0]]
+                catalog.remove(
+                    cursor, [id for id, own in found.items() if id != serving[0] and not is_later(own, name)]
+                )
+
+    def sweep(self) -> None:
+        """Remove what was replaced an hour ago, as each write does: of a collection that rests, nobody else would."""
+        with asking(self._engine) as cursor:
+            due = catalog.can_be_swept(cursor, *self._of, self._means.now_us())
+        if due:
+            with self._writing():
+                pass
 
     def drop(self) -> None:
         """Remove all of it: its collection is gone."""
         with self._writing() as cursor:
-            catalog.remove(cursor, catalog.all_of(cursor, *self._of))
+            catalog.remove(cursor, list(catalog.named(cursor, *self._of)))
 
     @contextmanager
     def _writing(self) -> Iterator[Cursor]:

@@ -15,7 +15,7 @@ from meliora.errors import NotFound, StoreError
 from meliora.knowledge.documents import Changed
 from meliora.knowledge.index.base import View
 from meliora.knowledge.index.embedded.entries import Chunk
-from meliora.knowledge.index.embedded.layout import Folder, Manifest, Step, check_generation, state_name
+from meliora.knowledge.index.embedded.layout import Folder, Manifest, Step, check_generation, is_later, state_name
 from meliora.knowledge.index.embedded.making import Making, Means, Settings
 from meliora.knowledge.index.embedded.vectors import Embed
 from meliora.knowledge.index.embedded.view import EmbeddedView, EmptyView
@@ -122,11 +122,11 @@ class Embedded:
                 self._retire({generation, last})
 
     def retire(self) -> None:
-        """Remove every generation but the one that serves: a person's words are to be nowhere."""
+        """Remove every generation but the one that serves and those after it: a person's words are to be nowhere."""
         with self._folder.writing("retire what served before"):
             serving = self._folder.current().partition("/")[0]
             for one in self._folder.generations():
-                if one.name != serving:
+                if one.name != serving and not is_later(one.name, serving):
                     shutil.rmtree(one, ignore_errors=True)
 
     def _whole(self, generation: str) -> Manifest:

@@ -160,6 +160,12 @@ def state_name(state: int) -> str:
     return f"{state:08d}"
 
 
+def is_later(generation: str, serving: str) -> bool:
+    """Tell whether a generation was named after the one that serves: it was made of what the documents are since."""
+    number, others = generation.partition("-")[0], serving.partition("-")[0]
+    return number.isdigit() and others.isdigit() and int(number) > int(others)
+
+
 def check_generation(name: str) -> str:
     """Give a name that is safe as a folder's. Raises `InvalidRequest`."""
     if not name or len(name) > 100 or not all(one.isalnum() or one in "-_" for one in name):
