@@ -152,6 +152,22 @@ def test_content_is_kept_as_the_settings_say(tmp_path: Path, mode: str) -> None:
         assert record.request_text is not None and "a@b.example" in record.request_text
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_may_ask_that_no_text_of_it_is_kept(tmp_path: Path, stream: bool) -> None:
+    """Its record has all else; the wish stays here, and one that does not read is refused."""
+    with FakeProvider() as provider:
+        made = settings(tmp_path, provider, recording={"content": "full"})
+        with RunningGateway(made) as gateway:
+            headers = {"x-meliora-content": "off", "x-meliora-user": "ann"}
+            post(gateway, "/v1/chat/completions", chat("mail a@b.example", stream=stream), **headers)
+            wrong = post(gateway, "/v1/chat/completions", chat(), **{"x-meliora-content": "none"})
+            [record] = [one for one in gateway.finished(2) if one.outcome == "ok"]
+    assert (record.request_text, record.response_text, record.prompt_hash) == (None, None, None)
+    assert (record.content, record.user) == ("off", "ann") and record.usage is not None
+    assert "x-meliora-content" not in {name.lower() for name, _ in provider.requests[0].headers}
+    assert (wrong.status, wrong.json["error"]["param"]) == (400, "x-meliora-content")
+
+
 def test_embeddings_pass(tmp_path: Path) -> None:
     """An embedding is a call like any other."""
     with FakeProvider() as provider, RunningGateway(settings(tmp_path, provider)) as gateway:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 import sqlalchemy as sa
 
+from meliora.runtime.asking import OwnGateway
 from meliora.settings.knowledge import Knowledge
 from meliora.settings.models import Recording, Server, Settings
 from meliora.store.calls import CallFilter
@@ -75,6 +76,16 @@ def test_calls_for_summaries_are_erased_with_the_person_whose_words_they_hold(ru
     assert "call_contents" in holds(running, "flimsel")
     calls = running.store.calls.list("default", CallFilter()).items
     assert sorted(one.user_id or "" for one in calls) == ["", "", "", BEN]
+
+
+def test_calls_for_embeddings_hold_no_text_that_would_have_to_be_erased(running: RunningMeliora) -> None:
+    """They hold texts of many people at once: queries, documents, prompts."""
+    own = OwnGateway(running.gateway.url)
+    assert len(own.embed(SECRET, "simulated-embedding", [f"the {OWN} of Zoë", "a flimsel"], feature="knowledge")) == 2
+    running.settle()
+    [call] = running.store.calls.list("default", CallFilter()).items
+    assert (call.outcome, call.content, call.feature) == ("ok", "off", "knowledge")
+    assert (holds(running, OWN), call.prompt_hash) == ([], None)
 
 
 def test_a_name_that_the_gateway_would_keep_otherwise_is_not_told_and_an_extract_stands_in(

@@ -28,6 +28,8 @@ class Labels(msgspec.Struct, frozen=True):
     feature: str | None = None
     message_id: str | None = None
     tags: dict[str, str] | None = None
+    kept: bool = True
+    """Whether the texts of the call may be kept, where the settings keep any."""
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -148,7 +150,7 @@ class Call:
 
 
 def labels_of(inbound: Inbound, user: str | None) -> Labels:
-    """Read `x-meliora-user`, `-session`, `-feature`, `-message-id` and `-tags` (`name=value,name=value`)."""
+    """Read `x-meliora-user`, `-session`, `-feature`, `-message-id`, `-tags` (`name=value,name=value`) and `-content` (`off`)."""
     headers = inbound.headers
     raw = headers.get(b"x-meliora-tags")
     if raw is None and _LABELS.isdisjoint(headers):
@@ -159,10 +161,23 @@ def labels_of(inbound: Inbound, user: str | None) -> Labels:
         feature=_label(inbound, b"x-meliora-feature"),
         message_id=_label(inbound, b"x-meliora-message-id"),
         tags=_tags(raw.decode("utf-8", "replace")) if raw else None,
+        kept=_may_keep(inbound),
     )
 
 
-_LABELS = frozenset((b"x-meliora-user", b"x-meliora-session", b"x-meliora-feature", b"x-meliora-message-id"))
+_CONTENT = b"x-meliora-content"
+_LABELS = frozenset((b"x-meliora-user", b"x-meliora-session", b"x-meliora-feature", b"x-meliora-message-id", _CONTENT))
+
+
+def _may_keep(inbound: Inbound) -> bool:
+    said = _label(inbound, _CONTENT)
+    if said not in (None, "off"):
+        raise InvalidRequest(
+            f"The header x-meliora-content does not read: {said!r}.",
+            hint="Write off, or leave it away: what is kept of other calls stands in the settings.",
+            field="x-meliora-content",
+        )
+    return said is None
 
 
 def _cut(user: str | None) -> str | None:

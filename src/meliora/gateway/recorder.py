@@ -192,7 +192,7 @@ class Recorder:
         key, labels, span, arm = call.key, call.labels, call.span, call.arm
         summary = result.summary or _NO_SUMMARY
         asked = call.asked or self._asked(call, settings)
-        content, limit = settings.recording.content, settings.recording.content_bytes
+        content, limit = settings.recording.content if labels.kept else "off", settings.recording.content_bytes
         told = summary.usage is not None or bool(summary.text)
         left = result.outcome == "cancelled" and call.under_way
         served = result.outcome == "ok" or told or left
@@ -274,12 +274,13 @@ class Recorder:
     def _asked(self, call: Call, settings: Settings) -> Asked:
         recording = settings.recording
         text = NOTHING
-        if call.body:
+        kept = call.labels.kept
+        if call.body and kept:
             text = self._keep(call.body, call.inbound.body, recording.content, recording.content_bytes)
         return Asked(
             text=text,
             task=task_now(call, text, settings.routing),
-            prompt_hash=self._hash(call.view.prompt_text) if call.view is not None else None,
+            prompt_hash=self._hash(call.view.prompt_text) if call.view is not None and kept else None,
             features=_features(call),
             size=len(call.inbound.body),
         )

@@ -154,7 +154,8 @@ class Shadows:
         own.key = msgspec.structs.replace(
             call.key, id=SHADOW_KEY, name=SHADOW_KEY, hashes=(), feature=None, budget_month_micros=None
         )
-        own.labels = Labels(user=call.labels.user, session=call.labels.session, feature=SHADOW_FEATURE)
+        of = call.labels
+        own.labels = Labels(user=of.user, session=of.session, feature=SHADOW_FEATURE, kept=of.kept)
         own.span = span_for(None, self._randbytes)
         own.arm, own.basis = arm, basis
         own.decision = own.decided = own.wanted = None

@@ -83,18 +83,28 @@ class OwnGateway:
     def embed(
         self, key: str, model: str, texts: Sequence[str], *, feature: str, once: str | None = None
     ) -> list[list[float]]:
-        """Give the vectors of texts. Raises as `ask` does; `UpstreamBroken` where the vectors do not read."""
+        """Give the vectors of texts, which may be of many people: the calls' records hold none of them, so none has to be erased.
+
+        Raises as `ask` does; `UpstreamBroken` where the vectors do not read.
+        """
         asked = {"model": model, "input": list(texts)}
-        _, said = self._post("embeddings", asked, key, feature, once)
+        _, said = self._post("embeddings", asked, key, feature, once, kept=False)
         try:
             return vectors_of(msgspec.json.decode(said), len(texts))
         except msgspec.MsgspecError as error:
             raise UpstreamBroken(f"The answer of {model} does not read: {error}.") from error
 
     def _post(
-        self, path: str, asked: dict[str, Any], key: str, feature: str, once: str | None, user: str = ""
+        self,
+        path: str,
+        asked: dict[str, Any],
+        key: str,
+        feature: str,
+        once: str | None,
+        user: str = "",
+        kept: bool = True,
     ) -> tuple[Message, bytes]:
-        """Give the headers and the body of a good answer."""
+        """Give the headers and the body of a good answer; `kept` lets the record have its texts."""
         headers: dict[str, str | bytes] = {
             "content-type": "application/json",
             "authorization": f"Bearer {key}",
@@ -102,6 +112,8 @@ class OwnGateway:
         }
         if user:
             headers["x-meliora-user"] = _header(user)
+        if not kept:
+            headers["x-meliora-content"] = "off"
         if once is not None:
             headers |= {"idempotency-key": once, "x-meliora-message-id": once}
         body = msgspec.json.encode(asked)
