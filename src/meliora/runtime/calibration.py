@@ -17,6 +17,7 @@ from meliora.routing.learning.records import Snapshot
 from meliora.routing.learning.scorers import EXPECTED, Expected, Scorer, build
 from meliora.runtime.asking import OwnGateway
 from meliora.runtime.learning import FEATURE, judge_by
+from meliora.runtime.warming import make_ready
 from meliora.settings import Settings
 from meliora.settings.secret import resolve_secret
 from meliora.store.store import Store
@@ -73,6 +74,7 @@ def scorer_of(settings: Settings, name: str, prompts: Sequence[Prompt], gateway:
 
 def asking(gateway: OwnGateway, secret: str, journal: Path) -> Ask:
     """Give how models are asked: through the gateway, each question named, so that it is not paid again at once."""
+    make_ready()  # several threads will ask
 
     def ask(model: str, prompt: Prompt) -> tuple[str, int | None]:
         once = f"calibrate-{journal.stem}-{prompt.id}-{model}"[:255]
