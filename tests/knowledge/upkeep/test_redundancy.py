@@ -69,6 +69,22 @@ def test_what_differs_in_a_fact_is_queued_for_a_person(text: str) -> None:
     assert [(one.a, one.b) for one in found.queued] == [("0", "1")]
 
 
+def test_the_same_file_in_two_folders_may_be_consolidated() -> None:
+    """They are called by where they stand, which says nothing; a title of their own does."""
+    text = "The lighthouse keeper opens the harbour gate at six every morning of the week."
+    places = ("v1/notes.txt", "v2/notes.txt")
+    files = [
+        Kept(document=Document(id=place, title=place, source=place, text=text), seq=at, hash="")
+        for at, place in enumerate(places)
+    ]
+    assert len(redundant(files).pairs) == 1
+    named = [
+        Kept(document=Document(id=place, title=f"Release {at}", source=place, text=text), seq=at, hash="")
+        for at, place in enumerate(places)
+    ]
+    assert redundant(named).pairs == ()
+
+
 def test_two_databases_of_different_ports_are_not_merged() -> None:
     assert only("db1 port 5432", "db2 port 6432").pairs == ()
 

@@ -75,7 +75,7 @@ def redundant(kept: Sequence[Kept], thresholds: Thresholds | None = None) -> Red
     """Find near-duplicates among live documents. The one that was used most stays; of equals the one used or changed last."""
     limits = thresholds or Thresholds()
     live = sorted((one for one in kept if one.state == "live"), key=_worth)
-    texts = [f"{one.document.title}\n{one.document.text}" for one in live]
+    texts = [f"{_title(one)}\n{one.document.text}" for one in live]
     grams = shingled(texts)
     candidates = pairs(grams, np.arange(len(live)))
     consolidated: dict[int, Pair] = {}
@@ -147,6 +147,12 @@ def _most_of(shares: np.ndarray) -> np.ndarray:
     return 2 * shares / (1 + shares)
 
 
+def _title(kept: Kept) -> str:
+    """Give what a document calls itself; where it is called by its place, that says nothing of what it says."""
+    document = kept.document
+    return "" if document.title in (document.source[:500], document.id) else document.title
+
+
 def _text(texts: Sequence[str], at: int) -> str:
     return texts[at]
 
@@ -156,7 +162,7 @@ class _Comparison:
 
     def __init__(self, live: Sequence[Kept]) -> None:
         self._live = live
-        self._read = lru_cache(_CACHED)(lambda at: read(live[at].document.title, live[at].document.text))
+        self._read = lru_cache(_CACHED)(lambda at: read(_title(live[at]), live[at].document.text))
 
     def __call__(self, a: int, b: int) -> Disagreement | None:
         one, other = self._live[a], self._live[b]
