@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import event
 
 from meliora.errors import Conflict, InvalidRequest, NotFound
 from meliora.knowledge.upkeep.keeper import Keeper
@@ -199,3 +200,15 @@ def test_of_two_that_say_the_same_one_stays_whoever_archives_meanwhile(store, ke
     done = other.plan("t", "c", stale=False, apply=True)
     assert (done.archived, done.left) == (0, ("sane",))
     assert "sane" in living(shelf)
+
+
+def test_many_pairs_hold_the_collection_for_a_moment_at_a_time(store, upkeep, shelf) -> None:
+    """Who puts a document while upkeep notes ten thousand pairs does not wait for all of them."""
+    ids = [f"n{at}" for at in range(60)]
+    shelf.put("t", "c", [document(id) for id in ids])
+    pairs = [pair(one, other) for one in ids for other in ids if one < other]
+    asked: list[int] = []
+    event.listen(store.engine, "commit", lambda connection: asked.append(1))
+    assert upkeep.ask("t", "c", [*pairs, *pairs[:9]]) == len(pairs) == 1770
+    assert len(asked) >= 4
+    assert upkeep.ask("t", "c", pairs) == 0

@@ -13,7 +13,7 @@ from meliora.knowledge.upkeep.shelf import Archived, ArchiveNote, KeptPair, Like
 from meliora.store.engine import reading, writing
 from meliora.store.knowledge_collections import hold_in
 from meliora.store.knowledge_documents import set_state_in
-from meliora.store.knowledge_rows import chunks
+from meliora.store.knowledge_rows import BATCH, chunks
 from meliora.store.rows import AnyRow, insert_into, page_size
 from meliora.store.tables import knowledge_archived, knowledge_documents, knowledge_pairs
 
@@ -40,14 +40,25 @@ class KnowledgeUpkeep:
         """
         now = self._clock_us()
         rows = [{**msgspec.structs.asdict(_ordered(one)), "state": "open", "at_us": now} for one in pairs]
-        count = 0
         with writing(self._engine) as connection:
             hold_in(connection, tenant, collection)
-            live = _live(connection, tenant, collection, (id for row in rows for id in (row["a"], row["b"])))
-            for row in (row for row in rows if row["a"] in live and row["b"] in live):
-                insert = insert_into(connection, knowledge_pairs).values(tenant=tenant, collection=collection, **row)
-                count += connection.execute(insert.on_conflict_do_nothing().returning(_P.a)).first() is not None
-        return count
+        unlike = list({(row["a"], row["b"]): row for row in rows}.values())
+        # Not all in one transaction: who puts a document waits for it, and a collection may have a hundred thousand pairs.
+        return sum(self._asked(tenant, collection, unlike[at : at + BATCH]) for at in range(0, len(unlike), BATCH))
+
+    def _asked(self, tenant: str, collection: str, rows: Sequence[Mapping[str, object]]) -> int:
+        with writing(self._engine) as connection:
+            hold_in(connection, tenant, collection)
+            live = _live(connection, tenant, collection, (str(id) for row in rows for id in (row["a"], row["b"])))
+            kept = [
+                {"tenant": tenant, "collection": collection, **row}
+                for row in rows
+                if row["a"] in live and row["b"] in live
+            ]
+            if not kept:
+                return 0
+            insert = insert_into(connection, knowledge_pairs).values(kept)
+            return len(connection.execute(insert.on_conflict_do_nothing().returning(_P.a)).all())
 
     def pairs(
         self, tenant: str, collection: str, *, state: PairState | None = "open", limit: int = 100
