@@ -30,6 +30,11 @@ BACKUPS = (
     "Backups made before: they are not rewritten. A restore erases the person again; delete those that must not stay."
 )
 
+OTHERS = (
+    "Other machines over this database, where there are any: a segment of their spool that was being written to, until the next"
+    " search or call there and ten minutes more; and what they keep besides the database, such as artifacts of cycles."
+)
+
 
 class Erasing:
     """Implements `server.context.Erase`."""
@@ -122,6 +127,8 @@ class Erasing:
                 f"The spool: {len(waiting)} segments, {live} of them still written to. Records of the person are stripped as they"
                 " are taken in; a segment is deleted when all of it is and its writer has gone on, after ten minutes of traffic at most."
             )
+        if self._store.engine.dialect.name == "postgresql":
+            yield OTHERS
         quarantine = reader.directory / "quarantine"
         if quarantine.is_dir() and any(quarantine.iterdir()):
             yield f"Records that could not be read, in {quarantine}: they go by the retention."
