@@ -51,6 +51,7 @@ def test_what_was_imported_last_counts_also_where_it_says_what_an_older_version_
         [],
         [Judgment("", "one", "a", 1)],
         [Judgment("q", "one", "", 1)],
+        [Judgment("q", " \t", "a", 1)],
         [Judgment("q" * 201, "one", "a", 1)],
         [Judgment("q", "one", "a", -1)],
         [Judgment("q", "one", "a", float("nan"))],

@@ -212,3 +212,5 @@ def test_many_pairs_hold_the_collection_for_a_moment_at_a_time(store, upkeep, sh
     assert upkeep.ask("t", "c", [*pairs, *pairs[:9]]) == len(pairs) == 1770
     assert len(asked) >= 4
     assert upkeep.ask("t", "c", pairs) == 0
+    shelf.delete("t", "c", ["n0"])
+    assert (len(upkeep.pairs("t", "c", limit=500)), upkeep.waiting("t", "c")) == (500, 1770 - 59)

@@ -245,6 +245,7 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "knowledge_upkeep.pairs": ["c"],
         "knowledge_upkeep.archived": ["c"],
         "knowledge_upkeep.returned": ["c"],
+        "knowledge_upkeep.waiting": ["c"],
         "knowledge_figures.figures": ["c", ageing(2**60)],
         "knowledge_figures.sources": ["c", [], 10, "none"],
         "knowledge_figures.stalest": ["c", ageing(2**60)],

@@ -107,6 +107,8 @@ def _checked(name: str, rows: Sequence[Judgment]) -> list[Judgment]:
                 hint=f"An id of a query has 1 to {MOST_ID} characters.",
                 field="judgments",
             )
+        if not one.query.strip():
+            raise InvalidRequest(f"Query {one.query_id!r} has no text.", hint="Give what was asked.", field="query")
         if not (0 <= one.grade < 1e9):
             raise InvalidRequest(f"Query {one.query_id!r} has the grade {one.grade}.", hint="0 or more.", field="grade")
         if queries.setdefault(one.query_id, one.query) != one.query:

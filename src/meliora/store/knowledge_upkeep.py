@@ -64,14 +64,16 @@ class KnowledgeUpkeep:
         self, tenant: str, collection: str, *, state: PairState | None = "open", limit: int = 100
     ) -> tuple[KeptPair, ...]:
         """Give pairs, those that wait longest first; at most 500. An open one waits only while both documents can be found."""
-        query = sa.select(knowledge_pairs).where(_P.tenant == tenant, _P.collection == collection)
-        if state is not None:
-            query = query.where(_P.state == state)
-        if state == "open":
-            query = query.where(_can_be_found(_P.a), _can_be_found(_P.b))
+        query = sa.select(knowledge_pairs).where(_of(tenant, collection, state))
         with reading(self._engine) as connection:
             rows = connection.execute(query.order_by(_P.at_us, _P.a, _P.b).limit(page_size(limit)))
             return tuple(_pair(row) for row in rows)
+
+    def waiting(self, tenant: str, collection: str) -> int:
+        """Count the pairs that wait for a person."""
+        query = sa.select(sa.func.count()).select_from(knowledge_pairs).where(_of(tenant, collection, "open"))
+        with reading(self._engine) as connection:
+            return connection.execute(query).scalar_one()
 
     def decide(
         self,
@@ -276,6 +278,13 @@ def _live(connection: sa.Connection, tenant: str, collection: str, ids: Iterable
         own = (_D.tenant == tenant, _D.collection == collection, _D.id.in_(some), _D.state == "live")
         found |= {row.id: row.hash for row in connection.execute(sa.select(_D.id, _D.hash).where(*own))}
     return found
+
+
+def _of(tenant: str, collection: str, state: PairState | None) -> sa.ColumnElement[bool]:
+    """Keep the pairs of a collection in a state."""
+    own = sa.and_(_P.tenant == tenant, _P.collection == collection)
+    own = own if state is None else sa.and_(own, _P.state == state)
+    return sa.and_(own, _can_be_found(_P.a), _can_be_found(_P.b)) if state == "open" else own
 
 
 def _can_be_found(id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:

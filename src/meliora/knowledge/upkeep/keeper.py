@@ -209,6 +209,11 @@ class Keeper:
         self._documents.collection(tenant, collection)
         return self._shelf.pairs(tenant, collection, state=state, limit=limit)
 
+    def waiting(self, tenant: str, collection: str) -> int:
+        """Count the pairs that wait for a person. Raises `NotFound`."""
+        self._documents.collection(tenant, collection)
+        return self._shelf.waiting(tenant, collection)
+
     def decide(self, tenant: str, collection: str, ids: tuple[str, str], keep: str | None, by: str) -> KeptPair:
         """Note a person's word on a pair: both stay, or `keep` stays and the other is archived; the last word stands.
 

@@ -81,6 +81,10 @@ class UpkeepShelf(Protocol):
         """Give pairs, those that wait longest first."""
         ...
 
+    def waiting(self, tenant: str, collection: str) -> int:
+        """Count the pairs that wait for a person."""
+        ...
+
     def decide(
         self,
         tenant: str,

@@ -220,7 +220,7 @@ def report(caller: ReadCaller, control: HereControl, collection: str = DEFAULT) 
             health=keeper.health(looked),
             stale=tuple(keeper.stale(caller.tenant, collection, MOST_TOLD)),
             plan=keeper.plan(caller.tenant, collection, looked=looked),
-            for_a_person=len(keeper.pairs(caller.tenant, collection, "open", 500)),
+            for_a_person=keeper.waiting(caller.tenant, collection),
         )
     )
 
