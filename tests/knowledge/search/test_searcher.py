@@ -60,6 +60,12 @@ def test_an_empty_query_has_no_results_and_is_no_error() -> None:
         assert search(Request(text), view(), FIRST, Parts()).results == ()
 
 
+def test_a_query_of_common_words_alone_says_why_nothing_is_found() -> None:
+    assert search(Request("to be or not to be"), view(), FIRST, Parts()).notes == {"only_common_words": True}
+    for text in ("", "?!", "water", "zeppelin"):
+        assert search(Request(text), view(), FIRST, Parts()).notes == {}
+
+
 def test_a_very_long_query_is_cut_to_its_rarest_words_and_says_so() -> None:
     text = " ".join(f"q{letters(n)}" for n in range(10_000)) + " washer"
     answer = search(Request(text), view(), FIRST, Parts())

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter_ns
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -106,9 +106,16 @@ def searched(request: Request, view: View, snapshot: Snapshot, parts: Parts) -> 
         unknown=asked.unknown,
         terms=query.terms,
         written=query.written,
-        notes={"words_left_out": cut} if cut else {},
+        notes=_notes(request, query, cut),
     )
     return answer, ranked
+
+
+def _notes(request: Request, query: Analysed, cut: int) -> dict[str, Any]:
+    if cut:
+        return {"words_left_out": cut}
+    common = not query.terms and any(map(str.isalnum, request.text[:1_000]))
+    return {"only_common_words": True} if common else {}
 
 
 def _repaired(query: Analysed, parts: Parts, course: _Course) -> Rewritten:
