@@ -13,14 +13,14 @@ from meliora.clock import SystemClock
 from meliora.knowledge.config import SearchConfig, Snapshot
 from meliora.knowledge.documents import Document
 from meliora.knowledge.index.base import View
-from meliora.knowledge.index.embedded import Embedded
 from meliora.knowledge.indexes import Indexes
 from meliora.knowledge.library import Library
 from meliora.knowledge.search.parts import Parts
 from meliora.knowledge.search.searcher import Request, search
-from meliora.knowledge.text.chunking import chunk
 from meliora.knowledge.text.marks import marks
 from meliora.runtime.knowledge.parts import Loading
+from meliora.runtime.knowledge.plane import opener
+from meliora.settings import Settings
 from meliora.store.engine import connect, database_url
 from meliora.store.migrate import upgrade
 from meliora.store.store import Store
@@ -85,9 +85,7 @@ def serving(judged: Judged) -> Iterator[Served]:
                 "c",
                 (Document(id=id, title=title, text=text) for id, (title, text) in judged.documents.items()),
             )
-            indexes = Indexes(
-                folder / "indexes", shelf, lambda tenant, name, where: Embedded(where, chunk=chunk, clock=clock)
-            )
+            indexes = Indexes(folder / "indexes", shelf, opener(Settings(), store, clock))
             indexes.build(TENANT, "c", "1")
             indexes.of(TENANT, "c").switch("1")
             yield Served(judged, store, indexes)

@@ -53,7 +53,7 @@ def test_a_passage_begins_with_the_last_sentence_of_the_one_before():
 )
 def test_a_text_without_pauses_is_cut_into_small_passages(text):
     passages = chunk(_document(text))
-    assert max(len(one.text) for one in passages) <= 10_000
+    assert max(len(one.text) for one in passages) <= 20_000
 
 
 def test_an_overlap_as_large_as_the_passage_is_refused():

@@ -11,7 +11,7 @@ from meliora.knowledge.documents import Document, Passage
 from meliora.knowledge.text.folding import UNSPACED
 from meliora.knowledge.text.structure import Block, blocks
 
-SIZE, OVERLAP = 200, 30
+SIZE, OVERLAP = 400, 40
 LONGEST_WORD = 1_000
 """Characters after which a word is cut after all: it is none."""
 TITLE = 300
