@@ -130,6 +130,26 @@ def dripping(begin: bytes, drop: bytes) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_body_that_comes_after_its_head_is_read_though_the_connection_is_to_be_closed(version):
+    head = f"HTTP/{version} 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\n"
+
+    def answer() -> None:
+        said, _ = listening.accept()
+        with said:
+            said.recv(65_536)
+            said.sendall(head.encode())
+            time.sleep(0.2)  # so that the head is read before; were it not, nothing would be tested, and nothing fail
+            said.sendall(b"body")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        found, _ = HttpFetch(private=True)(f"http://127.0.0.1:{listening.getsockname()[1]}/", Limits())
+        thread.join()
+    assert found == b"body"
+
+
 @pytest.mark.parametrize(
     ("begin", "drop"),
     [

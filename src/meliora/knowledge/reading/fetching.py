@@ -120,17 +120,22 @@ class _Hurried:
 
 
 class _Incoming(io.RawIOBase):
-    """What comes in, until a moment."""
+    """What comes in, until a moment. The socket stays open as long as this does: an answer outlives its connection."""
 
     def __init__(self, plain: socket.socket, until: float) -> None:
         self._plain, self._until = plain, until
+        self._raw = plain.makefile("rb", buffering=0)
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: Any) -> int | None:
         _hurry(self._plain, self._until)
-        return self._plain.recv_into(buffer)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 def _hurry(plain: socket.socket, until: float) -> None:
