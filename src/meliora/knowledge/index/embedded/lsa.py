@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST_TERMS = 50_000
 """Terms of a model: those that most passages of the sample have."""
 OVERSAMPLED = 16
-POWERS = 2
+POWERS = 8
 
 
 class _File(msgspec.Struct, frozen=True, array_like=True):
