@@ -23,6 +23,11 @@ MOST_TERMS = 50_000
 """Terms of a model: those that most passages of the sample have."""
 OVERSAMPLED = 16
 POWERS = 8
+"""Iterations after which a small sample's axes no longer move. Fewer leave chance in the last of them: what a handful of other passages
+changes is then seen in the ranking."""
+LEAST_POWERS = 3
+WORK = 40_000
+"""Passages times iterations from which on there are fewer: the fit takes as long as both."""
 
 
 class _File(msgspec.Struct, frozen=True, array_like=True):
@@ -102,7 +107,7 @@ def _axes(matrix: Any, dimension: int, rng: np.random.Generator) -> NDArray[np.f
     width = min(dimension + OVERSAMPLED, *matrix.shape)
     across = matrix.T.tocsr()
     basis = np.linalg.qr(matrix @ rng.standard_normal((matrix.shape[1], width)).astype(np.float32))[0]
-    for _ in range(POWERS):
+    for _ in range(max(LEAST_POWERS, min(POWERS, WORK // matrix.shape[0]))):
         basis = np.linalg.qr(matrix @ (across @ basis))[0]
     # The right singular vectors of the small matrix, by the eigenvectors of its square: width by width only.
     small = across @ basis
