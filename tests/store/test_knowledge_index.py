@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from meliora.errors import Conflict, InvalidRequest, NotFound, StoreError, StoreUnavailable
 from meliora.knowledge.config import LEGS
+from meliora.knowledge.index.base import IndexHeld
 from meliora.knowledge.index.embedded import Settings
 from meliora.knowledge.index.local import LocalView
 from meliora.knowledge.indexes import Indexes
@@ -440,3 +441,14 @@ class Shelf:
 
     def changes(self, tenant: str, collection: str, after: int, limit: int, *, begun: int = 0):
         return [one for one in animals() if one.seq > after]
+
+
+def test_a_deployment_in_another_schema_of_the_database_writes_beside_this_one(database: sa.Engine) -> None:
+    elsewhere = connect(database.url.set(query={"options": "-csearch_path=public"}))
+    key = lock_of("default", "c")
+    with holding(database, key, "c"):
+        with holding(elsewhere, key, "c"):
+            pass
+        with pytest.raises(IndexHeld, match="another writer"), holding(database, key, "c"):
+            pass
+    elsewhere.dispose()

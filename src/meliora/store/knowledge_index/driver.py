@@ -31,10 +31,12 @@ def asking(engine: sa.Engine) -> Iterator[Cursor]:
 
 @contextmanager
 def holding(engine: sa.Engine, key: int, name: str) -> Iterator[Cursor]:
-    """Hold a transaction that writes, alone under this key. Raises `IndexHeld` where another has it, `OSError` for a full disk."""
+    """Hold a transaction that writes, alone under this key in its schema. Raises `IndexHeld` where another has it, `OSError` for a full disk."""
     with _ours(), writing(engine) as connection:
         cursor: Cursor = connection.connection.cursor(binary=True)  # pyright: ignore[reportCallIssue]
-        if not cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", (key,)).fetchone()[0]:
+        # Locks are the database's: another deployment may stand beside this one, in a schema of its own.
+        query = "SELECT pg_try_advisory_xact_lock(%s::bigint # hashtextextended(current_schema(), 0))"
+        if not cursor.execute(query, (key,)).fetchone()[0]:
             raise IndexHeld(f"The index of {name!r} is held by another writer.", hint="Wait until it is done.")
         cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = {PATIENCE_MS}")
         yield cursor
