@@ -31,7 +31,10 @@ def asking(engine: sa.Engine) -> Iterator[Cursor]:
 
 @contextmanager
 def holding(engine: sa.Engine, key: int, name: str) -> Iterator[Cursor]:
-    """Hold a transaction that writes, alone under this key in its schema. Raises `IndexHeld` where another has it, `OSError` for a full disk."""
+    """Hold a transaction that writes, alone under this key in its schema.
+
+    Raises `IndexHeld` where another has it, `OSError` for a full disk.
+    """
     with _ours(), writing(engine) as connection:
         cursor: Cursor = connection.connection.cursor(binary=True)  # pyright: ignore[reportCallIssue]
         # Locks are the database's: another deployment may stand beside this one, in a schema of its own.
