@@ -68,8 +68,7 @@ def lived(judged: Judged, planted: Planted, seed: int) -> Line:
 
 def _look(town: Town, line: Line, probe: Sequence[tuple[Query, str]], began: int) -> bool:
     """Note how well people are answered now, and where the change stands; say whether it is kept."""
-    scores = score(town, list(probe))
-    line.points.append(((town.clock.now_us() - began) / 3.6e9, sum(scores.values()) / len(scores)))
+    line.points.append(((town.clock.now_us() - began) / 3.6e9, score(town, list(probe)) / len(probe)))
     changes = [one for one in town.changes() if one.state in TOLD]
     for one in changes:
         line.came.setdefault(one.id, {}).setdefault(one.state, line.points[-1])
