@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,18 +12,6 @@ from meliora.settings import Settings
 from meliora.settings.models import Server
 from meliora.store.store import Store
 from meliora.testing import FrozenClock
-from meliora.testing.store import temporary_store
-
-
-@pytest.fixture
-def clock() -> FrozenClock:
-    return FrozenClock()
-
-
-@pytest.fixture
-def store(clock: FrozenClock) -> Iterator[Store]:
-    with temporary_store(clock) as opened:
-        yield opened
 
 
 class Obedient:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from meliora.loop.change import Origin
@@ -12,20 +10,8 @@ from meliora.runtime.schedules import SEARCH_REPAIRS, schedules_of
 from meliora.settings.loop import Loop as LoopSettings
 from meliora.store import Store
 from meliora.testing import FrozenClock
-from meliora.testing.store import temporary_store
 
 ORIGIN = Origin("schedule", "searches")
-
-
-@pytest.fixture
-def clock() -> FrozenClock:
-    return FrozenClock()
-
-
-@pytest.fixture
-def store(clock: FrozenClock) -> Iterator[Store]:
-    with temporary_store(clock) as opened:
-        yield opened
 
 
 def index(store: Store) -> Schedule:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,20 +12,8 @@ from meliora.knowledge.serving import Who
 from meliora.runtime.knowledge.arms import SearchArms
 from meliora.store.store import Store
 from meliora.testing import FrozenClock
-from meliora.testing.store import temporary_store
 
 LEASE = 60.0
-
-
-@pytest.fixture
-def clock() -> FrozenClock:
-    return FrozenClock()
-
-
-@pytest.fixture
-def store(clock: FrozenClock) -> Iterator[Store]:
-    with temporary_store(clock) as opened:
-        yield opened
 
 
 def begin(store: Store, phase: Any = "trial", share: float = 0.5, snapshot: int = 3) -> None:

@@ -171,9 +171,8 @@ class Indexes:
         try:
             if view.generation == wanted:
                 if wanted.endswith(ERASED):
-                    self._retire(
-                        index, tenant, collection, wanted
-                    )  # who switched to it may have been killed before this
+                    # Who switched to it may have been killed before this.
+                    self._retire(index, tenant, collection, wanted)
                 changes = self._shelf.changes(tenant, collection, at, BATCH)
                 if not changes:
                     return False

@@ -8,7 +8,7 @@ by a few large losses they are not, and it finds gains that there are none: `ske
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,12 +93,9 @@ def sign_flip(differences: np.ndarray, *, rounds: int = 9999, seed: int = 7) -> 
         patterns = np.arange(2**count)[:, None] >> np.arange(count) & 1
         sums = (1 - 2 * patterns) @ values
         return float((sums >= seen - slack).mean()), float((np.abs(sums) >= abs(seen) - slack).mean())
-    rng = np.random.default_rng(seed)
     above = beyond = 0
-    step = max(1, 4_000_000 // count)
-    for start in range(0, rounds, step):
-        some = min(step, rounds - start)
-        sums = (1.0 - 2.0 * rng.integers(0, 2, (some, count), dtype=np.int8)) @ values
+    for signs in _signs(count, rounds, seed):
+        sums = signs @ values
         above += int((sums >= seen - slack).sum())
         beyond += int((np.abs(sums) >= abs(seen) - slack).sum())
     return (above + 1) / (rounds + 1), (beyond + 1) / (rounds + 1)
@@ -115,11 +112,15 @@ def best_flip(chosen: np.ndarray, beside: Sequence[np.ndarray] = (), *, rounds: 
         return 1.0
     scaled = np.stack([one / np.sqrt(np.square(one).sum()) for one in columns], axis=1)
     seen = float(scaled[:, 0].sum())
-    rng = np.random.default_rng(seed)
     above = 0
-    step = max(1, 4_000_000 // len(chosen))
-    for start in range(0, rounds, step):
-        some = min(step, rounds - start)
-        signs = 1.0 - 2.0 * rng.integers(0, 2, (some, len(chosen)), dtype=np.int8)
+    for signs in _signs(len(chosen), rounds, seed):
         above += int(((signs @ scaled).max(axis=1) >= seen - 1e-9).sum())
     return (above + 1) / (rounds + 1)
+
+
+def _signs(count: int, rounds: int, seed: int) -> Iterator[np.ndarray]:
+    """Give random signs, a row a round, in blocks that fit into memory."""
+    rng = np.random.default_rng(seed)
+    step = max(1, 4_000_000 // count)
+    for start in range(0, rounds, step):
+        yield 1.0 - 2.0 * rng.integers(0, 2, (min(step, rounds - start), count), dtype=np.int8)
