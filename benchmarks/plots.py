@@ -64,10 +64,15 @@ def lines(
         parts.append(
             f'<text x="{_WIDTH - _RIGHT + 12}" y="{_TOP + 18 * index + 10}" fill="{colour}">{escape(name)}</text>'
         )
-    for name, point in (marks or {}).items():
-        x, y = place(point).split(",")
-        parts.append(f'<circle cx="{x}" cy="{y}" r="3.5" fill="#333"/>')
-        parts.append(f'<text x="{float(x) + 6:.1f}" y="{float(y) + 12:.1f}" font-size="9">{escape(name)}</text>')
+    taken: list[tuple[float, float]] = []
+    for name, point in sorted((marks or {}).items(), key=lambda one: one[1]):
+        x, y = map(float, place(point).split(","))
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="#333"/>')
+        # A name that would stand on another one stands above the point instead.
+        below = y + 12
+        level = y - 7 if any(x < end and abs(below - other) < 10 for end, other in taken) else below
+        taken.append((x + 6 + 5.5 * len(name), level))
+        parts.append(f'<text x="{x + 6:.1f}" y="{level:.1f}" font-size="9">{escape(name)}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
