@@ -7,7 +7,7 @@ Leases run on the database's clock, so that workers need not agree on the time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -17,26 +17,23 @@ from meliora.errors import Conflict
 from meliora.loop.change import Change, Edge, Environment, Origin
 from meliora.loop.improvements import impact
 from meliora.loop.record import noted
-from meliora.loop.shelf import Due, EdgeWish, Held, Tally
+from meliora.loop.shelf import Due, EdgeWish, Held
 from meliora.loop.states import ENDED, HOLDING, State, holds, lawful
 from meliora.loop.work import Fence, Superseded
 from meliora.store.audit import Audit, Recording
-from meliora.store.change_rows import EDGE, change_of, edge_of, holder_of, read_change, row_of, set_columns
-from meliora.store.cursors import Page, decode, encode
-from meliora.store.engine import reading, writing
+from meliora.store.change_rows import EDGE, edge_of, holder_of, read_change, row_of, set_columns
+from meliora.store.changes_read import ChangesRead, free, ripe
+from meliora.store.engine import writing
 from meliora.store.halting import halting
 from meliora.store.learning_events import Learned, LearningEvents
-from meliora.store.rows import before, insert_into, new_id, page_size
+from meliora.store.rows import insert_into, new_id
 from meliora.store.tables import audit_entries, change_edges, change_holds, changes, cycles
 
 Also = Callable[[sa.Connection], None]
 """What belongs to an edge and is written in its transaction."""
 
-MOST_LEASE_US = 3_600_000_000
-"""A lease that ends later than this from now was made before the clock was set back: it is over."""
 
-
-class Changes:
+class Changes(ChangesRead):
     """Keep the changes of all tenants."""
 
     def __init__(
@@ -48,116 +45,10 @@ class Changes:
         *,
         database_clock: bool = True,
     ) -> None:
-        self._engine = engine
-        self._clock_us = clock_us
+        super().__init__(engine, clock_us, database_clock=database_clock)
         self._randbytes = randbytes
         self._audit = audit
         self._events = LearningEvents(engine, clock_us)
-        self._database_clock = database_clock and engine.dialect.name == "postgresql"
-
-    def now_us(self, connection: sa.Connection | None = None) -> int:
-        """Give the time that leases and dates run on."""
-        if not self._database_clock:
-            return self._clock_us()
-        if connection is None:
-            with reading(self._engine) as own:
-                return self.now_us(own)
-        return round(float(connection.execute(_DATABASE_NOW).scalar_one()) * 1e6)
-
-    # Reading
-
-    def get(self, tenant: str, change: str) -> Change:
-        """Give one change. Raises `NotFound`."""
-        with reading(self._engine) as connection:
-            return read_change(connection, tenant, change)
-
-    def edges(self, tenant: str, change: str) -> tuple[Edge, ...]:
-        """Give the edges that a change took, the first one first. Raises `NotFound`."""
-        query = sa.select(*EDGE).where(_E.tenant == tenant, _E.change == change).order_by(_E.seq)
-        with reading(self._engine) as connection:
-            read_change(connection, tenant, change)
-            return tuple(edge_of(row) for row in connection.execute(query))
-
-    def list(
-        self,
-        tenant: str,
-        *,
-        state: Sequence[State] = (),
-        kind: str | None = None,
-        cycle: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> Page[Change]:
-        """Give changes, the newest first; at most 500."""
-        limit = page_size(limit)
-        query = sa.select(changes).where(_T.tenant == tenant)
-        if state:
-            query = query.where(_T.state.in_([str(one) for one in state]))
-        if kind is not None:
-            query = query.where(_T.kind == kind)
-        if cycle is not None:
-            query = query.where(_T.cycle == cycle)
-        if cursor is not None:
-            query = query.where(before(_T.created_us, _T.id, decode(cursor, str)))
-        with reading(self._engine) as connection:
-            rows = connection.execute(query.order_by(_T.created_us.desc(), _T.id.desc()).limit(limit + 1)).all()
-        found = tuple(change_of(row) for row in rows[:limit])
-        return Page(found, encode(found[-1].created_us, found[-1].id) if len(rows) > limit else None)
-
-    def of_cycle(self, tenant: str, cycle: str) -> tuple[Change, ...]:
-        """Give a cycle's changes, the oldest first."""
-        query = sa.select(changes).where(_T.tenant == tenant, _T.cycle == cycle).order_by(_T.created_us, _T.id)
-        with reading(self._engine) as connection:
-            return tuple(change_of(row) for row in connection.execute(query))
-
-    def moved(self, tenant: str, since_us: int, until_us: int, limit: int = 1000) -> tuple[Change, ...]:
-        """Give the changes that took an edge in a time, the oldest first; at most `limit`, the newest ones."""
-        ids = sa.select(_E.change).where(_E.tenant == tenant, _E.at_us >= since_us, _E.at_us < until_us)
-        query = sa.select(changes).where(_T.tenant == tenant, _T.id.in_(ids.scalar_subquery()))
-        with reading(self._engine) as connection:
-            rows = connection.execute(query.order_by(_T.created_us.desc(), _T.id.desc()).limit(limit)).all()
-        return tuple(change_of(row) for row in reversed(rows))
-
-    def counts(self, tenant: str, since_us: int) -> dict[str, dict[str, int]]:
-        """Count the changes made since, by kind and state."""
-        query = (
-            sa.select(_T.kind, _T.state, sa.func.count())
-            .where(_T.tenant == tenant, _T.created_us >= since_us)
-            .group_by(_T.kind, _T.state)
-        )
-        found: dict[str, dict[str, int]] = {}
-        with reading(self._engine) as connection:
-            for kind, state, count in connection.execute(query):
-                found.setdefault(kind, {})[state] = count
-        return found
-
-    def tally(self, tenant: str, target: str, since_us: int, but: str) -> Tally:
-        """Count what was delivered since, over all tenants, and say when the last other change of a target ended."""
-        delivered = (
-            sa.select(sa.func.count()).select_from(change_edges).where(_E.target == "delivering", _E.at_us >= since_us)
-        )
-        ended = sa.select(sa.func.max(_T.updated_us)).where(
-            _T.tenant == tenant, _T.target == target, _T.id != but, _T.state.in_([str(one) for one in ENDED])
-        )
-        with reading(self._engine) as connection:
-            return Tally(connection.execute(delivered).scalar_one(), connection.execute(ended).scalar())
-
-    def earlier_trials(self, change: str) -> tuple[bool, ...]:
-        """Give, of all trials that began before a change's, in their order, whether each ended in a delivery."""
-        began = (
-            sa.select(_E.change, sa.func.min(_E.at_us).label("at")).where(_E.target == "trying").group_by(_E.change)
-        ).subquery()
-        delivered = sa.exists().where(_E.change == began.c.change, _E.target == "delivering")
-        own = sa.select(began.c.at).where(began.c.change == change).scalar_subquery()
-        query = sa.select(delivered).select_from(began).where(began.c.change != change)
-        query = query.where(sa.or_(own.is_(None), began.c.at < own)).order_by(began.c.at, began.c.change)
-        with reading(self._engine) as connection:
-            return tuple(bool(one) for one in connection.execute(query).scalars())
-
-    def holder(self, tenant: str, surface: str) -> str | None:
-        """Give the change that holds a surface."""
-        with reading(self._engine) as connection:
-            return holder_of(connection, tenant, surface)
 
     def last_of_target(self, tenant: str, change: str) -> Also:
         """Give what refuses, in an edge's transaction, where another change was delivered to its target after it and still stands.
@@ -183,22 +74,6 @@ class Changes:
                 )
 
         return checked
-
-    def due(self, limit: int = 20, *, restoring_only: bool = False) -> tuple[Due, ...]:
-        """Give the changes that have something to do and nobody at it, the longest due first."""
-        with reading(self._engine) as connection:
-            now = self.now_us(connection)
-            query = (
-                sa.select(_T.tenant, _T.id, _T.state)
-                .where(_T.due_us.is_not(None), _ripe(now), _free(now))
-                .order_by(_T.due_us)
-                .limit(limit)
-            )
-            if restoring_only:
-                query = query.where(_T.state.in_(_RESTORED))
-            return tuple(Due(row.tenant, row.id, State(row.state)) for row in connection.execute(query))
-
-    # Writing
 
     def add(
         self,
@@ -263,7 +138,7 @@ class Changes:
             now = self.now_us(connection)
             taken = connection.execute(
                 sa.update(changes)
-                .where(_T.tenant == due.tenant, _T.id == due.change, _T.due_us.is_not(None), _ripe(now), _free(now))
+                .where(_T.tenant == due.tenant, _T.id == due.change, _T.due_us.is_not(None), ripe(now), free(now))
                 .values(attempt=_T.attempt + 1, lease_owner=owner, lease_until_us=now + lease_us)
             )
             return read_change(connection, due.tenant, due.change) if taken.rowcount else None
@@ -436,7 +311,6 @@ _E = change_edges.c
 _H = change_holds.c
 _A = audit_entries.c
 _DELIVERED = "change.delivering"
-_DATABASE_NOW = sa.text("SELECT extract(epoch FROM clock_timestamp())")
 _UNDER_HALT = {
     State.STOPPING,
     State.ROLLING_BACK,
@@ -446,13 +320,3 @@ _UNDER_HALT = {
     State.PAUSED,
 }
 _STANDING = [str(one) for one in (State.KEPT, State.PAUSED, *HOLDING)]
-_RESTORED = [str(one) for one in (State.STOPPING, State.ROLLING_BACK, State.DELIVERING)]
-
-
-def _ripe(now: int) -> sa.ColumnElement[bool]:
-    """Due by now, or due by a clock that has been set back since."""
-    return sa.or_(_T.due_us <= now, _T.updated_us > now + 60_000_000)
-
-
-def _free(now: int) -> sa.ColumnElement[bool]:
-    return sa.or_(_T.lease_until_us.is_(None), _T.lease_until_us <= now, _T.lease_until_us > now + MOST_LEASE_US)
