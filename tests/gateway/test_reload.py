@@ -14,7 +14,8 @@ import pytest
 
 from meliora.gateway.app import Gateway
 from meliora.gateway.http.server import ServerProtocol
-from meliora.runtime.gateway import Parts, build
+from meliora.runtime.gateway import build
+from meliora.runtime.gateway_parts import Parts
 from meliora.settings.load import load
 from meliora.testing.gateway import key, no_list
 from tests.gateway.asking import chat, post

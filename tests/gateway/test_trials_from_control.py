@@ -11,7 +11,7 @@ from meliora.gateway import sync
 from meliora.gateway.state import ChoiceState, Overlay, PolicyRef, TrialState
 from meliora.loop.metrics import METRICS
 from meliora.routing.learned.snapshot import encode
-from meliora.runtime.gateway import Parts
+from meliora.runtime.gateway_parts import Parts
 from meliora.settings.models import Server, Settings
 from meliora.testing import FrozenClock
 from meliora.testing.policies import planted

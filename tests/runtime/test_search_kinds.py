@@ -13,6 +13,7 @@ from meliora.knowledge.documents import Document
 from meliora.knowledge.index.embedded.layout import Folder
 from meliora.knowledge.shelf import Judgment, ToKeep
 from meliora.loop.change import Change, Origin
+from meliora.loop.desk import AREAS
 from meliora.loop.kind import ChangeKind, Later, Proof, Proposal
 from meliora.loop.shelf import Due
 from meliora.loop.work import Fence, Work
@@ -85,6 +86,11 @@ def test_all_kinds_of_searches_are_known_where_documents_are_kept(here: Deployme
 def test_where_no_documents_are_kept_there_are_none(here: Deployment) -> None:  # noqa: F811
     settings = Settings.model_validate({"knowledge": {"enabled": False}})
     assert knowing_of(settings, here.store, here.clock) is None
+
+
+def test_a_triggers_targets_have_each_kind_once(here: Deployment, knowing: Knowing) -> None:  # noqa: F811
+    told = [kind for area in AREAS.values() for kind in area]
+    assert sorted(told) == sorted(kinds(Settings(), here.store, here.clock, knowing))
 
 
 def test_a_document_that_is_there_twice_is_archived_and_comes_back(here: Deployment, knowing: Knowing) -> None:  # noqa: F811

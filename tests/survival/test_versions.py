@@ -16,7 +16,7 @@ import msgspec
 
 from meliora.gateway.state import STATE_FORMAT, State
 from meliora.gateway.sync import keep
-from meliora.runtime.gateway import STATE_FILE
+from meliora.runtime.gateway_parts import STATE_FILE
 from meliora.runtime.shared import control_socket
 from meliora.supervisor.detach import ask
 from meliora.telemetry.records import FORMAT

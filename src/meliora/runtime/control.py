@@ -25,7 +25,7 @@ from meliora.routing.rules import validate_pattern
 from meliora.runtime.acknowledging import obeying
 from meliora.runtime.asking import gateway_url
 from meliora.runtime.disks import look_at_disks, written_to
-from meliora.runtime.gateway import catalog_of
+from meliora.runtime.gateway_parts import catalog_of
 from meliora.runtime.knowledge.erasing import Erasing
 from meliora.runtime.knowledge.plane import knowledge_of
 from meliora.runtime.legs import asking

@@ -42,7 +42,7 @@ class Offered:
 
     def _looked_up(self) -> tuple[Catalog, Catalogue]:
         from meliora.gateway.offers import offers
-        from meliora.runtime.gateway import catalog_of
+        from meliora.runtime.gateway_parts import catalog_of
 
         now = self._clock.monotonic()
         if self._held is None or now - self._looked > PRICES_SECONDS:

@@ -78,7 +78,8 @@ class RunningGateway:
 
     def __enter__(self) -> RunningGateway:
         from meliora.gateway.sync import keep
-        from meliora.runtime.gateway import STATE_FILE, build
+        from meliora.runtime.gateway import build
+        from meliora.runtime.gateway_parts import STATE_FILE
 
         refs = {tenant: self._keep_policy(policy) for tenant, policy in self.policies.items()}
         for policy in self.trial_policies.values():
