@@ -16,9 +16,9 @@ import msgspec
 from benchmarks.gateway.synthetic import Month
 from benchmarks.intervals import Estimate, ratio_of_sums
 from benchmarks.report import ControlFailed
+from meliora.store.calls.sink import SpoolSink
 from meliora.store.engine import connect, database_url
 from meliora.store.migrate import upgrade
-from meliora.store.sink import SpoolSink
 from meliora.store.store import Store
 from meliora.telemetry.ingest import Batch, Ingester
 from meliora.telemetry.records import CallFinished, Record

@@ -40,9 +40,9 @@ from meliora.errors import MelioraError
 from meliora.loop.engine import Engine
 from meliora.loop.work import Fence
 from meliora.runtime.edges import Edges
-from meliora.store import changes as changes_of
-from meliora.store.change_rows import read_change
 from meliora.store.engine import connect
+from meliora.store.loop import changes as changes_of
+from meliora.store.loop.change_rows import read_change
 from meliora.store.migrate import upgrade
 from meliora.store.store import Store
 

@@ -22,7 +22,7 @@ from benchmarks.gateway.processes import free_port
 from benchmarks.loop.postgres import schema
 from benchmarks.report import ControlFailed, Figure, Report
 from meliora.settings.load import load
-from meliora.store.rules import RuleWish
+from meliora.store.routing.rules import RuleWish
 from meliora.store.store import Store
 from meliora.supervisor.prepare import prepare
 

@@ -16,7 +16,7 @@ from meliora.gateway.state import ChoiceState
 from meliora.loop.change import Change
 from meliora.loop.kind import Proof
 from meliora.routing.pool import Candidate, Pool
-from meliora.store.feedbacks import FeedbackGiven
+from meliora.store.calls.feedbacks import FeedbackGiven
 from meliora.telemetry.records import Attempt, Usage
 from meliora.testing.contract import KindBench, check_kind
 from tests.changes.house import Deployment, Deployments

@@ -16,7 +16,7 @@ from meliora.loop.change import Change, Origin
 from meliora.loop.kind import Proof
 from meliora.routing.pool import Candidate, Pool
 from meliora.routing.rules import validate_pattern
-from meliora.store.rules import RuleWish
+from meliora.store.routing.rules import RuleWish
 from meliora.testing.contract import KindBench, check_kind
 from tests.changes.house import Deployment, Deployments
 from tests.changes.overlays import decode

@@ -23,7 +23,7 @@ from meliora.loop.change import Origin
 from meliora.loop.kind import Proof, Proposal
 from meliora.loop.work import Work
 from meliora.store.engine import writing
-from meliora.store.learned import forget_learned
+from meliora.store.knowledge.learned import forget_learned
 from meliora.testing.contract import Killed, Run, check_kind
 from tests.changes.house import Deployment, Deployments
 from tests.changes.searches import (

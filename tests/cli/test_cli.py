@@ -16,7 +16,7 @@ from meliora.cli import main, split_config
 from meliora.cli.calls import line
 from meliora.cli.shared import moment, plain, span, took, usd
 from meliora.errors import InvalidRequest
-from meliora.store.calls import Call
+from meliora.store.calls.calls import Call
 
 
 @pytest.fixture(autouse=True)

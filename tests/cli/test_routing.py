@@ -17,7 +17,7 @@ import pytest
 
 from meliora.cli import main
 from meliora.settings.models import Server, Settings
-from meliora.store.calls import CallFilter
+from meliora.store.calls.calls import CallFilter
 from meliora.testing.gateway import SECRET
 from meliora.testing.stack import RunningMeliora
 

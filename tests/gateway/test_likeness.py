@@ -244,7 +244,7 @@ def test_a_key_that_may_not_use_the_model_agrees_to_nothing_by_it(tmp_path: Path
 
 
 def test_budgets_and_analytics_know_what_the_comparison_took(tmp_path: Path) -> None:
-    from meliora.store.sums import Sums
+    from meliora.store.calls.sums import Sums
 
     mine = key(budget_day_micros=10_000_000)
     with served(tmp_path, {MODEL: embedded(NEAR, NEAR)}, keys=(mine,)) as (_, gateway):

@@ -19,7 +19,7 @@ from meliora.settings import Settings
 from meliora.settings.models import Server
 from meliora.store import Store
 from meliora.store.engine import writing
-from meliora.store.knowledge_documents import prune_deletions
+from meliora.store.knowledge.documents import prune_deletions
 from meliora.testing import FrozenClock
 from meliora.testing.store import temporary_store
 

@@ -16,9 +16,9 @@ from meliora.loop.engine import Engine
 from meliora.loop.house import Happened, House, Rules, TrialVerdict, WatchVerdict
 from meliora.loop.states import State
 from meliora.store import Store
-from meliora.store.audit import Audit
-from meliora.store.changes import Changes
 from meliora.store.engine import connect
+from meliora.store.loop.audit import Audit
+from meliora.store.loop.changes import Changes
 from meliora.store.migrate import upgrade
 from meliora.testing import FrozenClock
 from meliora.testing.loop import MemoryTrials, OpenGovernance, ScriptedJudge, ScriptedKind

@@ -10,7 +10,7 @@ from meliora.loop.change import Edge
 from meliora.loop.house import TrialVerdict
 from meliora.loop.improvements import impact
 from meliora.loop.states import State
-from meliora.store.learning_events import LearningEvent, LearningEvents
+from meliora.store.loop.learning_events import LearningEvent, LearningEvents
 from tests.loop.conftest import FAIL, WORSE, Bench
 
 

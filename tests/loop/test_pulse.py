@@ -15,7 +15,7 @@ from meliora.loop.cycle import Cycle
 from meliora.loop.policy.decide import Decision
 from meliora.loop.pulse import Pulse
 from meliora.loop.states import State
-from meliora.store.cycles import Cycles
+from meliora.store.loop.cycles import Cycles
 from tests.loop.conftest import FAIL, WORSE, Bench
 
 

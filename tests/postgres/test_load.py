@@ -13,9 +13,9 @@ import pytest
 
 from meliora.errors import MelioraError, NotFound
 from meliora.store import Store
-from meliora.store.calls import CallFilter
+from meliora.store.calls.calls import CallFilter
+from meliora.store.calls.feedbacks import FeedbackGiven
 from meliora.store.engine import connect
-from meliora.store.feedbacks import FeedbackGiven
 from meliora.store.migrate import upgrade
 from meliora.store.store import now_us
 from meliora.telemetry.ingest import Ingester

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from meliora.runtime.asking import OwnGateway
 from meliora.settings.knowledge import Knowledge
 from meliora.settings.models import Recording, Server, Settings
-from meliora.store.calls import CallFilter
+from meliora.store.calls.calls import CallFilter
 from meliora.store.engine import reading
 from meliora.store.tables import metadata
 from meliora.supervisor.layout import Layout, write_pids

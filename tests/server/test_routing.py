@@ -8,7 +8,7 @@ import msgspec
 
 from meliora.gateway.state import State
 from meliora.routing.learned.snapshot import encode
-from meliora.store.feedbacks import FeedbackGiven
+from meliora.store.calls.feedbacks import FeedbackGiven
 from meliora.telemetry.records import RoutedCandidate, RoutingTrace
 from meliora.testing.policies import planted
 from tests.server.house import House, error_of, finished

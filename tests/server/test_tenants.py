@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from meliora.loop.change import Origin
 from meliora.runtime.loop import loop_of
 from meliora.server import build_app
-from meliora.store.knowledge_upkeep import ArchiveNote
+from meliora.store.knowledge.upkeep import ArchiveNote
 from tests.server.house import House
 from tests.store.test_findings import finding
 

@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from meliora.store import Store
-from meliora.store.audit import allow_replacing
 from meliora.store.engine import connect
+from meliora.store.loop.audit import allow_replacing
 from meliora.store.migrate import upgrade
 from meliora.store.tables import metadata
 from meliora.telemetry.ingest import Batch, Taken

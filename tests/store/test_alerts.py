@@ -9,7 +9,7 @@ import pytest
 
 from meliora.loop.alerts import Alert, Sending, Telling
 from meliora.store import Store
-from meliora.store.alerts import Incoming
+from meliora.store.loop.alerts import Incoming
 
 MINUTE = 60_000_000
 TELLING = Telling()

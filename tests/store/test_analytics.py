@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from meliora.errors import InvalidRequest
-from meliora.store.feedbacks import FeedbackGiven
+from meliora.store.calls.feedbacks import FeedbackGiven
 from meliora.telemetry.records import Attempt
 from meliora.telemetry.rollups import WINDOW_US, Roller, Rollup, window_of
 

@@ -10,9 +10,9 @@ import pytest
 
 from meliora.errors import InvalidRequest
 from meliora.loop.metrics import METRICS, Metric
-from meliora.store.arms import Arms
-from meliora.store.feedbacks import FeedbackGiven
-from meliora.store.trial_arms import Phased
+from meliora.store.calls.feedbacks import FeedbackGiven
+from meliora.store.loop.arms import Arms
+from meliora.store.loop.trial_arms import Phased
 from tests.store.conftest import START_US, plans_of
 from tests.store.test_outcomes import settle, trace
 

@@ -18,8 +18,8 @@ from meliora.loop.audit.chain import Verified
 from meliora.loop.audit.entry import START, AuditNote, Row, sealed
 from meliora.loop.audit.heads import FOLDER, Heads
 from meliora.store import Store
-from meliora.store.audit import Audit
 from meliora.store.engine import connect, reading, writing
+from meliora.store.loop.audit import Audit
 from meliora.store.tables import audit_entries, audit_head, deployment
 from tests.store.conftest import Randomness
 

@@ -18,11 +18,11 @@ from meliora.knowledge.config import Expansion, SearchConfig
 from meliora.knowledge.repair.expansion import Table
 from meliora.store import Store
 from meliora.store.afterwards import Redone
-from meliora.store.audit import allow_replacing
 from meliora.store.backup import backup, restore
+from meliora.store.calls.feedbacks import FeedbackGiven
 from meliora.store.engine import connect, writing
-from meliora.store.feedbacks import FeedbackGiven
 from meliora.store.keys import KeyWish
+from meliora.store.loop.audit import allow_replacing
 from meliora.store.migrate import upgrade
 from meliora.store.tables import metadata
 from meliora.telemetry.ids import subject_of

@@ -7,7 +7,7 @@ import pytest
 
 from meliora.errors import Conflict, InvalidRequest, NotFound, StoreError
 from meliora.store.bulk import CALL_COLUMNS, rows_of_calls
-from meliora.store.calls import Call, CallFilter
+from meliora.store.calls.calls import Call, CallFilter
 from meliora.telemetry.ingest import Batch
 from meliora.telemetry.records import Attempt, Usage
 

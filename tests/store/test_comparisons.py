@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from meliora.errors import Conflict
-from meliora.store.feedbacks import FeedbackGiven
-from meliora.store.rules import RuleWish
+from meliora.store.calls.feedbacks import FeedbackGiven
+from meliora.store.routing.rules import RuleWish
 from meliora.telemetry.records import Attempt, Usage
 
 FAR = 2**62

@@ -11,7 +11,7 @@ from meliora.gateway.state import RuleState
 from meliora.store import Store
 from meliora.store.gateways import Heartbeat
 from meliora.store.keys import KeyWish
-from meliora.store.rules import RuleWish
+from meliora.store.routing.rules import RuleWish
 
 MINUTE_US = 60_000_000
 

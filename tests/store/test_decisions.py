@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from meliora.store.decisions import Decided, Judged
-from meliora.store.feedbacks import FeedbackGiven
+from meliora.store.calls.decisions import Decided, Judged
+from meliora.store.calls.feedbacks import FeedbackGiven
 
 
 def test_calls_are_counted_by_reason_and_tier_within_the_time_asked_for(store, feed, clock) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from meliora.errors import InvalidRequest, NotFound
 from meliora.store import Store
-from meliora.store.feedbacks import VALUES, FeedbackGiven
+from meliora.store.calls.feedbacks import VALUES, FeedbackGiven
 from meliora.telemetry.spool import SpoolWriter
 
 

@@ -15,7 +15,7 @@ from meliora.loop.gates.sources import Pushed, Recorded
 from meliora.loop.gates.standing import Standing
 from meliora.loop.record import evidence_hash
 from meliora.loop.triggers import Rollback, Trigger
-from meliora.store.feedbacks import FeedbackGiven
+from meliora.store.calls.feedbacks import FeedbackGiven
 from meliora.store.keys import KeyWish
 from meliora.telemetry.processes import WorkerBeat, note
 from meliora.telemetry.rollups import Roller

@@ -6,9 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from meliora.errors import NotFound
-from meliora.store.calls import CallFilter
+from meliora.store.calls.calls import CallFilter
+from meliora.store.calls.feedbacks import FeedbackGiven
 from meliora.store.engine import reading
-from meliora.store.feedbacks import FeedbackGiven
 from meliora.store.tables import metadata
 from meliora.telemetry.retention import DAY_US, Pruner
 from meliora.telemetry.rollups import Roller, window_of

@@ -13,9 +13,9 @@ from meliora.knowledge.documents import Document
 from meliora.knowledge.front import Opinion
 from meliora.knowledge.shelf import ToKeep
 from meliora.store.engine import writing
-from meliora.store.knowledge_collections import hold_in, move_in
-from meliora.store.knowledge_documents import prune_deletions
-from meliora.store.knowledge_rows import insert_in
+from meliora.store.knowledge.collections import hold_in, move_in
+from meliora.store.knowledge.documents import prune_deletions
+from meliora.store.knowledge.rows import insert_in
 from meliora.store.tables import searches
 
 
@@ -175,7 +175,7 @@ def test_changes_come_a_page_at_a_time_in_order(shelf) -> None:
 
 def test_long_texts_come_few_at_a_time_and_all_of_them_come(shelf, monkeypatch) -> None:
     """What a process holds at once is bounded, whatever is put in a row; deletions keep their place among them."""
-    monkeypatch.setattr("meliora.store.knowledge_documents.MOST_CHARACTERS", 100)
+    monkeypatch.setattr("meliora.store.knowledge.documents.MOST_CHARACTERS", 100)
     shelf.put("t", "c", [document(f"d{at}", f"{at}" * 60) for at in range(4)])
     shelf.put("t", "c", [document("long", "x" * 500), document("short")])
     shelf.delete("t", "c", ["d1", "short"])

@@ -20,10 +20,10 @@ from meliora.knowledge.indexes import Indexes
 from meliora.store import Store
 from meliora.store.dump import dump_tables, load_tables
 from meliora.store.engine import connect
-from meliora.store.knowledge_index import PostgresIndex, indexed
-from meliora.store.knowledge_index.catalog import lock_of
-from meliora.store.knowledge_index.driver import holding
-from meliora.store.knowledge_index.view import PostgresView
+from meliora.store.knowledge.index import PostgresIndex, indexed
+from meliora.store.knowledge.index.catalog import lock_of
+from meliora.store.knowledge.index.driver import holding
+from meliora.store.knowledge.index.view import PostgresView
 from meliora.store.tables import metadata
 from meliora.testing import FrozenClock
 from tests.knowledge.index.contract import IndexContract, all_of, animals, asked, chunk, found, gone, many, put
@@ -211,7 +211,7 @@ def test_many_small_steps_are_joined_into_few_parts(database: sa.Engine) -> None
 
 
 def test_a_large_build_is_written_in_parts_and_joined(database: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meliora.store.knowledge_index.making.FLUSHED", 7)
+    monkeypatch.setattr("meliora.store.knowledge.index.making.FLUSHED", 7)
     index = opened(database)
     again = [put(300 + at, f"d{at}", f"star planet again{at}") for at in (1, 2, 50, 99, 100)]
     index.build([*many(100), *again, gone(400, "d3")], "1")

@@ -8,7 +8,7 @@ from sqlalchemy import event
 from meliora.errors import Conflict, InvalidRequest, NotFound
 from meliora.knowledge.upkeep.keeper import Keeper
 from meliora.knowledge.upkeep.plan import Rules
-from meliora.store.knowledge_upkeep import ArchiveNote, LikePair
+from meliora.store.knowledge.upkeep import ArchiveNote, LikePair
 from tests.store.test_knowledge_documents import document, told
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from meliora.errors import InvalidRequest
 from meliora.store.engine import writing
-from meliora.store.learning_events import Learned
+from meliora.store.loop.learning_events import Learned
 
 
 def learned(kind: str = "pattern_learned", impact: float = 0.4) -> Learned:

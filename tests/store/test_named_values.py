@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from meliora.store import Store
-from meliora.store.heuristics import RuleHeuristics
 from meliora.store.keys import KeyWish
-from meliora.store.rules import RuleWish
+from meliora.store.routing.heuristics import RuleHeuristics
+from meliora.store.routing.rules import RuleWish
 from meliora.telemetry.improvement import Heuristic
 
 

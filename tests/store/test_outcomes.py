@@ -10,7 +10,7 @@ from meliora.errors import NotFound
 from meliora.routing.learning.records import Reward, Settled
 from meliora.routing.learning.rewards import RewardRule
 from meliora.store import Store
-from meliora.store.feedbacks import FeedbackGiven
+from meliora.store.calls.feedbacks import FeedbackGiven
 from meliora.telemetry.records import RoutedCandidate, RoutingTrace
 
 MINUTE_US = 60_000_000

@@ -10,8 +10,8 @@ from sqlalchemy import event
 
 from meliora.diagnosis.records import Limits, Window
 from meliora.errors import NotFound
-from meliora.store.calls import CallFilter
-from meliora.store.feedbacks import FeedbackGiven
+from meliora.store.calls.calls import CallFilter
+from meliora.store.calls.feedbacks import FeedbackGiven
 
 WINDOWS = (Window(0, 10), Window(10, 20))
 LIMITS = Limits(slow_us=None, cost_cap_micros=None)

@@ -11,7 +11,7 @@ from meliora.errors import Conflict, NotFound
 from meliora.routing.preferences.interactions import Interaction, Mark
 from meliora.routing.preferences.offsets import decode
 from meliora.routing.preferences.refresh import Refresh
-from meliora.store.feedbacks import FeedbackGiven
+from meliora.store.calls.feedbacks import FeedbackGiven
 from meliora.telemetry.ids import subject_of
 from tests.store.conftest import START_US
 
@@ -199,7 +199,7 @@ def test_times_are_kept_to_the_microsecond(store) -> None:
 
 
 def test_of_a_busy_user_the_latest_are_read_across_the_slots(store, feed, clock, monkeypatch) -> None:
-    monkeypatch.setattr("meliora.store.preferences.SEEN", 5)
+    monkeypatch.setattr("meliora.store.routing.preferences.SEEN", 5)
     calls = []
     for _ in range(7):
         clock.now += 50 * 3_600_000_000

@@ -16,9 +16,9 @@ from meliora.loop.audit.heads import FOLDER
 from meliora.loop.control import KillFile
 from meliora.store import Store
 from meliora.store.afterwards import Redone
-from meliora.store.audit import allow_replacing
 from meliora.store.backup import backup, restore
 from meliora.store.engine import connect, writing
+from meliora.store.loop.audit import allow_replacing
 from meliora.store.migrate import upgrade
 from meliora.store.tables import audit_entries, audit_head
 

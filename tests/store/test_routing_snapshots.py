@@ -9,7 +9,7 @@ import pytest
 from meliora.errors import Conflict, NotFound
 from meliora.gateway.state import PolicyRef
 from meliora.store import Store
-from meliora.store.feedbacks import FeedbackGiven
+from meliora.store.calls.feedbacks import FeedbackGiven
 from tests.store.test_outcomes import settle, trace
 
 

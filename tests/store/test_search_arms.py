@@ -11,8 +11,8 @@ import pytest
 from meliora.errors import InvalidRequest
 from meliora.knowledge.front import Opinion
 from meliora.loop.metrics import METRICS, Metric
-from meliora.store.search_arms import SearchArms
-from meliora.store.trial_arms import Phased
+from meliora.store.loop.search_arms import SearchArms
+from meliora.store.loop.trial_arms import Phased
 from tests.store.conftest import START_US, plans_of
 from tests.store.test_arms import LATE, MINUTE, SOUGHT, arm
 

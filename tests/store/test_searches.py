@@ -9,7 +9,7 @@ from meliora.errors import InvalidRequest, NotFound
 from meliora.knowledge.front import Opinion
 from meliora.store import Store
 from meliora.store.engine import reading
-from meliora.store.search_rows import _row
+from meliora.store.knowledge.search_rows import _row
 from meliora.store.tables import search_feedback, searches
 from meliora.telemetry.retention import DAY_US, Pruner
 from tests.store.test_housekeeping import everything

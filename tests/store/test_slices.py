@@ -9,8 +9,8 @@ from meliora.diagnosis.cube import Cube
 from meliora.diagnosis.diagnose import diagnose
 from meliora.diagnosis.finding import Breach
 from meliora.diagnosis.records import Limits, Window
-from meliora.store.feedbacks import FeedbackGiven
-from meliora.store.slices import Slices
+from meliora.store.calls.feedbacks import FeedbackGiven
+from meliora.store.calls.slices import Slices
 from meliora.telemetry.records import Attempt
 from meliora.telemetry.rollups import Roller
 from tests.store.conftest import START_US

@@ -1,6 +1,6 @@
 """What a batch adds to the daily sums: a call of several models counts once, and each model bears its own cost."""
 
-from meliora.store.sums import USAGE, Sums
+from meliora.store.calls.sums import USAGE, Sums
 from meliora.telemetry.records import CallFinished, Leg, Usage
 
 AT = 1_795_219_200_000_000

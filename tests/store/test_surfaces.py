@@ -16,7 +16,7 @@ from meliora.loop.engine import Engine
 from meliora.loop.house import House, Rules, TrialVerdict, WatchVerdict
 from meliora.loop.states import State
 from meliora.store import Store
-from meliora.store.changes import Changes
+from meliora.store.loop.changes import Changes
 from meliora.testing.loop import MemoryTrials, OpenGovernance, ScriptedJudge, ScriptedKind
 
 UNDECIDED = TrialVerdict(outcome="undecided", sentence="too early", candidate_units=60, baseline_units=60)

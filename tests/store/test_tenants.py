@@ -34,12 +34,12 @@ from meliora.loop.states import State
 from meliora.loop.triggers import Trigger
 from meliora.routing.preferences.interactions import Interaction
 from meliora.store import Store
+from meliora.store.calls.feedbacks import FeedbackGiven
 from meliora.store.engine import writing
-from meliora.store.feedbacks import FeedbackGiven
 from meliora.store.keys import KeyWish
-from meliora.store.knowledge_upkeep import ArchiveNote, LikePair
-from meliora.store.learning_events import Learned
-from meliora.store.rules import RuleWish
+from meliora.store.knowledge.upkeep import ArchiveNote, LikePair
+from meliora.store.loop.learning_events import Learned
+from meliora.store.routing.rules import RuleWish
 from meliora.telemetry.records import Attempt
 from meliora.telemetry.rollups import Roller
 from tests.store.conftest import START_US

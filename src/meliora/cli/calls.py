@@ -12,7 +12,7 @@ from meliora.cli.shared import Json, Tenant, count, moment, now_us, paint, plain
 from meliora.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from meliora.store.calls import Call
+    from meliora.store.calls.calls import Call
 
 app = typer.Typer(no_args_is_help=True, help="Calls: what was asked, what answered, how long and for how much.")
 
@@ -100,7 +100,7 @@ def list_(
     json: Json = False,
 ) -> None:
     """List calls, the newest first."""
-    from meliora.store.calls import CallFilter
+    from meliora.store.calls.calls import CallFilter
 
     now = now_us()
     where = CallFilter(

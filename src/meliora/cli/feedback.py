@@ -24,7 +24,7 @@ def give(
     json: Json = False,
 ) -> None:
     """Give feedback on a call. The last word on a call stands; earlier ones are kept as its history."""
-    from meliora.store.feedbacks import FeedbackGiven
+    from meliora.store.calls.feedbacks import FeedbackGiven
 
     given = FeedbackGiven(
         feedback_type=kind,

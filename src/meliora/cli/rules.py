@@ -71,7 +71,7 @@ def add(
     """Add a rule, or change the one of this pattern."""
     from meliora.routing.decide import TIERS
     from meliora.routing.rules import validate_pattern
-    from meliora.store.rules import RuleWish
+    from meliora.store.routing.rules import RuleWish
 
     if tier is None and model is None:
         raise InvalidRequest("A rule needs a target.", hint="Add --tier or --model.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from meliora.store.calls import Call, CallContent
+from meliora.store.calls.calls import Call, CallContent
 
 Attributes = dict[str, str | bool | int | float | list[str]]
 

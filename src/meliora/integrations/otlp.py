@@ -20,7 +20,7 @@ from meliora.errors import MissingExtra, NotFound, UpstreamUnreachable
 from meliora.integrations.genai import Attributes, attributes, content_attributes, error_type, ids, labels, operation
 from meliora.settings.models import Otlp, Settings
 from meliora.settings.secret import resolve_secret
-from meliora.store.calls import Call, CallContent, Tail
+from meliora.store.calls.calls import Call, CallContent, Tail
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import Metric

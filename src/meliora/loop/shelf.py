@@ -1,4 +1,4 @@
-"""What the loop asks of the changes as they are kept, and the words it asks in. `store.changes` implements it."""
+"""What the loop asks of the changes as they are kept, and the words it asks in. `store.loop.changes` implements it."""
 
 from __future__ import annotations
 

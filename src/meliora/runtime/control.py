@@ -45,8 +45,8 @@ from meliora.server.app import build_app
 from meliora.server.context import ControlContext, SpoolSeen
 from meliora.settings import Settings
 from meliora.store.gateways import GatewaySeen
-from meliora.store.heuristics import RuleHeuristics
 from meliora.store.migrate import upgrade
+from meliora.store.routing.heuristics import RuleHeuristics
 from meliora.store.store import Store
 from meliora.telemetry.improvement import ImprovementManager, Sources
 from meliora.telemetry.records import Usage

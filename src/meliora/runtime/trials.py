@@ -16,12 +16,12 @@ from meliora.loop.kind import TrialPlan, WatchPlan
 from meliora.loop.metrics import Metric
 from meliora.stats.histogram import LogHistogram
 from meliora.stats.sums import Sums
-from meliora.store.arms import Arms
-from meliora.store.search_arms import SearchArms
-from meliora.store.shadow_arms import ShadowArms
-from meliora.store.trial_arms import ArmStage
-from meliora.store.trial_arms import Sums as KeptSums
-from meliora.store.trials import Trials
+from meliora.store.loop.arms import Arms
+from meliora.store.loop.search_arms import SearchArms
+from meliora.store.loop.shadow_arms import ShadowArms
+from meliora.store.loop.trial_arms import ArmStage
+from meliora.store.loop.trial_arms import Sums as KeptSums
+from meliora.store.loop.trials import Trials
 
 SCALES: Mapping[str, float] = {"cost_micros": 1e-6, "latency_us": 1e-3}
 """From the store's unit to the metric's, by column; others are as they are."""

@@ -15,7 +15,7 @@ from meliora.settings.models import Settings
 if TYPE_CHECKING:
     from meliora.routing.choose import Learned
     from meliora.routing.learned.policy import Policy
-    from meliora.store.routing_snapshots import RoutingSnapshots
+    from meliora.store.routing.snapshots import RoutingSnapshots
 
 
 SERVING, TRIALLED = "serving", "trialled"

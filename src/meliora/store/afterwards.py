@@ -16,15 +16,15 @@ import sqlalchemy as sa
 from meliora.loop.audit.chain import RESTORED, Lost, lost_by, strangers
 from meliora.loop.audit.entry import AuditNote, Row
 from meliora.loop.audit.heads import Head, Heads
-from meliora.store.audit import Audit, audit_secret, hashes_of, head_of
-from meliora.store.control import Control
-from meliora.store.datasets import erase_datasets
 from meliora.store.engine import reading, writing
 from meliora.store.erasures import Erased, erased_subjects
 from meliora.store.housekeeping import StoreHousekeeping
 from meliora.store.keys import Keys
-from meliora.store.learned import forget_learned
-from meliora.store.preferences import drop_offsets
+from meliora.store.knowledge.datasets import erase_datasets
+from meliora.store.knowledge.learned import forget_learned
+from meliora.store.loop.audit import Audit, audit_secret, hashes_of, head_of
+from meliora.store.loop.control import Control
+from meliora.store.routing.preferences import drop_offsets
 from meliora.store.tables import audit_entries, deployment, erasures, keys, loop_control, metadata
 
 

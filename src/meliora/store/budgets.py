@@ -15,10 +15,10 @@ import sqlalchemy as sa
 
 from meliora.errors import NotFound
 from meliora.gateway.state import SHADOW_KEY, LeaseGrant, LeaseWish
+from meliora.store.calls.sums import day_of
 from meliora.store.engine import reading, writing
 from meliora.store.gateways import ALIVE_US
 from meliora.store.rows import insert_into
-from meliora.store.sums import day_of
 from meliora.store.tables import budget_leases, budget_usage, gateways, keys, usage_daily, usage_gateways
 
 

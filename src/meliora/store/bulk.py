@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from meliora.errors import StoreError, StoreUnavailable
-from meliora.store.slots import SLOT_US
+from meliora.store.calls.slots import SLOT_US
 from meliora.store.tables import call_contents, calls
 from meliora.telemetry.records import CallBegun, CallFinished, RoutingTrace, Usage
 

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from meliora.store.audit import allow_replacing
 from meliora.store.engine import reading, writing
+from meliora.store.loop.audit import allow_replacing
 from meliora.store.tables import metadata
 
 _BATCH = 1000

@@ -8,18 +8,19 @@ from collections.abc import Callable, Iterator
 import msgspec
 import sqlalchemy as sa
 
-from meliora.store.datasets import drop_old_searches, erase_datasets
+from meliora.store.calls.shadows import drop_shadow_contents, drop_shadows, erase_shadows
+from meliora.store.calls.sink import next_sequence
+from meliora.store.calls.slots import slots_of
+from meliora.store.calls.windows import first_stale
 from meliora.store.engine import reading, writing
 from meliora.store.erasures import ERASED
-from meliora.store.knowledge_documents import erase_documents, prune_deletions
-from meliora.store.learned import forget_learned, forget_words
-from meliora.store.memory import drop_conversations, erase_turns
-from meliora.store.outcomes import forget_outcomes
-from meliora.store.preferences import forget_user
-from meliora.store.search_rows import drop_search_contents, drop_searches, erase_searches
-from meliora.store.shadows import drop_shadow_contents, drop_shadows, erase_shadows
-from meliora.store.sink import next_sequence
-from meliora.store.slots import slots_of
+from meliora.store.knowledge.datasets import drop_old_searches, erase_datasets
+from meliora.store.knowledge.documents import erase_documents, prune_deletions
+from meliora.store.knowledge.learned import forget_learned, forget_words
+from meliora.store.knowledge.memory import drop_conversations, erase_turns
+from meliora.store.knowledge.search_rows import drop_search_contents, drop_searches, erase_searches
+from meliora.store.routing.outcomes import forget_outcomes
+from meliora.store.routing.preferences import forget_user
 from meliora.store.tables import (
     call_contents,
     calls,
@@ -29,7 +30,6 @@ from meliora.store.tables import (
     spool_segments,
     usage_users,
 )
-from meliora.store.windows import first_stale
 from meliora.telemetry.ids import subject_of
 from meliora.telemetry.rollups import window_of
 

@@ -11,13 +11,13 @@ import sqlalchemy as sa
 from meliora.gateway.state import LEASE_SECONDS, KeyHash, KeyState, PolicyRef, RuleState, State
 from meliora.store.engine import reading, writing
 from meliora.store.gateways import ALIVE_US
-from meliora.store.halting import halting
 from meliora.store.keys import to_state
-from meliora.store.model_choices import active_in
-from meliora.store.preference_tables import numbers
+from meliora.store.loop.halting import halting
+from meliora.store.loop.trials import live_in
+from meliora.store.routing.model_choices import active_in
+from meliora.store.routing.preference_tables import numbers
 from meliora.store.rows import insert_into
 from meliora.store.tables import deployment, gateways, key_hashes, keys, routing_rules, routing_snapshots
-from meliora.store.trials import live_in
 
 
 class States:

@@ -20,8 +20,8 @@ from meliora.routing.learning.trunk import Embedding
 from meliora.runtime.learning import learner, rewarder
 from meliora.settings.models import Settings
 from meliora.store import Store
+from meliora.store.calls.feedbacks import FeedbackGiven
 from meliora.store.engine import connect, database_url
-from meliora.store.feedbacks import FeedbackGiven
 from meliora.telemetry.ingest import Batch
 from meliora.telemetry.records import CallFinished, RoutedCandidate, RoutingTrace
 from meliora.testing.clock import FrozenClock

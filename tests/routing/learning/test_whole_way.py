@@ -12,7 +12,7 @@ from meliora.routing.learned.policy import Policy
 from meliora.routing.learned.snapshot import encode
 from meliora.settings.models import Server, Settings
 from meliora.settings.routing import Exploration, Routing
-from meliora.store.feedbacks import FeedbackGiven
+from meliora.store.calls.feedbacks import FeedbackGiven
 from meliora.testing.gateway import SECRET
 from meliora.testing.policies import planted
 from meliora.testing.stack import RunningMeliora

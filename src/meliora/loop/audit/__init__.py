@@ -5,5 +5,5 @@
 - `heads`    the head as it is written outside the database, so that cutting the tail shows
 - `replay`   takes decisions again from what was recorded, and compares
 
-`store.audit` keeps it.
+`store.loop.audit` keeps it.
 """

@@ -13,7 +13,7 @@ from meliora.errors import StoreError
 from meliora.gateway.assignment import Split
 from meliora.gateway.state import TrialState
 from meliora.knowledge.serving import Arm, Who
-from meliora.store.trials import Trials
+from meliora.store.loop.trials import Trials
 
 log = structlog.get_logger(__name__)
 

@@ -24,8 +24,8 @@ from meliora.runtime.knowledge.learning import asked_by, support_of
 from meliora.runtime.knowledge.origins import answers, query_of, told, used_of
 from meliora.runtime.knowledge.parts import Loading
 from meliora.runtime.knowledge.reranked import features_seen
-from meliora.store.knowledge_figures import Moved
-from meliora.store.searches import Search
+from meliora.store.knowledge.figures import Moved
+from meliora.store.knowledge.searches import Search
 from meliora.store.store import Store
 from meliora.telemetry.retention import DAY_US, DELETIONS_DAYS
 

@@ -17,7 +17,7 @@ from meliora.knowledge.quality.report import held_to
 from meliora.knowledge.search.searcher import Request, search
 from meliora.knowledge.text.analysis import analyse
 from meliora.runtime.knowledge.parts import Artifacts, Loading
-from meliora.store.searches import MOST, Search
+from meliora.store.knowledge.searches import MOST, Search
 from meliora.store.store import Store
 
 DEPTH = 10

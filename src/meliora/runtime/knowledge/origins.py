@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from meliora.knowledge.indexes import Audit
 from meliora.knowledge.quality.evidence import JudgedQuery, normal
 from meliora.runtime.knowledge.evidence import GOOD
-from meliora.store.knowledge_figures import Origin
-from meliora.store.searches import Search
+from meliora.store.knowledge.figures import Origin
+from meliora.store.knowledge.searches import Search
 
 
 def query_of(one: Search) -> str:

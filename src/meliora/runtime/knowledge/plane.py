@@ -25,7 +25,7 @@ from meliora.runtime.knowledge.evidence import StoredEvidence, searched
 from meliora.runtime.knowledge.parts import Loading
 from meliora.runtime.warming import make_ready
 from meliora.settings import Settings
-from meliora.store.searches import MOST
+from meliora.store.knowledge.searches import MOST
 from meliora.store.store import Store
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def indexes_of(settings: Settings, store: Store, clock: Clock) -> Indexes:
     def elsewhere() -> Iterable[tuple[str, str]]:
         if settings.knowledge.backend != "postgres":
             return ()
-        from meliora.store.knowledge_index import indexed
+        from meliora.store.knowledge.index import indexed
 
         return indexed(store.engine)
 
@@ -153,7 +153,7 @@ def opener(settings: Settings, store: Store, clock: Clock) -> Open:
         return Embedded(directory, chunk=chunk, clock=clock, embed=embed)
 
     def postgres(tenant: str, collection: str, directory: Path) -> Index:
-        from meliora.store.knowledge_index import PostgresIndex
+        from meliora.store.knowledge.index import PostgresIndex
 
         make_ready()
         return PostgresIndex(store.engine, tenant, collection, chunk=chunk, clock=clock, embed=embed)

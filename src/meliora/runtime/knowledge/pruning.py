@@ -7,7 +7,7 @@ from typing import Any
 
 from meliora.knowledge.upkeep.plan import Entry
 from meliora.knowledge.upkeep.shelf import ArchiveNote, Standing
-from meliora.store.knowledge_upkeep import KnowledgeUpkeep
+from meliora.store.knowledge.upkeep import KnowledgeUpkeep
 
 
 class StoredArchive:

@@ -15,7 +15,7 @@ from meliora.knowledge.config import SearchConfig
 from meliora.knowledge.index.base import View
 from meliora.knowledge.search.parts import Parts
 from meliora.runtime.knowledge.evidence import GOOD
-from meliora.store.searches import Search
+from meliora.store.knowledge.searches import Search
 
 LOOKED_AT = 100
 """Searches of a window that are answered again, spread evenly over those whose answer was used."""

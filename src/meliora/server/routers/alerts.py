@@ -14,8 +14,8 @@ from meliora.loop.alerts import AlertRow
 from meliora.server.auth import FeedbackCaller, HereControl, ReadCaller
 from meliora.server.inputs import Cursor, PageLimit
 from meliora.server.shapes import Answer, says
-from meliora.store.alerts import Incoming
 from meliora.store.cursors import Page
+from meliora.store.loop.alerts import Incoming
 
 router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"])
 

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Query
 from meliora.server.auth import HereControl, ReadCaller
 from meliora.server.inputs import Filter, Since, Until
 from meliora.server.shapes import Answer, says
-from meliora.store.analytics import Distribution, ErrorRate, ModelRank, Usage
-from meliora.store.calls import Call
+from meliora.store.calls.analytics import Distribution, ErrorRate, ModelRank, Usage
+from meliora.store.calls.calls import Call
 
 router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"])
 

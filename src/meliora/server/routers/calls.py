@@ -12,9 +12,9 @@ from meliora.server.auth import HereControl, ReadCaller
 from meliora.server.inputs import Cursor, Filter, PageLimit, Since, Until
 from meliora.server.shapes import Answer, says
 from meliora.store import Store
-from meliora.store.calls import Call, CallContent, CallFilter, CallState, Tail
+from meliora.store.calls.calls import Call, CallContent, CallFilter, CallState, Tail
+from meliora.store.calls.feedbacks import Feedback, FeedbackWord
 from meliora.store.cursors import Page
-from meliora.store.feedbacks import Feedback, FeedbackWord
 
 router = APIRouter(prefix="/api/v1/calls", tags=["calls"])
 

@@ -13,7 +13,7 @@ from meliora.server.auth import CallCaller, FeedbackCaller, HereControl, ReadCal
 from meliora.server.choice import ASSUMED_OUTPUT
 from meliora.server.inputs import BIG, Body, Count, Filter, Name, Number, Since, Until
 from meliora.server.shapes import Answer, says
-from meliora.store.metrics import MetricSum
+from meliora.store.calls.metrics import MetricSum
 from meliora.telemetry.records import Usage
 
 router = APIRouter(prefix="/routing/cost", tags=["routing"])

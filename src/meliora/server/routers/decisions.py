@@ -25,7 +25,7 @@ from meliora.server.dispatch import Errand, Priority, QueueSeen, Routed, dispatc
 from meliora.server.inputs import Body, Count, Id, Limit, Name
 from meliora.server.local import local_models
 from meliora.server.shapes import Answer, ErrorBody, says
-from meliora.store.calls import CallFilter
+from meliora.store.calls.calls import CallFilter
 
 router = APIRouter(tags=["routing"])
 

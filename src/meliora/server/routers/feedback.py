@@ -11,8 +11,8 @@ from pydantic import Field
 from meliora.server.auth import FeedbackCaller, HereControl, ReadCaller
 from meliora.server.inputs import Body, Count, Cursor, Filter, Id, JsonObject, LongText, Name, PageLimit
 from meliora.server.shapes import Answer, says
+from meliora.store.calls.feedbacks import Feedback, FeedbackGiven, FeedbackWord
 from meliora.store.cursors import Page
-from meliora.store.feedbacks import Feedback, FeedbackGiven, FeedbackWord
 
 router = APIRouter(prefix="/api/v1/learning/feedback", tags=["feedback"])
 

@@ -14,8 +14,8 @@ from meliora.server.inputs import Since, Until
 from meliora.server.routers.decisions import in_flight
 from meliora.server.shapes import Answer, says
 from meliora.stats.proportion import wilson
-from meliora.store.analytics import Usage
-from meliora.store.decisions import LOOKED_AT, Decided, Judged
+from meliora.store.calls.analytics import Usage
+from meliora.store.calls.decisions import LOOKED_AT, Decided, Judged
 
 router = APIRouter(tags=["routing"])
 

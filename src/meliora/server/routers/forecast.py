@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 from meliora.server.auth import HereControl, ReadCaller
 from meliora.server.shapes import Answer, says
 from meliora.stats.forecast import LEAST_DAYS, Expected, Forecast, Method, forecast
-from meliora.store.analytics import Usage
+from meliora.store.calls.analytics import Usage
 
 router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"])
 

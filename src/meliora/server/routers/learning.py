@@ -11,7 +11,7 @@ from meliora.server.auth import HereControl, ReadCaller
 from meliora.server.inputs import Cursor, Filter, PageLimit
 from meliora.server.shapes import Answer, says
 from meliora.store.cursors import Page
-from meliora.store.learning_events import LearningEvent, LearningKind
+from meliora.store.loop.learning_events import LearningEvent, LearningKind
 
 router = APIRouter(prefix="/api/v1/learning", tags=["preferences"])
 

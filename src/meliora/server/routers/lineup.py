@@ -20,7 +20,7 @@ from meliora.server.inputs import Filter, Since, Until
 from meliora.server.local import local_models
 from meliora.server.routers.decisions import in_flight
 from meliora.server.shapes import Answer, says
-from meliora.store.analytics import ModelRank
+from meliora.store.calls.analytics import ModelRank
 
 router = APIRouter(tags=["routing"])
 

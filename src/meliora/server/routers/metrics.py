@@ -11,9 +11,9 @@ from pydantic import Field
 from meliora.server.auth import FeedbackCaller, HereControl, ReadCaller
 from meliora.server.inputs import Body, Cursor, Filter, JsonObject, Name, Number, PageLimit, Since, Until
 from meliora.server.shapes import Answer, says
+from meliora.store.calls.metrics import MetricName, MetricPoint, MetricSummary
 from meliora.store.cursors import Page
-from meliora.store.metrics import MetricName, MetricPoint, MetricSummary
-from meliora.store.model_performances import ModelPerformance
+from meliora.store.routing.model_performances import ModelPerformance
 
 router = APIRouter(prefix="/api/v1", tags=["metrics"])
 

@@ -14,7 +14,7 @@ from meliora.server.auth import AdminCaller, HereControl, ReadCaller
 from meliora.server.inputs import Body, JsonObject, Name
 from meliora.server.shapes import Answer, says
 from meliora.settings.models import Tier
-from meliora.store.rules import AppliesTo, Rule, RuleWish
+from meliora.store.routing.rules import AppliesTo, Rule, RuleWish
 
 router = APIRouter(prefix="/api/v1/rules", tags=["rules"])
 

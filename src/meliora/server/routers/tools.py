@@ -16,7 +16,7 @@ from meliora.server.inputs import CamelBody, Count, JsonObject, LongText, Name, 
 from meliora.server.loop import actor
 from meliora.server.shapes import Answer, says
 from meliora.settings.models import Tier
-from meliora.store.metrics import MetricPoint, MetricSummary
+from meliora.store.calls.metrics import MetricPoint, MetricSummary
 from meliora.telemetry.improvement import Heuristic, HeuristicChange, ModelScore, Report
 
 router = APIRouter(prefix="/tools", tags=["tools"])
