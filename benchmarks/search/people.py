@@ -33,14 +33,25 @@ class Log:
     now: list[Searched] = field(default_factory=list)
 
 
-def log(old: Sequence[Query], new: Sequence[Query], answer: Answer, rng: random.Random, *, again: float = AGAIN) -> Log:
-    """Let people ask queries in their old words for a day, and then for another in their new ones."""
+def log(
+    old: Sequence[Query],
+    new: Sequence[Query],
+    answer: Answer,
+    rng: random.Random,
+    *,
+    again: float = AGAIN,
+    before: Sequence[Query] | None = None,
+) -> Log:
+    """Let people ask queries in their old words for a day, and then for another in their new ones; `before` instead on the first."""
     made = Log()
+    for number, was in enumerate(old if before is None else before):
+        for person in range(PEOPLE):
+            made.before.append(
+                _searched(f"b{number}-{person}", _at_us(number, person), was.text, f"{number}-{person}", (), ())
+            )
     for number, (was, now) in enumerate(zip(old, new, strict=True)):
         for person in range(PEOPLE):
-            session = f"{number}-{person}"
-            at_us = number * PEOPLE * 1_000_000 + person * 1_000_000
-            made.before.append(_searched(f"b{session}", at_us, was.text, session, (), ()))
+            session, at_us = f"{number}-{person}", _at_us(number, person)
             shown = answer(now.text)
             used = [document for document, _ in clicks(shown, now.grades, rng)]
             made.now.append(_searched(f"n{session}", DAY_US + at_us, now.text, session, shown, used))
@@ -51,6 +62,10 @@ def log(old: Sequence[Query], new: Sequence[Query], answer: Answer, rng: random.
                 later = DAY_US + at_us + _SOON_US
                 made.now.append(_searched(f"a{session}", later, was.text, session, shown, used))
     return made
+
+
+def _at_us(number: int, person: int) -> int:
+    return (number * PEOPLE + person) * 1_000_000
 
 
 def learned(served: Served, log: Log, *, counted: bool = True) -> bytes | None:

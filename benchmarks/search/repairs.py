@@ -68,12 +68,13 @@ def measure(report: Report, sets: Sequence[Served], seed: int, quick: bool) -> N
         return
     draws = range(seed * 1000 + 100, seed * 1000 + 100 + (DRAWS_QUICK if quick else DRAWS))
     losses: dict[str, Scores] = {"typos": Scores(), "jargon": Scores(), "index fault": Scores()}
-    slips, new, clicked, faults = Scores(), Scores(), Scores(), Scores()
+    slips, new, others, clicked, faults = Scores(), Scores(), Scores(), Scores(), Scores()
     for served in sets:
         house = _House(served, draws[0])
         house.typos(draws, slips, losses["typos"])
         house.jargon(draws, new, losses["jargon"])
         if not quick:
+            house.jargon(draws, others, Scores(), repeated=False)
             house.jargon(draws, clicked, Scores(), again=0.0, counted=False)
         few = quick or len(served.judged.documents) > LARGE
         house.faults(draws[: FAULTS_QUICK if few else FAULTS], faults, losses["index fault"])
@@ -84,10 +85,12 @@ def measure(report: Report, sets: Sequence[Served], seed: int, quick: bool) -> N
         {},
         "half of the words of 4 letters or more misspelled, a fifth of the longer ones twice",
     )
-    beside = {"clicks alone": _back(clicked).share} if clicked.rows else {}
+    unlike = {"other queries before": others, "clicks alone": clicked}
+    beside = {name: _back(own).share for name, own in unlike.items() if own.rows}
     note = (
         f"up to 15 words replaced; learned from the other half of the queries, each asked by {PEOPLE} people before and after: who "
-        f"finds nothing relevant in ten results asks again in the old words in {AGAIN:.0%} of cases; clicks alone: nobody does"
+        f"finds nothing relevant in ten results asks again in the old words in {AGAIN:.0%} of cases; other queries before: the day before "
+        "had the half that is scored, in its old words; clicks alone: nobody asks again, and there is no day before"
     )
     _add(report, "jargon_recovered", new, beside, note)
     note = f"{MISSING:.0%} of the documents missing and {STALE:.0%} stale; audited, built again, switched"
@@ -128,16 +131,23 @@ class _House:
             self.add(loss, query, query.text, answer)
 
     def jargon(
-        self, draws: Sequence[int], scores: Scores, loss: Scores, *, again: float = AGAIN, counted: bool = True
+        self,
+        draws: Sequence[int],
+        scores: Scores,
+        loss: Scores,
+        *,
+        again: float = AGAIN,
+        counted: bool = True,
+        repeated: bool = True,
     ) -> None:
         for draw in draws:
             shift = self._renamed(draw)
             pairs = list(zip(shift.clean, shift.broken, strict=True))
             random.Random(draw).shuffle(pairs)
             fitted, held = pairs[::2], pairs[1::2]
-            seen = log(
-                [was for was, _ in fitted], [now for _, now in fitted], self.plain, random.Random(draw), again=again
-            )
+            old, now = [was for was, _ in fitted], [now for _, now in fitted]
+            before = old if repeated else [was for was, _ in held]
+            seen = log(old, now, self.plain, random.Random(draw), again=again, before=before)
             table = learned(self.served, seen, counted=counted)
             scores.tell("learned", float(table is not None))
             answer = self.plain if table is None else Asking(self.served, _expanding(self.served, table))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from meliora.errors import InvalidRequest
 from meliora.knowledge.repair.background import Background
+from meliora.knowledge.repair.contexts import Contexts
 from meliora.knowledge.repair.expansion import Table
 from meliora.knowledge.repair.learning import Asking, Example, Learning, learn
 
@@ -34,7 +36,7 @@ def test_only_weak_words_are_translated() -> None:
 
 
 def test_a_word_of_too_few_different_queries_is_not_learned() -> None:
-    assert learn(EXAMPLES[:2] * 50, {"zorblax"}, BACKGROUND) is None
+    assert learn(EXAMPLES[:1] * 50, {"zorblax"}, BACKGROUND) is None
 
 
 def test_a_query_put_into_other_words_tells_more_than_a_document() -> None:
@@ -49,6 +51,38 @@ def test_a_word_no_longer_asked_for_is_likelier_meant() -> None:
     table = learn(examples, {"zorblax"}, BACKGROUND, asking=Asking(before={"w4": 9, "page": 9}, now={"page": 9}))
     assert table is not None
     assert table.of("zorblax")["w4"] > table.of("zorblax")["w3"]
+
+
+def test_a_word_that_stood_where_the_new_one_stands_is_meant_though_no_document_that_was_used_has_it() -> None:
+    before = [("w9", "alpha", "text"), ("w9", "beta", "text"), ("w8", "gamma", "delta")]
+    examples = [Example(asked=("zorblax", other, "text"), found=("w3", "w4")) for other in ("alpha", "beta")]
+    counts = Asking(before={"w9": 9, "text": 9}, now={"text": 9})
+    asking = msgspec.structs.replace(counts, contexts=Contexts(before, BACKGROUND.knows))
+    table = learn(examples, {"zorblax"}, BACKGROUND, asking=asking)
+    assert table is not None
+    assert max(table.of("zorblax").items(), key=lambda one: one[1])[0] == "w9"
+    without = learn(examples, {"zorblax"}, BACKGROUND, asking=counts)
+    assert without is not None
+    assert without.of("zorblax").get("w9", 0.0) < 0.3 * table.of("zorblax")["w9"]
+
+
+def test_new_words_compete_for_what_they_mean() -> None:
+    """Both were asked of documents with `w1` and `w2`; that one of them must mean `w1` leaves `w2` to the other."""
+    sure = [Example(asked=("sure", other), found=("w1", "w1", "w1", "w1", "w2")) for other in OTHERS]
+    open_ = [Example(asked=("open", other), found=("w1", "w2")) for other in OTHERS]
+    alone, both = learn(open_, {"open"}, BACKGROUND), learn([*sure, *open_], {"sure", "open"}, BACKGROUND)
+    assert alone is not None and both is not None
+    assert alone.of("open")["w1"] == alone.of("open")["w2"]
+    assert both.of("open")["w2"] > 3 * both.of("open")["w1"]
+    assert both.of("sure")["w1"] > 3 * both.of("sure")["w2"]
+
+
+def test_two_new_words_may_mean_the_same_old_one() -> None:
+    two = [Example(asked=(new, *one.asked[1:]), found=one.found) for new in ("zorblax", "brimkat") for one in EXAMPLES]
+    table = learn(two, {"zorblax", "brimkat"}, BACKGROUND)
+    assert table is not None
+    for new in ("zorblax", "brimkat"):
+        assert table.of(new)["certificate"] > 0.5
 
 
 @pytest.mark.parametrize("weight", [0.0, -3.0, float("nan"), float("inf")])

@@ -2,6 +2,8 @@
 
 Translation from queries to documents (Berger and Lafferty, SIGIR 1999) by the first IBM model (Brown et al., 1993). Words that documents
 know explain themselves and what usually stands beside them, noise explains what stands everywhere, and the new word takes what is left.
+Old traffic says which words are asked for no more, and which stood where the new one stands (`contexts`). New words compete for what they
+may mean: two of them seldom came for the same old one.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from meliora.knowledge.repair.background import Background
+from meliora.knowledge.repair.contexts import Contexts
 from meliora.knowledge.repair.expansion import MOST_TERMS, Table
 
 _TINY = 1e-7
@@ -36,6 +39,8 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
 
     before: Mapping[str, int] = {}
     now: Mapping[str, int] = {}
+    contexts: Contexts | None = None
+    """The queries of before."""
 
     def gone(self, term: str) -> float:
         """Give the log-odds of before against now in standard errors (Monroe, Colaresi and Quinn 2008), from -1 to 3."""
@@ -47,11 +52,11 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
 class Learning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a table is learned."""
 
-    least: int = 3
+    least: int = 2
     """Different queries that a word must stand in."""
     words: int = 4
     """That it is translated to."""
-    total: float = 1.0
+    total: float = 0.8
     """What they weigh together, beside 1 of a word that the documents have."""
     rounds: int = 4
     most_weight: float = 3.0
@@ -64,6 +69,14 @@ class Learning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How much of what a document has is said by no word of the query, for each of these."""
     again: float = 20.0
     """Words of a document that one of another query counts as."""
+    doubt: float = 0.01
+    """Share of what is left over that any word may have: no witness alone rules a word out."""
+    apart: float = 0.02
+    """Likeness that a word may have which never stood in the new one's place."""
+    meetings: int = 3
+    """How often new words compete."""
+    nothing: float = 0.1
+    """How far a word is taken to be meant by none of them."""
 
 
 def learn(
@@ -87,25 +100,47 @@ def learn(
                 by_term.setdefault(term, {}).setdefault(tuple(sorted(set(one.asked))), []).append(one)
     enough = {term: queries for term, queries in by_term.items() if len(queries) >= rules.least}
     most = sorted(enough, key=lambda term: (-len(enough[term]), term))[:MOST_TERMS]
-    words = {term: translated(term, enough[term], background, asking, rules) for term in most}
+    meant = _competed({term: _meant(term, enough[term], background, asking, rules) for term in most}, rules)
+    words = {term: _weights(shares, rules) for term, shares in meant.items()}
     kept = {term: own for term, own in words.items() if own}
     return Table(words=kept, notes={"method": "ibm1"}) if kept else None
 
 
-def translated(
+def _meant(
     term: str,
     queries: Mapping[tuple[str, ...], Sequence[Example]],
     background: Background,
     asking: Asking | None,
     rules: Learning,
 ) -> dict[str, float]:
-    """Give the words that a term means, with weights that sum to at most `rules.total`; each is at most 1."""
+    """Give how likely a term means each word: shares that sum to 1, by what answered its queries and by old traffic."""
     seen = [(_explained(asked, term, background, rules), _counted(own, rules)) for asked, own in queries.items()]
-    shares = _left_over(seen, rules.rounds)
-    known = {word: share for word, share in shares.items() if background.knows(word) and word != term}
+    shares = {word: share for word, share in _left_over(seen, rules.rounds).items() if background.knows(word)}
     if asking is not None:
-        known = {word: share * math.exp(asking.gone(word)) for word, share in known.items()}
-    best = sorted(known.items(), key=lambda one: (-one[1], one[0]))[: rules.words]
+        instead = {} if asking.contexts is None else asking.contexts.instead(term, queries)
+        for word in shares.keys() | instead.keys():
+            place = 1.0 if asking.contexts is None else rules.apart + instead.get(word, 0.0)
+            shares[word] = (shares.get(word, 0.0) + rules.doubt) * place * math.exp(asking.gone(word))
+    shares.pop(term, None)
+    return _normal(sorted(shares.items()))
+
+
+def _competed(meant: Mapping[str, Mapping[str, float]], rules: Learning) -> Mapping[str, Mapping[str, float]]:
+    """Let new words compete: each keeps of a word what its share is of all that mean it."""
+    for _ in range(rules.meetings):
+        every: Counter[str] = Counter()
+        for shares in meant.values():
+            every.update(shares)
+        meant = {
+            term: _normal((word, share * share / (every[word] + rules.nothing)) for word, share in shares.items())
+            for term, shares in meant.items()
+        }
+    return meant
+
+
+def _weights(shares: Mapping[str, float], rules: Learning) -> dict[str, float]:
+    """Give the words that a term is asked as, with weights that sum to at most `rules.total`; each is at most 1."""
+    best = sorted(shares.items(), key=lambda one: (-one[1], one[0]))[: rules.words]
     total = sum(share for _, share in best)
     scaled = {word: round(min(1.0, share / total * rules.total), 4) for word, share in best} if total else {}
     return {word: weight for word, weight in scaled.items() if weight > 0}

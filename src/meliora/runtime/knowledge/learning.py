@@ -50,13 +50,15 @@ class ExpansionLearning:
         A table is for `tokens` and for every word that no passage has, with what `beside` has for others; None: nothing is learned.
         """
         from meliora.knowledge.repair.background import Background
+        from meliora.knowledge.repair.contexts import Contexts
         from meliora.knowledge.repair.learning import Asking, learn
 
         view = self._evidence.view(tenant, collection)
         background = Background(_sample(self._store, view, tenant, collection))
         before = self._evidence.searches(tenant, collection, max(0, since_us - BEFORE_US), since_us)
         now = self._evidence.searches(tenant, collection, since_us, until_us)
-        asking = Asking(before=_counts(before), now=_counts(now))
+        contexts = Contexts((one.terms for one in before), background.knows)
+        asking = Asking(before=_counts(before), now=_counts(now), contexts=contexts)
         older = None if beside is None else self._serving(tenant, beside)
         reading = _Reading(view)
 
