@@ -36,10 +36,11 @@ def test_a_rare_word_in_common_says_more_than_a_frequent_one() -> None:
 
 
 def test_words_that_no_document_has_and_words_of_the_query_itself_stand_for_nothing() -> None:
-    old = Contexts([("new2", "heat", "flow"), ("heat", "flow")], known)
+    old = Contexts([("new2", "heat", "flow"), ("heat", "flow"), ()], known)
     assert old.instead("new1", [("new1", "heat", "flow")]) == {}
     assert Contexts([], known).instead("new1", [("new1", "heat")]) == {}
     assert old.instead("new1", []) == {}
+    assert old.instead("new1", [("new1",)]) == {}
 
 
 def test_of_very_many_older_queries_those_asked_most_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from heapq import nlargest
+
+import numpy as np
 
 MOST_QUERIES = 20_000
 """Older queries that are held against the new ones, those asked most."""
@@ -16,6 +17,7 @@ NEAREST = 50
 """Older queries with the most in common with a new one that are looked at."""
 POWER = 2
 """A query that has half in common says a quarter of what the same one says."""
+_NOWHERE = np.array([], dtype=np.int32)
 
 
 class Contexts:
@@ -23,24 +25,26 @@ class Contexts:
 
     def __init__(self, queries: Iterable[Collection[str]], knows: Callable[[str], bool]) -> None:
         """Take the terms of older queries, each as often as it was asked; `knows` tells whether any document has a term."""
-        asked = Counter(frozenset(terms) for terms in queries)
+        asked = Counter(frozenset(terms) for terms in queries if terms)
         most = sorted(asked.items(), key=lambda one: (-one[1], sorted(one[0])))[:MOST_QUERIES]
         self._queries = [terms for terms, _ in most]
-        self._having: dict[str, list[int]] = {}
+        having: dict[str, list[int]] = {}
         for at, terms in enumerate(self._queries):
             for term in terms:
-                self._having.setdefault(term, []).append(at)
+                having.setdefault(term, []).append(at)
+        self._having = {term: np.array(places, dtype=np.int32) for term, places in having.items()}
         self._knows = knows
-        self._all = [sum(map(self._worth, terms)) for terms in self._queries]
+        self._all = np.array([math.fsum(map(self._worth, terms)) for terms in self._queries])
         self._read: dict[frozenset[str], Mapping[str, float]] = {}
 
     def instead(self, term: str, queries: Iterable[Collection[str]]) -> dict[str, float]:
         """Give, for words that a new term may stand for, how far its queries are older ones with that word in its place: 0 to 1."""
-        sums: Counter[str] = Counter()
         distinct = {frozenset(one) for one in queries}
+        seen: dict[str, list[float]] = {}
         for one in distinct:
-            sums.update({word: near for word, near in self._missing(one).items() if word != term})
-        return {word: near / len(distinct) for word, near in sums.items()}
+            for word, near in self._missing(one).items():
+                seen.setdefault(word, []).append(near)
+        return {word: math.fsum(near) / len(distinct) for word, near in seen.items() if word != term}
 
     def _missing(self, asked: frozenset[str]) -> Mapping[str, float]:
         """Give the words of older queries that a new one lacks, with the likeness of what else the two have."""
@@ -50,22 +54,20 @@ class Contexts:
         return found
 
     def _compared(self, asked: frozenset[str]) -> Mapping[str, float]:
-        own = {term: self._worth(term) for term in asked if self._knows(term)}
-        common: dict[int, float] = {}
+        own = {term: self._worth(term) for term in sorted(asked) if self._knows(term)}
+        common = np.zeros(len(self._queries))
         for term, worth in own.items():
-            for at in self._having.get(term, ()):
-                common[at] = common.get(at, 0.0) + worth
+            common[self._having.get(term, _NOWHERE)] += worth
+        whole = math.fsum(own.values())
+        nearest = np.argsort(-common / (whole + self._all), kind="stable")[:NEAREST]
         best: dict[str, float] = {}
-        whole = sum(own.values())
-        for at, shared in nlargest(
-            NEAREST, common.items(), key=lambda one: (one[1] / (whole + self._all[one[0]]), -one[0])
-        ):
+        for at in nearest[common[nearest] > 0].tolist():
             for word in self._queries[at]:
                 if word not in asked and self._knows(word):
-                    either = whole + self._all[at] - self._worth(word) - shared
-                    best[word] = max(best.get(word, 0.0), (shared / either) ** POWER)
+                    either = whole + self._all[at] - self._worth(word) - common[at]
+                    best[word] = max(best.get(word, 0.0), float((common[at] / either) ** POWER))
         return best
 
     def _worth(self, term: str) -> float:
         """Give what a term in common counts: much where few queries have it, always above 0."""
-        return math.log(1 + len(self._queries) / (len(self._having.get(term, ())) + 0.5))
+        return math.log(1 + len(self._queries) / (len(self._having.get(term, _NOWHERE)) + 0.5))
