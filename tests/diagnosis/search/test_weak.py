@@ -7,7 +7,7 @@ import pytest
 
 from meliora.diagnosis.search.records import WeakToken
 from meliora.diagnosis.search.seen import SearchSeen
-from meliora.diagnosis.search.weak import weak_tokens
+from meliora.diagnosis.search.weak import FEW, _prior, weak_tokens
 from meliora.diagnosis.search.words import Words
 from tests.diagnosis.search.searches import Vocab, gained, one
 
@@ -112,3 +112,17 @@ def test_a_query_that_repeats_a_word_counts_once() -> None:
     before = traffic(rng, 300)
     now = [*traffic(rng, 300), one("long", ("zorb",) * 1000, 0.0)]
     assert all(each.term != "zorb" for each in found(before, now))
+
+
+@pytest.mark.parametrize(("spread", "least", "most"), [(0.0, 60, 100), (0.3, 4, 8)])
+def test_how_far_words_differ_by_themselves_says_what_the_own_past_of_a_word_counts(
+    spread: float, least: float, most: float
+) -> None:
+    rng = np.random.default_rng(4)
+    gains = [rng.normal(rng.normal(0.5, spread), 0.4, int(rng.integers(1, 30))).tolist() for _ in range(400)]
+    assert least <= _prior(gains, 0.4) <= most
+
+
+@pytest.mark.parametrize("gains", [[], [[0.5]], [[], [0.5, 0.1]], [[0.5], [0.1], [0.9]]])
+def test_where_nothing_tells_how_words_differ_each_is_taken_by_its_own_past(gains: list[list[float]]) -> None:
+    assert _prior(gains, 0.4) == FEW

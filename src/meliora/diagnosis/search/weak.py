@@ -25,8 +25,8 @@ LEAST = 3
 LEVEL = 0.01
 GROWN = 3.0
 """z of the growth from which an unknown word is looked at though its searches do well."""
-PRIOR = 4.0
-"""Judged searches that a word's own past has to outweigh."""
+FEW, MANY = 4.0, 100.0
+"""Judged searches that a word's own past has to outweigh, at least and at most: many, where words differ by chance alone."""
 _MOST = 50
 _COMMON = 0.5
 """Part of the searches above which a word tells nothing apart."""
@@ -61,6 +61,7 @@ def _ranked(
     growth: dict[str, float],
 ) -> list[WeakToken]:
     level, spread = _level([one.gain for one in before if one.gain is not None])
+    prior = _prior([[gain for at in own if (gain := before[at].gain) is not None] for own in past.values()], spread)
     gains = [one.gain for one in now]
     taken = np.zeros(len(now), dtype=bool)
     found: list[WeakToken] = []
@@ -73,12 +74,12 @@ def _ranked(
         open_ = [at for at in places[term] if not taken[at]]
         mine = [gain for at in open_ if (gain := gains[at]) is not None]
         own = [gain for at in past.get(term, ()) if (gain := before[at].gain) is not None]
-        expected = None if level is None else (sum(own) + PRIOR * level) / (len(own) + PRIOR)
+        expected = None if level is None else (sum(own) + prior * level) / (len(own) + prior)
         z = mean = None
         if expected is not None and mine:
             mean = (sum(mine) + expected) / (len(mine) + 1)
-            few = PRIOR / len(mine) ** 2  # how far a handful of gains spreads is known badly
-            chance = spread * math.sqrt(1 / len(mine) + few + 1 / (len(own) + PRIOR))
+            few = FEW / len(mine) ** 2  # how far a handful of gains spreads is known badly
+            chance = spread * math.sqrt(1 / len(mine) + few + 1 / (len(own) + prior))
             z = (expected - sum(mine) / len(mine)) / chance
         known = term not in words.unknown
         return WeakToken(
@@ -131,6 +132,22 @@ def _level(gains: Sequence[float]) -> tuple[float | None, float]:
     if not gains:
         return None, 1.0
     return float(np.mean(gains)), max(float(np.std(gains)), 0.1)
+
+
+def _prior(gains: Sequence[Sequence[float]], spread: float) -> float:
+    """Give how many searches the mean of all counts beside a word's own: variance of gains over that between words.
+
+    The latter by moments (DerSimonian and Laird 1986).
+    """
+    own = [one for one in gains if one]
+    counts = np.array([len(one) for one in own], dtype=float)
+    if len(own) < 2 or counts.sum() == len(own):
+        return FEW
+    means = np.array([np.mean(one) for one in own])
+    every = float(counts @ means / counts.sum())
+    beyond = float(counts @ (means - every) ** 2) - (len(own) - 1) * spread**2
+    between = beyond / float(counts.sum() - counts @ counts / counts.sum())
+    return MANY if between <= 0 else float(np.clip(spread**2 / between, FEW, MANY))
 
 
 def _places(searches: Sequence[SearchSeen]) -> dict[str, list[int]]:
