@@ -101,6 +101,8 @@ class Plane:
     closing: Callable[[], None] = lambda: None
     pass_on: Callable[[], None] = lambda: None
     """Closes what searches are written to, so that it is taken in and goes; the next search begins another."""
+    rest: Callable[[], None] = lambda: None
+    """The same where it is old; a process that answers searches does it now and then, whether any come or not."""
     obey: Callable[[bool], None] = lambda halted: None
     """Takes a turn of the kill switch: from then on every search goes by it."""
     sleep: Callable[[float], None] = time.sleep

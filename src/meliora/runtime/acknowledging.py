@@ -94,7 +94,10 @@ def acknowledging(
 def obeying(
     settings: Settings, store: Store, clock: Clock, name: str, plane: Plane | None, *, signals: bool
 ) -> Iterator[None]:
-    """Let a control process obey and acknowledge in a thread of its own, for as long as this is open."""
+    """Let a control process obey and acknowledge in a thread of its own, for as long as this is open.
+
+    The thread also closes what searches were written to ten minutes ago: of people who are erased nothing waits for the next search.
+    """
     obey = _nothing if plane is None else plane.obey
     says = acknowledging(settings, store, clock, name, "control", obey, signals=signals)
     stop = threading.Event()
@@ -110,6 +113,8 @@ def obeying(
                 failing = True
             else:
                 failing = False
+            if plane is not None:
+                plane.rest()
             stop.wait(SWITCH_SECONDS)
 
     thread = threading.Thread(target=repeat, name="switch", daemon=True)

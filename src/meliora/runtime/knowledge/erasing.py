@@ -125,7 +125,7 @@ class Erasing:
             live = sum(reader.live(one) for one in waiting)
             yield (
                 f"The spool: {len(waiting)} segments, {live} of them still written to. Records of the person are stripped as they"
-                " are taken in; a segment is deleted when all of it is and its writer has gone on, after ten minutes of traffic at most."
+                " are taken in; a segment is deleted when all of it is and its writer has gone on, after ten minutes at most."
             )
         if self._store.engine.dialect.name == "postgresql":
             yield OTHERS

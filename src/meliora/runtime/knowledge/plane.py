@@ -46,10 +46,11 @@ def plane_of(
     record: Callable[[Searched], None] = lambda searched: None,
     halted: Callable[[], bool] = lambda: False,
     pass_on: Callable[[], None] = lambda: None,
+    rest: Callable[[], None] = lambda: None,
 ) -> Plane:
     """Put it together; `record` writes down what is searched, `halted` tells of a kill switch that needs no store.
 
-    `pass_on` closes what `record` writes to.
+    `pass_on` closes what `record` writes to, `rest` does where it is old.
     """
     from meliora.knowledge.text.marks import marks
 
@@ -71,6 +72,7 @@ def plane_of(
         workshop=workshop_of(settings, store, clock, indexes, asker(settings)),
         memory=memory_of(settings, store, clock),
         pass_on=pass_on,
+        rest=rest,
         obey=arms.obey,
     )
 
@@ -109,7 +111,7 @@ def knowledge_of(settings: Settings, store: Store, clock: Clock) -> Iterator[Pla
 
     recorder = SearchRecorder(settings, store.secret, process_name("control"))
     halted = KillFile(settings.server.state_dir).present
-    plane = plane_of(settings, store, clock, recorder, halted, recorder.close)
+    plane = plane_of(settings, store, clock, recorder, halted, recorder.close, recorder.rest)
     try:
         yield plane
     finally:

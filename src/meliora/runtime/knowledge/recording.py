@@ -40,6 +40,11 @@ class SearchRecorder:
             self.spool.rest()
             self.spool.append(payload)
 
+    def rest(self) -> None:
+        """Close a segment that is old: where nobody searches any more, what is in it has to go, too. Call it now and then."""
+        with self._lock:
+            self.spool.rest()
+
     def close(self) -> None:
         """Close the segment, so that it is taken in and deleted. A later search opens another."""
         with self._lock:
