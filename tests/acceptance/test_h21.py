@@ -31,3 +31,13 @@ def test_h21_a_document_is_stale_after_twice_its_categorys_days_where_nobody_use
             days = at
             found = {one["id"] for one in client.get("/knowledge/stale").json()["items"]}
             assert found == {name for name, limit in DAYS.items() if 2 * limit <= at}
+
+
+def test_h21_a_document_that_was_written_anew_begins_anew(tmp_path: Path, switched: None) -> None:
+    with control_house(tmp_path) as house:
+        client = kept(house, [{"id": name, "text": "old", "category": "temporary"} for name in ("kept", "rewritten")])
+        house.clock.advance(14 * DAY + 1)
+        assert {one["id"] for one in client.get("/knowledge/stale").json()["items"]} == {"kept", "rewritten"}
+        client.post("/knowledge/entry", json={"id": "rewritten", "text": "new", "category": "temporary"})
+        assert [one["id"] for one in client.get("/knowledge/stale").json()["items"]] == ["kept"]
+        assert client.get("/knowledge/metrics").json()["stale"] == 1

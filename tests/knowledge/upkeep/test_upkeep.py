@@ -53,6 +53,13 @@ def test_a_document_is_stale_by_its_category_and_use(
     assert (None if found is None else found.confidence) == (None if confidence is None else pytest.approx(confidence))
 
 
+def test_what_was_written_anew_is_not_old_though_nobody_has_used_it() -> None:
+    written = msgspec.structs.replace(aged("a", 400, "configuration"), updated_us=NOW - DAY_US)
+    assert stale(written, NOW) is None
+    later = stale(written, NOW + 28 * DAY_US)
+    assert later is not None and (later.days, later.confidence) == (29, 0.9)
+
+
 def test_a_document_of_unknown_age_is_not_called_stale() -> None:
     assert stale(Kept(document=Document(id="a", text="a"), seq=1, hash=""), NOW) is None
 

@@ -22,7 +22,7 @@ class Stale(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     category: str
     days: float
-    """Since it was last changed or used; since it was added where it never was used."""
+    """Since it was last changed or used."""
     threshold: float
     """Days of its category, twice as many where it never was used."""
     confidence: float
@@ -31,7 +31,7 @@ class Stale(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reason(self) -> str:
         """Say it in a sentence."""
-        since = "last changed or used" if self.used else "never used, and added"
+        since = "last changed or used" if self.used else "never used, and last changed"
         return f"{since} {self.days:.0f} days ago; {self.category or 'its category'} is stale after {self.threshold:g}"
 
 
@@ -49,11 +49,13 @@ def ageing(now_us: int, days: Mapping[str, float] | None = None) -> Ageing:
 def stale(kept: Kept, now_us: int, days_of: Mapping[str, float] | None = None) -> Stale | None:
     """Tell whether a live document is stale; None where it is not, or where nothing is known of when it was added.
 
+    What somebody has just written anew is not old, also where nobody has used it yet.
+
     Confidence is min(1, 0.5 + 0.5 x over / threshold), `over` being the days beyond; 0.9 where it never was used.
     """
     threshold = float(threshold_days(kept.document.category, days_of))
     used = kept.accessed_us is not None
-    since = max(kept.updated_us, kept.added_us, kept.accessed_us or 0) if used else kept.added_us
+    since = max(kept.updated_us, kept.added_us, kept.accessed_us or 0)
     if kept.state != "live" or since <= 0:
         return None
     threshold = threshold if used else 2 * threshold

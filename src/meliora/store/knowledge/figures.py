@@ -179,7 +179,8 @@ def _later(a: sa.ColumnElement[int], b: sa.ColumnElement[int]) -> sa.ColumnEleme
 
 def _since() -> sa.ColumnElement[int]:
     """Give from when on a document grows old: `staleness.stale` says the same of one that was read."""
-    return sa.case((_USED, _later(_later(D.updated_us, D.added_us), D.accessed_us)), else_=D.added_us)
+    changed = _later(D.updated_us, D.added_us)
+    return sa.case((_USED, _later(changed, D.accessed_us)), else_=changed)
 
 
 def _days(ageing: Ageing) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
