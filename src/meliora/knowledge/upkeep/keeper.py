@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import msgspec
 
-from meliora.errors import Conflict, InvalidRequest
+from meliora.errors import Conflict, InvalidRequest, NotFound
 from meliora.knowledge.documents import DocumentState, Kept
 from meliora.knowledge.quality.records import Searched
 from meliora.knowledge.shelf import DocumentShelf
@@ -15,7 +15,7 @@ from meliora.knowledge.upkeep import archive
 from meliora.knowledge.upkeep.figures import Ageing, Figures, FigureShelf
 from meliora.knowledge.upkeep.health import CollectionHealth, health
 from meliora.knowledge.upkeep.plan import Entry, Pruning, Rules, plan, useless
-from meliora.knowledge.upkeep.redundancy import Redundancy, redundant
+from meliora.knowledge.upkeep.redundancy import Queued, Redundancy, redundant
 from meliora.knowledge.upkeep.relevance import Relevance, Shown, relevance
 from meliora.knowledge.upkeep.shelf import Archived, ArchiveNote, KeptPair, LikePair, PairState, UpkeepShelf
 from meliora.knowledge.upkeep.staleness import Stale, ageing, all_stale, stale
@@ -193,16 +193,7 @@ class Keeper:
         """Let the pairs that upkeep does not decide wait for a person; give how many are new. Raises `NotFound`."""
         few = self._documents.collection(tenant, collection).documents <= most
         pairs = redundant(list(self._all(tenant, collection, "live"))).queued if few else ()
-        return self._shelf.ask(
-            tenant,
-            collection,
-            [
-                LikePair(
-                    a=one.a, b=one.b, containment=one.containment, ratio=min(1.0, one.ratio), why=one.why, said=one.said
-                )
-                for one in pairs
-            ],
-        )
+        return self._shelf.ask(tenant, collection, [_like(one) for one in pairs])
 
     def pairs(self, tenant: str, collection: str, state: PairState | None, limit: int) -> Sequence[KeptPair]:
         """Give pairs. Raises `NotFound`."""
@@ -217,8 +208,30 @@ class Keeper:
     def decide(self, tenant: str, collection: str, ids: tuple[str, str], keep: str | None, by: str) -> KeptPair:
         """Note a person's word on a pair: both stay, or `keep` stays and the other is archived; the last word stands.
 
+        A pair that nobody has noted yet is noted where the two are alike: `compared` shows pairs before the worker comes to them.
         Raises `NotFound`, `InvalidRequest`, `Conflict` where `keep` cannot be found: nothing is archived in place of nothing.
         """
+        try:
+            return self._decided(tenant, collection, ids, keep, by)
+        except NotFound:
+            if not self._noted_now(tenant, collection, ids):
+                raise
+            return self._decided(tenant, collection, ids, keep, by)
+
+    def _noted_now(self, tenant: str, collection: str, ids: tuple[str, str]) -> bool:
+        """Note two documents as a pair where they are alike; say whether they are."""
+        found = [one for one in (self._found(tenant, collection, id) for id in set(ids)) if one is not None]
+        pairs = redundant(found).queued
+        self._shelf.ask(tenant, collection, [_like(one) for one in pairs])
+        return bool(pairs)
+
+    def _found(self, tenant: str, collection: str, id: str) -> Kept | None:
+        try:
+            return self._documents.get(tenant, collection, id)
+        except NotFound:
+            return None
+
+    def _decided(self, tenant: str, collection: str, ids: tuple[str, str], keep: str | None, by: str) -> KeptPair:
         a, b = ids
         change = sha256("\0".join(("pair", collection, *sorted(ids))).encode("utf-8", "surrogatepass")).hexdigest()
         if keep is None:
@@ -320,6 +333,11 @@ class Keeper:
         while page := self._documents.list(tenant, collection, state=state, after=after, limit=_PAGE):
             yield from page
             after = page[-1].document.id
+
+
+def _like(pair: Queued) -> LikePair:
+    ratio = min(1.0, pair.ratio)
+    return LikePair(a=pair.a, b=pair.b, containment=pair.containment, ratio=ratio, why=pair.why, said=pair.said)
 
 
 def _stale_enough(kept: Kept, now_us: int, rules: Rules) -> bool:
