@@ -52,8 +52,12 @@ def index(
         typer.Option(
             "--from",
             metavar="KIND",
-            help="Read an export: letta_archival, qdrant_vector, session_memory, learnings_md or knowledge_files.",
+            help="Read another memory, its export or its address: "
+            "letta_archival, qdrant_vector, session_memory, learnings_md or knowledge_files.",
         ),
+    ] = "",
+    key: Annotated[
+        str, typer.Option(metavar="REF", help="Reference (`env:NAME`, `file:PATH`) to a key of Qdrant or Letta.")
     ] = "",
     own_network: Annotated[
         bool, typer.Option("--own-network", help="Go to addresses of one's own network, too.")
@@ -63,8 +67,8 @@ def index(
 ) -> None:
     """Keep documents and make them searchable. The same source again takes up what is new or has changed."""
     from meliora.knowledge.reading.base import Limits, Refused
-    from meliora.knowledge.reading.connectors import read_source
-    from meliora.knowledge.reading.sources import read_any
+    from meliora.knowledge.reading.sources import read_any, read_export
+    from meliora.settings.secret import resolve_secret
 
     refused: list[Refused] = []
     seen: set[int] = set()
@@ -74,7 +78,12 @@ def index(
     def documents() -> Iterator[Document]:
         import msgspec
 
-        found = read_source(export, source, limits) if export else read_any(source, limits, private=own_network)
+        secret = resolve_secret(key) if key else ""
+        found = (
+            read_export(export, source, limits, private=own_network, key=secret)
+            if export
+            else read_any(source, limits, private=own_network)
+        )
         for one in found:
             if isinstance(one, Refused):
                 refused.append(one)

@@ -41,7 +41,9 @@ def test_a_folder_is_read_and_its_bad_files_are_told(tmp_path):
     assert (kept["sub/a.md"].title, kept["b.html"].title, kept["b.html"].text) == ("Title", "T", "shown & read")
     assert kept["7"].metadata == {"n": 1}
     assert kept["f.txt"].text == "ümlaut"
-    assert set(refused) == {"c.jsonl:2", "e.png", "big.txt", "pipe"}
+    outside = str(tmp_path / "outside.txt")
+    assert set(refused) == {"c.jsonl:2", "e.png", "big.txt", "pipe", outside}
+    assert "leads out" in refused[outside]
     assert "1,000" in refused["big.txt"]
 
 
@@ -156,7 +158,9 @@ def test_links_that_lead_round_or_away_stop_nothing(tmp_path):
     os.symlink("/nowhere", tmp_path / "away.txt")
     found = list(read_path(tmp_path))
     assert set(_documents(found)) == {"a.txt"}
-    assert {name.rpartition("/")[2] for name in _refused(found)} == {"back", "round"}
+    told = {name.rpartition("/")[2]: why for name, why in _refused(found).items()}
+    assert set(told) == {"back", "round", "itself", "away.txt"}
+    assert "leads out" in told["itself"], "it is the folder itself"
 
 
 def test_a_broken_pdf_is_refused_and_an_encrypted_one_too():

@@ -7,5 +7,5 @@ structured   JSON, JSON lines, CSV
 pdf          PDF, in a process of its own with a budget
 files        a file or a folder
 addresses    web addresses; `fetching` goes to them
-connectors   exports of other memories: Letta, Qdrant, sessions, learnings
+connectors   exports of other memories: Letta, Qdrant, sessions, learnings; `services` reads those that run
 """

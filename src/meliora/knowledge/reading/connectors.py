@@ -1,4 +1,4 @@
-"""Memories of other systems as documents: Letta's archive, Qdrant's collections, folders, sessions, learnings."""
+"""Exports of other memories as documents: Letta's archive, Qdrant's collections, folders, sessions, learnings."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
-from meliora.errors import InvalidRequest, MelioraError
+from meliora.errors import InvalidRequest
 from meliora.knowledge.documents import Document
-from meliora.knowledge.reading.addresses import Fetch
 from meliora.knowledge.reading.base import Limits, Read, Refused, metadata_of
 from meliora.knowledge.reading.decoding import decode
 from meliora.knowledge.reading.files import read_path
@@ -21,7 +19,8 @@ from meliora.knowledge.reading.structured import entry
 _DATED = re.compile(r"(?:[-*+][ \t]+)?(?:\*\*|\[|\()?(\d{4}-\d{2}-\d{2})\b")
 _BULLET = re.compile(r"[-*+][ \t]+\S")
 _HEADING = re.compile(r"#{1,6}[ \t]+(\S.{0,500})")
-_MOST_PAGES = 100_000
+_LISTS = ("messages", "turns", "history")
+"""Where a session keeps its turns."""
 
 
 def read_source(kind: str, path: str | os.PathLike[str], limits: Limits | None = None) -> Iterator[Read]:
@@ -34,17 +33,19 @@ def read_source(kind: str, path: str | os.PathLike[str], limits: Limits | None =
 def letta_archival(path: str | os.PathLike[str], limits: Limits) -> Iterator[Read]:
     """Read an export of Letta's archival memory: a list of passages with `id`, `text`, `tags`, `created_at`, `metadata`."""
     value = _json(path, limits)
-    if isinstance(value, Refused):
-        yield value
-        return
+    yield from [value] if isinstance(value, Refused) else passages_of(value, str(path))
+
+
+def passages_of(value: Any, place: str) -> Iterator[Read]:
+    """Read passages of Letta: a list of them, or an object that has it."""
     listed = value if isinstance(value, list) else value.get("passages") if isinstance(value, Mapping) else None
     if not isinstance(listed, list):
-        yield Refused(str(path), "it is no list of passages")
+        yield Refused(place, "it is no list of passages")
         return
     for number, one in enumerate(listed, 1):
         passage = one.get("passage", one) if isinstance(one, Mapping) else None
         if not isinstance(passage, Mapping):
-            yield Refused(f"{path}#{number}", "it is no passage")
+            yield Refused(f"{place}#{number}", "it is no passage")
         elif not passage.get("is_deleted"):
             # Vectors of another model say nothing here.
             yield entry(
@@ -55,34 +56,7 @@ def letta_archival(path: str | os.PathLike[str], limits: Limits) -> Iterator[Rea
 def qdrant_vector(path: str | os.PathLike[str], limits: Limits) -> Iterator[Read]:
     """Read a kept answer of Qdrant's scroll: `{"result": {"points": [{"id", "payload"}]}}`."""
     value = _json(path, limits)
-    yield from [value] if isinstance(value, Refused) else _points(value, str(path), "qdrant")
-
-
-def read_qdrant(
-    base: str, collection: str, fetch: Fetch, limits: Limits | None = None, page: int = 256
-) -> Iterator[Read]:
-    """Read a collection of a running Qdrant, page by page (POST /collections/{name}/points/scroll), without its vectors."""
-    limits, source = limits or Limits(), f"qdrant/{collection}"
-    url = f"{base.rstrip('/')}/collections/{quote(collection, safe='')}/points/scroll"
-    offset: Any = None
-    for _ in range(_MOST_PAGES):
-        asked = {"limit": page, "with_payload": True, "with_vector": False} | (
-            {} if offset is None else {"offset": offset}
-        )
-        try:
-            value = msgspec.json.decode(fetch(url, limits, msgspec.json.encode(asked))[0])
-        except (MelioraError, msgspec.DecodeError, OSError) as error:
-            yield Refused(url, f"it cannot be had: {error}", "What came before it was read.")
-            return
-        yield from _points(value, url, source)
-        result = value.get("result") if isinstance(value, Mapping) else None
-        following = result.get("next_page_offset") if isinstance(result, Mapping) else None
-        if following is None:
-            return
-        if following == offset:
-            yield Refused(url, "it gives the same page again and again")
-            return
-        offset = following
+    yield from [value] if isinstance(value, Refused) else points_of(value, str(path), "qdrant")
 
 
 def knowledge_files(path: str | os.PathLike[str], limits: Limits) -> Iterator[Read]:
@@ -91,26 +65,72 @@ def knowledge_files(path: str | os.PathLike[str], limits: Limits) -> Iterator[Re
 
 
 def session_memory(path: str | os.PathLike[str], limits: Limits) -> Iterator[Read]:
-    """Read turns of conversations, one a line: `role`, `content` (text or parts of it, also within `message`), session and time."""
+    """Read turns of conversations: `role`, `content` (text or parts of it, also within `message`), session and time.
+
+    They stand one a line, or as one JSON value: a list of turns, or sessions with their turns in `messages`.
+    """
     text = _text(path, limits)
-    if isinstance(text, Refused):
-        yield text
+    yield from [text] if isinstance(text, Refused) else turns_of(text, str(path))
+
+
+def turns_of(text: str, place: str) -> Iterator[Read]:
+    """Read turns; what tools say is left out, and a text without any turn is told."""
+    stem = os.path.splitext(os.path.basename(place))[0]
+    any_read = False
+    for number, found in enumerate(_turns_in(text, place), 1):
+        read = found if isinstance(found, Refused) else _turn(found, stem, number)
+        if read is not None:
+            any_read = True
+            yield read
+    if not any_read and text.strip():
+        yield Refused(place, "it has no turn with words", "A turn has `role` and `content`.")
+
+
+def _turns_in(text: str, place: str) -> Iterator[dict[str, Any] | Refused]:
+    """Give the turns of one JSON value; of one a line else, each with its place where it is none."""
+    try:
+        whole = [msgspec.json.decode(text.encode("utf-8", "replace"))]
+    except (msgspec.DecodeError, RecursionError):
+        whole = []
+    if whole:
+        yield from _unfolded(whole[0], place)
         return
-    stem = os.path.splitext(os.path.basename(path))[0]
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
+            yield {}
             continue
         try:
-            turn = msgspec.json.decode(line.encode("utf-8", "replace"))
+            value = msgspec.json.decode(line.encode("utf-8", "replace"))
         except (msgspec.DecodeError, RecursionError) as error:
-            yield Refused(f"{path}:{number}", f"the line is no JSON: {error}")
+            yield Refused(f"{place}:{number}", f"the line is no JSON: {error}")
             continue
-        if not isinstance(turn, dict):
-            yield Refused(f"{path}:{number}", "the line is no turn")
-            continue
-        read = _turn(turn, stem, number)
-        if read is not None:
-            yield read
+        yield from (
+            _unfolded(value, f"{place}:{number}")
+            if isinstance(value, dict)
+            else [Refused(f"{place}:{number}", "the line is no turn")]
+        )
+
+
+def _unfolded(value: Any, place: str) -> Iterator[dict[str, Any] | Refused]:
+    """Give the turns that a value is or holds: those of a session carry what it says of them all."""
+    if isinstance(value, list):
+        for number, one in enumerate(value, 1):
+            yield from _unfolded(one, f"{place}#{number}")
+        return
+    if not isinstance(value, dict):
+        yield Refused(place, "it is no turn")
+        return
+    listed = next((value[name] for name in _LISTS if isinstance(value.get(name), list)), None)
+    if listed is None:
+        yield value
+        return
+    session = value.get("session_id") or value.get("sessionId") or value.get("session") or value.get("id")
+    told = {"session": session, "user": value.get("user") or value.get("user_id")}
+    for number, one in enumerate(listed, 1):
+        if isinstance(one, dict):
+            yield {name: said for name, said in told.items() if said} | one
+        else:
+            yield Refused(f"{place}#{number}", "it is no turn")
 
 
 def _turn(turn: dict[str, Any], stem: str, number: int) -> Document | None:
@@ -144,10 +164,11 @@ def _said(content: Any) -> str:
 def learnings_md(path: str | os.PathLike[str], limits: Limits) -> Iterator[Read]:
     """Read a file of learnings: every dated entry, list entry or heading with text below it is a document under its heading."""
     text = _text(path, limits)
-    if isinstance(text, Refused):
-        yield text
-        return
-    name = os.path.basename(path)
+    yield from [text] if isinstance(text, Refused) else learnings_of(text, os.path.basename(path))
+
+
+def learnings_of(text: str, name: str) -> Iterator[Read]:
+    """Read learnings; `name` begins the ids of all."""
     times: dict[str, int] = {}
     for heading, date, lines in _entries(text):
         said = "\n".join(lines).strip()
@@ -180,7 +201,8 @@ def _entries(text: str) -> Iterator[tuple[str, str, list[str]]]:
     yield heading, date or dated, lines
 
 
-def _points(value: Any, place: str, source: str) -> Iterator[Read]:
+def points_of(value: Any, place: str, source: str) -> Iterator[Read]:
+    """Read the points of a kept answer of Qdrant."""
     result = value.get("result", value) if isinstance(value, Mapping) else value
     points = result.get("points") if isinstance(result, Mapping) else result
     if not isinstance(points, list):

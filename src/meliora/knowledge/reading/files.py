@@ -24,7 +24,8 @@ _SKIPPED = frozenset(["node_modules", "__pycache__", "venv"])
 def read_path(path: str | os.PathLike[str], limits: Limits | None = None) -> Iterator[Read]:
     """Read a file, or all files of a folder in the order of their names. Nothing that is wrong with one of them stops the others.
 
-    Hidden files and links that lead out of the folder are left out. Raises `MissingExtra` for PDF without pypdf.
+    Hidden files are left out, and so are links that lead to a folder or out of this one: those are told.
+    Raises `MissingExtra` for PDF without pypdf.
     """
     limits, root = limits or Limits(), Path(path)
     if not root.is_dir():
@@ -61,23 +62,22 @@ def _walk(folder: Path, home: str, depth: int, limits: Limits) -> Iterator[Path 
         if one.name.startswith(".") or one.name in _SKIPPED:
             continue
         if one.is_symlink():
-            found = _linked(Path(one.path), home)
-            if found is not None:
-                yield found
+            yield _linked(Path(one.path), home)
         elif one.is_dir(follow_symlinks=False):
             yield from _walk(Path(one.path), home, depth + 1, limits)
         else:
             yield Path(one.path)
 
 
-def _linked(link: Path, home: str) -> Path | Refused | None:
-    """Give a link to a file of the folder; None for one that leads to a folder or out of this one."""
+def _linked(link: Path, home: str) -> Path | Refused:
+    """Give a link to a file of the folder; one that leads to a folder or out of this one is not followed."""
     if not os.path.realpath(link).startswith(home.rstrip(os.sep) + os.sep):
-        return None
+        return Refused(_named(link), "it is a link that leads out of the folder", "Read what it leads to by itself.")
     try:
-        return None if stat.S_ISDIR(link.stat().st_mode) else link
+        led = link.stat().st_mode
     except OSError as error:
         return Refused(_named(link), f"the link leads to nothing: {error.strerror or error}")
+    return Refused(_named(link), "it is a link to a folder, which is read as it is") if stat.S_ISDIR(led) else link
 
 
 def _read_file(path: Path, source: str, limits: Limits) -> Iterator[Read]:
