@@ -123,6 +123,17 @@ def test_what_is_wrong_with_a_body_is_told_by_its_place(house: House) -> None:
     assert empty["message"].startswith("The body")
 
 
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", ""])
+def test_a_body_that_does_not_say_that_it_is_json_is_told_how_to(house: House, kind: str) -> None:
+    """It is what curl sends where no type is named."""
+    client = house.client(house.key())
+    body, headers = b'{"query": "harbour"}', {"content-type": kind}
+    error = error_of(client.post(f"{URL}/search", content=body, headers=headers))
+    assert "content-type: application/json" in str(error["hint"])
+    wrong = error_of(client.post(f"{URL}/search", content=b"[]", headers={"content-type": "application/json"}))
+    assert wrong["hint"] is None
+
+
 def test_a_conversation_may_have_any_name(house: House) -> None:
     client = house.client(house.key())
     url = "/api/v1/memory/slack%2FC12%2Fp%3F%2034"

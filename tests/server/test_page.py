@@ -56,3 +56,9 @@ def test_every_shape_that_is_referred_to_is_there(house: House) -> None:
 def test_the_reference_is_current() -> None:
     kept = (DOCS / "api.md").read_text(encoding="utf-8")
     assert kept == as_markdown(bare_app(__version__).openapi()), "run: python -m meliora.server.document docs/api.md"
+
+
+def test_the_reference_has_the_fields_of_what_a_body_lists() -> None:
+    reference = as_markdown(bare_app(__version__).openapi())
+    for field in ("turns[].speaker", "documents[].metadata", "judgments[].grade"):
+        assert f"| `{field}` |" in reference, field

@@ -62,11 +62,20 @@ def _route(api: dict[str, Any], path: str, method: str, operation: dict[str, Any
     body = operation.get("requestBody")
     if body is not None:
         schema = _resolved(api, body["content"]["application/json"]["schema"])
-        required = schema.get("required", ())
-        for name, one in schema["properties"].items():
-            rows.append(_row(name, name in required, one, one.get("description", "")))
+        rows.extend(_fields(api, schema))
     if rows:
         yield "| name | type | default | |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _fields(api: dict[str, Any], schema: dict[str, Any], within: str = "") -> Iterator[str]:
+    """Give a row a field of a body; below a list of objects the fields of one, as `list[].field`."""
+    required = schema.get("required", ())
+    for name, one in schema["properties"].items():
+        yield _row(f"{within}{name}", name in required, one, one.get("description", ""))
+        items = one.get("items")
+        entry = _resolved(api, items) if isinstance(items, dict) else {}
+        if "properties" in entry:
+            yield from _fields(api, entry, f"{within}{name}[].")
 
 
 def _row(name: str, required: bool, schema: dict[str, Any], about: str) -> str:

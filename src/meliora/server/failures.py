@@ -53,9 +53,12 @@ async def _ours(_request: Request, error: Exception) -> Answer:
     return failure(error)
 
 
-async def _invalid(_request: Request, error: Exception) -> Answer:
+async def _invalid(request: Request, error: Exception) -> Answer:
     assert isinstance(error, RequestValidationError)
     errors = list(error.errors()) or [{"loc": (), "msg": "The request is not valid."}]
+    if errors[0].get("type") == "model_attributes_type" and not _is_json(request):
+        hint = "Send `content-type: application/json`."
+        return failure(InvalidRequest("The body is read as JSON only where its content type says so.", hint=hint))
     place, message = _either(errors) or ([str(part) for part in errors[0]["loc"]], errors[0]["msg"])
     if place == ["body"]:
         return failure(InvalidRequest(f"The body: {message}"))
@@ -64,6 +67,11 @@ async def _invalid(_request: Request, error: Exception) -> Answer:
     field = ".".join(place)[:200] or None
     message = message.removeprefix("Value error, ")
     return failure(InvalidRequest(f"{field}: {message}" if field else message, field=field))
+
+
+def _is_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def _either(errors: Sequence[Any]) -> tuple[list[str], str] | None:
