@@ -8,6 +8,7 @@ import pytest
 
 from meliora.errors import InvalidRequest, NotFound
 from meliora.knowledge.memory.recall import Recall
+from meliora.knowledge.memory.signals import WEIGHTS
 from meliora.testing import FrozenClock
 from meliora.testing.turns import TurnsInMemory
 from tests.knowledge.memory.helpers import DAY_US, HOUR_US, new_memory, said, texts
@@ -80,6 +81,18 @@ def test_filters_hold_for_every_turn() -> None:
     assert sorted(texts(span)) == ["zebra 3", "zebra 4"]
     assert texts(memory.recall("t", "zebra", user="u1", speaker="Eve")) == []
     assert texts(memory.recall("t", "zebra", user="u1", since_us=5, until_us=5)) == []
+
+
+def test_what_others_said_before_it_counts_no_more_than_what_a_turn_says_itself() -> None:
+    """Where the turns of one speaker alone are asked for, none of them may have the word, and the turns before them do."""
+    memory, _, _ = new_memory()
+    filler = [said("Ben", f"Nothing new, number {number}.", at_us=number * DAY_US) for number in range(20)]
+    asked = [said("Ada", "Have you seen the zebra?", at_us=30 * DAY_US), said("Ben", "No.", at_us=30 * DAY_US)]
+    memory.append("t", "c", [*filler, *asked])
+    found = memory.recall("t", "zebra", user="u1", speaker="Ben").turns[0]
+    assert found.turn.text == "No."
+    assert found.why["answers"] == WEIGHTS["answers"] and found.why["before"] == WEIGHTS["before"]
+    assert found.score < sum(weight for weight in WEIGHTS.values() if weight > 0) + 1
 
 
 def test_an_empty_query_gives_the_newest_turns_that_pass() -> None:

@@ -64,17 +64,19 @@ def signals(scope: Scope, query: Query, dates: tuple[Date, ...], span: tuple[int
     tf = _counts(scope, kept, columns)
     asked = np.array([weights[term] for term in kept])
     own = asked @ _bm25(tf, columns.length, _idf(tf), B_OWN) if kept else np.zeros(scope.size)
-    best = max(float(own.max(where=within, initial=0.0)), 1e-9)
+    before = _at(own, columns.before)
+    before_that = _at(before, columns.before)
+    # What was said before a turn that may be given need not be given itself: where others said all of it, it is what is best.
+    best = max(1e-9, *(float(one.max(where=within, initial=0.0)) for one in (own, before, before_that)))
     session = _session(tf, asked, columns, len(scope.sessions))
     best_of = np.zeros(max(len(scope.sessions), 1))
     np.maximum.at(best_of, columns.session, own * within)
-    before = _at(own, columns.before)
     date = _date(columns, dates, span)
     around, coverage = _around(scope, query, kept, asked, tf, columns), _coverage(tf, asked, columns)
     values = {
         "own": own / best,
         "before": before / best,
-        "before_that": _at(before, columns.before) / best,
+        "before_that": before_that / best,
         "session": session,
         "around": around / max(float(around.max(where=within, initial=0.0)), 1e-9),
         "speaker": _speaker(scope, query, columns),
