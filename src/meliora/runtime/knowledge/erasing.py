@@ -31,8 +31,8 @@ BACKUPS = (
 )
 
 OTHERS = (
-    "Other machines over this database, where there are any: a segment of their spool that was being written to, until the next"
-    " search or call there and ten minutes more; and what they keep besides the database, such as artifacts of cycles."
+    "Other machines over this database, where there are any: a segment of their spool that was being written to, for ten minutes"
+    " at most; and what they keep besides the database, such as artifacts of cycles."
 )
 
 
