@@ -23,6 +23,7 @@ MelioraError
 ├── NoEndpoint                 no_endpoint         503  every endpoint of the model is out
 └── StoreError                 store_error         503
     ├── StoreUnavailable       store_unavailable
+    │   └── ConnectionLost                              the connection broke while it was used
     └── SchemaMismatch         schema_mismatch          the database is of another version than this code
 """
 
@@ -219,6 +220,10 @@ class StoreUnavailable(StoreError):
     """Report that the store cannot be reached."""
 
     code = "store_unavailable"
+
+
+class ConnectionLost(StoreUnavailable):
+    """Report that a connection to the store broke while it was used. What only reads may be done again at once, on another."""
 
 
 class SchemaMismatch(StoreError):

@@ -117,13 +117,18 @@ def empty_database() -> Path:
 
 
 @contextmanager
-def control_house(state_dir: Path, settings: Settings | None = None, **changes: Any) -> Iterator[House]:
-    """Give an app over an empty SQLite store; `changes` replace fields of its context."""
+def control_house(
+    state_dir: Path, settings: Settings | None = None, *, database: str = "", **changes: Any
+) -> Iterator[House]:
+    """Give an app over an empty store, of SQLite or at the URL `database`; `changes` replace fields of its context."""
     clock = FrozenClock()
     given = settings or Settings()
     served = effective(given.model_copy(update={"server": Server(state_dir=state_dir)}))
-    shutil.copy(empty_database(), state_dir / "meliora.db")
-    engine = connect(database_url("", state_dir))
+    engine = connect(database_url(database, state_dir))
+    if database:
+        upgrade(engine)
+    else:
+        shutil.copy(empty_database(), state_dir / "meliora.db")
     with (
         Store(engine, clock_us=clock.now_us, spool=state_dir / "spool") as store,
         knowledge_of(served, store, clock) as plane,

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from meliora.clock import Clock, SystemClock
 from meliora.errors import MelioraError
+from meliora.server.again import Again
 from meliora.server.context import MOUNTED, Control
 from meliora.server.failures import answered
 from meliora.server.guard import Gone, again, read_body
@@ -99,7 +100,7 @@ def _put(router: APIRouter, route: APIRoute) -> None:
     )
 
 
-class _Route(APIRoute):
+class _Route(Again):
     """A route that brings what it works with, bounds its body, and answers its own errors."""
 
     control: Control

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from random import random
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, make_url
 
-from meliora.errors import MissingExtra, SchemaMismatch, StoreError, StoreUnavailable
+from meliora.errors import ConnectionLost, MissingExtra, SchemaMismatch, StoreError, StoreUnavailable
 
 BUSY_MS = 15_000
 """How long a SQLite writer waits for another one."""
@@ -33,6 +34,7 @@ IDLE_MS = 60_000
 """How long PostgreSQL bears a transaction in which nothing is asked: a process that stands still must not keep its locks for ever."""
 
 _UPGRADE = "Run `meliora db upgrade`."
+_LATER = "It was lost twice, or while something was written: nothing is known to be kept of that. Try again."
 _ROOM = "Make room on its disk: nothing of this was kept, and what was kept before is."
 
 
@@ -128,6 +130,31 @@ def alone(engine: sa.Engine) -> Iterator[sa.Connection]:
         yield connection
 
 
+def lost(why: str) -> ConnectionLost:
+    """Make the error of a connection that broke."""
+    return ConnectionLost(f"The connection to the database was lost: {why}.", retry_after=1, hint=_LATER)
+
+
+Given = ParamSpec("Given")
+Told = TypeVar("Told")
+
+
+def once_more(read: Callable[Given, Told]) -> Callable[Given, Told]:
+    """Let what only reads be done a second time, on another connection, where its own was lost.
+
+    A connection that broke while it lay in the pool is found when it is taken out; this is for one that breaks in use.
+    """
+
+    @wraps(read)
+    def done(*args: Given.args, **kwargs: Given.kwargs) -> Told:
+        try:
+            return read(*args, **kwargs)
+        except ConnectionLost:
+            return read(*args, **kwargs)
+
+    return done
+
+
 @contextmanager
 def _ours() -> Iterator[None]:
     try:
@@ -136,7 +163,9 @@ def _ours() -> Iterator[None]:
         text = str(error.orig).strip().split("\n")[0]
         if "no such table" in text or "no such column" in text or "UndefinedTable" in type(error.orig).__name__:
             raise SchemaMismatch(f"The database lacks a table or column: {text}.", hint=_UPGRADE) from error
-        if isinstance(error, (exc.OperationalError, exc.InterfaceError)) or error.connection_invalidated:
+        if error.connection_invalidated:
+            raise lost(text) from error
+        if isinstance(error, (exc.OperationalError, exc.InterfaceError)):
             hint = _ROOM if "is full" in text or "No space left" in text else ""
             raise StoreUnavailable(f"The database cannot be used: {text}.", retry_after=1, hint=hint) from error
         raise StoreError(f"The database refused: {text}.") from error

@@ -11,13 +11,14 @@ from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from meliora.loop.alerts import AlertRow
+from meliora.server.again import Again
 from meliora.server.auth import FeedbackCaller, HereControl, ReadCaller
 from meliora.server.inputs import Cursor, PageLimit
 from meliora.server.shapes import Answer, says
 from meliora.store.cursors import Page
 from meliora.store.loop.alerts import Incoming
 
-router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"])
+router = APIRouter(prefix="/api/v1/alerts", tags=["alerts"], route_class=Again)
 
 OWN = "meliora"
 """Label `source` of what went out from here."""

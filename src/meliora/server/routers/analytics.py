@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 import msgspec
 from fastapi import APIRouter, Query
 
+from meliora.server.again import Again
 from meliora.server.auth import HereControl, ReadCaller
 from meliora.server.inputs import Filter, Since, Until
 from meliora.server.shapes import Answer, says
 from meliora.store.calls.analytics import Distribution, ErrorRate, ModelRank, Usage
 from meliora.store.calls.calls import Call
 
-router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"])
+router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"], route_class=Again)
 
 _Limit = Annotated[int, Query(ge=1, le=1000)]
 

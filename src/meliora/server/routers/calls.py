@@ -8,6 +8,7 @@ import msgspec
 from fastapi import APIRouter, Query
 
 from meliora.errors import NotFound
+from meliora.server.again import Again
 from meliora.server.auth import HereControl, ReadCaller
 from meliora.server.inputs import Cursor, Filter, PageLimit, Since, Until
 from meliora.server.shapes import Answer, says
@@ -16,7 +17,7 @@ from meliora.store.calls.calls import Call, CallContent, CallFilter, CallState, 
 from meliora.store.calls.feedbacks import Feedback, FeedbackWord
 from meliora.store.cursors import Page
 
-router = APIRouter(prefix="/api/v1/calls", tags=["calls"])
+router = APIRouter(prefix="/api/v1/calls", tags=["calls"], route_class=Again)
 
 _Tag = Annotated[str | None, Query(max_length=400, pattern="^[^=]+=", description="`NAME=VALUE`.")]
 

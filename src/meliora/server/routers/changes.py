@@ -12,12 +12,13 @@ from meliora.loop.approvals import Approval
 from meliora.loop.change import Change
 from meliora.loop.shown import ChangeShown
 from meliora.loop.states import State
+from meliora.server.again import Again
 from meliora.server.auth import AdminCaller, HereControl, ReadCaller
 from meliora.server.inputs import Body, Cursor, PageLimit
 from meliora.server.loop import actor, loop_of
 from meliora.server.shapes import Answer, says
 
-router = APIRouter(prefix="/api/v1/changes", tags=["changes"])
+router = APIRouter(prefix="/api/v1/changes", tags=["changes"], route_class=Again)
 
 
 class Word(Body):

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from meliora.errors import UnknownModel
+from meliora.server.again import Again
 from meliora.server.auth import CallCaller, FeedbackCaller, HereControl, ReadCaller
 from meliora.server.choice import ASSUMED_OUTPUT
 from meliora.server.inputs import BIG, Body, Count, Filter, Name, Number, Since, Until
@@ -16,7 +17,7 @@ from meliora.server.shapes import Answer, says
 from meliora.store.calls.metrics import MetricSum
 from meliora.telemetry.records import Usage
 
-router = APIRouter(prefix="/routing/cost", tags=["routing"])
+router = APIRouter(prefix="/routing/cost", tags=["routing"], route_class=Again)
 
 ELSEWHERE = "routing.cost.elsewhere"
 """Metric of what calls cost that did not go through the gateway."""

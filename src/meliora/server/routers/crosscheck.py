@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from meliora.errors import InvalidRequest, MelioraError, Overloaded
 from meliora.routing.crosscheck import CrossChecked, Seats, cross_check, unchecked
+from meliora.server.again import Again
 from meliora.server.auth import CallCaller, HereControl
 from meliora.server.choice import Chooser, Question, chooser_of
 from meliora.server.context import CHECKS, Control
@@ -20,7 +21,7 @@ from meliora.server.inputs import Body, Limit, Name
 from meliora.server.routers.decisions import Messages, Text, question_of
 from meliora.server.shapes import Answer, says
 
-router = APIRouter(tags=["routing"])
+router = APIRouter(tags=["routing"], route_class=Again)
 
 FEATURE = "crosscheck"
 """Feature under which the legs are recorded, so that `GET /api/v1/analytics/usage?by=feature` shows what checking costs."""

@@ -18,6 +18,7 @@ from meliora.gateway.dialects.inspect import inspect_request
 from meliora.routing.classify import Task, classify
 from meliora.routing.escalation import is_failure
 from meliora.routing.matrix import level_of
+from meliora.server.again import Again, repeatable
 from meliora.server.auth import CallCaller, Caller, HereControl
 from meliora.server.choice import Choice, Chooser, Question, chooser_of
 from meliora.server.context import Control
@@ -27,7 +28,7 @@ from meliora.server.local import local_models
 from meliora.server.shapes import Answer, ErrorBody, says
 from meliora.store.calls.calls import CallFilter
 
-router = APIRouter(tags=["routing"])
+router = APIRouter(tags=["routing"], route_class=Again)
 
 Text = Annotated[str, Field(max_length=1024 * 1024)]
 Messages = Annotated[list[dict[str, Any]], Field(min_length=1, max_length=10_000)]
@@ -145,6 +146,7 @@ class RoutedBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @router.post("/routing/classify", **says(Classified))
+@repeatable
 def classified(asked: PromptFields, caller: CallCaller, control: HereControl) -> Answer:
     """Classify a prompt, and say which model `auto` leads to. Nothing is called, recorded or charged."""
     return Answer(_classify(asked, caller, control))
@@ -159,6 +161,7 @@ def classified_by_path(
 
 
 @router.post("/inference/route", **says(Recommended, 404))
+@repeatable
 def recommended(asked: InferenceFields, caller: CallCaller, control: HereControl) -> Answer:
     """Recommend a model for a conversation. A preferred model that would leave the house where that is not allowed is not taken."""
     chooser = chooser_of(control, caller.tenant)
@@ -193,12 +196,14 @@ def recommended(asked: InferenceFields, caller: CallCaller, control: HereControl
 
 
 @router.post("/routing/route", **says(Routed))
+@repeatable
 def routed(asked: ErrandFields, caller: CallCaller, control: HereControl) -> Answer:
     """Route by task, queue, priority, budget and past failures; `call_with` is what to write as the call's `model`."""
     return Answer(_route(asked, caller, control, chooser_of(control, caller.tenant), in_flight(control)))
 
 
 @router.post("/routing/route/batch", **says(RoutedBatch))
+@repeatable
 def routed_batch(asked: ErrandsFields, caller: CallCaller, control: HereControl) -> Answer:
     """Route up to a hundred at once; one that cannot be routed says why, and does not touch the others."""
     chooser, depth = chooser_of(control, caller.tenant), in_flight(control)

@@ -8,13 +8,14 @@ import msgspec
 from fastapi import APIRouter
 from pydantic import Field
 
+from meliora.server.again import Again
 from meliora.server.auth import FeedbackCaller, HereControl, ReadCaller
 from meliora.server.inputs import Body, Count, Cursor, Filter, Id, JsonObject, LongText, Name, PageLimit
 from meliora.server.shapes import Answer, says
 from meliora.store.calls.feedbacks import Feedback, FeedbackGiven, FeedbackWord
 from meliora.store.cursors import Page
 
-router = APIRouter(prefix="/api/v1/learning/feedback", tags=["feedback"])
+router = APIRouter(prefix="/api/v1/learning/feedback", tags=["feedback"], route_class=Again)
 
 FeedbackType = Literal["thumbs_up", "thumbs_down", "rating_1", "rating_2", "rating_3", "rating_4", "rating_5"]
 

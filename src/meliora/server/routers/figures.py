@@ -8,6 +8,7 @@ import msgspec
 from fastapi import APIRouter
 
 from meliora.routing.matrix import level_of
+from meliora.server.again import Again
 from meliora.server.auth import HereControl, ReadCaller
 from meliora.server.dispatch import QueueSeen
 from meliora.server.inputs import Since, Until
@@ -17,7 +18,7 @@ from meliora.stats.proportion import wilson
 from meliora.store.calls.analytics import Usage
 from meliora.store.calls.decisions import LOOKED_AT, Decided, Judged
 
-router = APIRouter(tags=["routing"])
+router = APIRouter(tags=["routing"], route_class=Again)
 
 _NAMED = ("asked", "alias", "cache", "fallback", "")
 """What decided where the caller did, or nobody."""

@@ -10,11 +10,12 @@ from msgspec import UNSET, UnsetType
 
 from meliora.diagnosis.finding import Finding, report
 from meliora.errors import NotFound
+from meliora.server.again import Again
 from meliora.server.auth import HereControl, ReadCaller
 from meliora.server.inputs import Cursor, PageLimit
 from meliora.server.shapes import Answer, says
 
-router = APIRouter(tags=["findings"])
+router = APIRouter(tags=["findings"], route_class=Again)
 
 
 class FindingList(msgspec.Struct, frozen=True):

@@ -8,12 +8,13 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query
 
+from meliora.server.again import Again
 from meliora.server.auth import HereControl, ReadCaller
 from meliora.server.shapes import Answer, says
 from meliora.stats.forecast import LEAST_DAYS, Expected, Forecast, Method, forecast
 from meliora.store.calls.analytics import Usage
 
-router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"])
+router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"], route_class=Again)
 
 HISTORY_DAYS = 180
 """Whole days that are looked back on at most."""

@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter
 
+from meliora.server.again import Again
 from meliora.server.auth import HereControl
 from meliora.server.health import Health, look
 from meliora.server.shapes import Answer, says
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=Again)
 
 
 class Alive(msgspec.Struct, frozen=True):

@@ -13,13 +13,14 @@ from pydantic import Field
 
 from meliora.errors import Forbidden
 from meliora.gateway.state import Scope
+from meliora.server.again import Again
 from meliora.server.auth import AdminCaller, Caller, HereControl
 from meliora.server.context import Control
 from meliora.server.inputs import BIG, Body, Count, Limit, Name
 from meliora.server.shapes import Answer, says
 from meliora.store.keys import IssuedKey, Key, KeyWish
 
-router = APIRouter(prefix="/api/v1/keys", tags=["keys"])
+router = APIRouter(prefix="/api/v1/keys", tags=["keys"], route_class=Again)
 
 _MONTH_SECONDS = 30 * 86400
 Names = Annotated[tuple[Name, ...], Field(max_length=200)]

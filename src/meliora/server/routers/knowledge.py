@@ -17,11 +17,12 @@ from meliora.knowledge.library import Taken
 from meliora.knowledge.search.searcher import MOST_RESULTS, Request
 from meliora.knowledge.serving import Who
 from meliora.knowledge.shelf import Collection
+from meliora.server.again import Again, repeatable
 from meliora.server.auth import AdminCaller, CallCaller, Caller, FeedbackCaller, HereControl, ReadCaller
 from meliora.server.inputs import Body, Id, Name, PageLimit
 from meliora.server.shapes import Answer, knows
 
-router = APIRouter(prefix="/api/v1/knowledge", tags=["knowledge"])
+router = APIRouter(prefix="/api/v1/knowledge", tags=["knowledge"], route_class=Again)
 
 WAIT_SECONDS = 10.0
 """How long a request that asks for it waits until its documents can be found."""
@@ -154,6 +155,7 @@ class Noted(msgspec.Struct, frozen=True):
 
 
 @router.post("/documents", **knows(TakenDocuments, 409))
+@repeatable
 def put(fields: DocumentsFields, caller: AdminCaller, control: HereControl) -> Answer:
     """Keep documents. Those that cannot be kept are named, with the reason; the others are kept all the same."""
     documents = [one.document() for one in fields.documents]
@@ -219,6 +221,7 @@ def audit(name: str, caller: ReadCaller, control: HereControl) -> Answer:
 
 
 @router.post("/search", **knows(FoundDocuments, 404))
+@repeatable
 def search(
     fields: SearchFields,
     caller: CallCaller,
@@ -236,6 +239,7 @@ def search(
 
 
 @router.post("/feedback", **knows(Noted, 404))
+@repeatable
 def feedback(fields: OpinionFields, caller: FeedbackCaller, control: HereControl) -> Answer:
     """Say what became of a search: a click, an answer that was accepted or rejected, a rating."""
     opinion = Opinion(

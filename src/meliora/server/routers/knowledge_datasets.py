@@ -14,12 +14,13 @@ from meliora.knowledge.augment.shelf import DataSet
 from meliora.knowledge.augment.workshop import FREE, MOST, MOST_TOKENS, MadeSet, Wish
 from meliora.knowledge.front import DEFAULT
 from meliora.loop.artifacts.plain import to_yaml
+from meliora.server.again import Again
 from meliora.server.auth import AdminCaller, HereControl, ReadCaller
 from meliora.server.inputs import BIG, Body, PageLimit
 from meliora.server.routers.knowledge import CollectionName
 from meliora.server.shapes import Answer, knows
 
-router = APIRouter(prefix="/api/v1/knowledge/datasets", tags=["knowledge"])
+router = APIRouter(prefix="/api/v1/knowledge/datasets", tags=["knowledge"], route_class=Again)
 
 MOST_CALLS = 30
 """Calls of a model that one request waits for; the command line makes as many as are configured."""

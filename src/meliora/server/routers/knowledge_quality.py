@@ -13,13 +13,14 @@ from meliora.knowledge.config import SearchConfig, Snapshot
 from meliora.knowledge.front import DEFAULT
 from meliora.knowledge.quality.report import QualityReport, configured, kind_of, quality
 from meliora.knowledge.shelf import Judgment, JudgmentSetInfo
+from meliora.server.again import Again
 from meliora.server.auth import AdminCaller, HereControl, ReadCaller
 from meliora.server.inputs import BIG, Body, PageLimit
 from meliora.server.loop import actor
 from meliora.server.routers.knowledge import CollectionName
 from meliora.server.shapes import Answer, knows
 
-router = APIRouter(prefix="/api/v1/knowledge", tags=["knowledge"])
+router = APIRouter(prefix="/api/v1/knowledge", tags=["knowledge"], route_class=Again)
 
 SnapshotNumber = Annotated[int, Path(ge=0, lt=BIG)]
 QueryId = Annotated[str, Field(min_length=1, max_length=200)]

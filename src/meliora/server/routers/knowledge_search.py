@@ -12,12 +12,13 @@ from meliora.knowledge.front import DEFAULT
 from meliora.knowledge.search.explaining import ExplainedSearch, Method
 from meliora.knowledge.search.foreign import Engine, Reordered, rerank
 from meliora.knowledge.search.searcher import MOST_RESULTS, Request
+from meliora.server.again import Again, repeatable
 from meliora.server.auth import CallCaller, HereControl
 from meliora.server.inputs import Body
 from meliora.server.routers.knowledge import CollectionName
 from meliora.server.shapes import Answer, knows
 
-router = APIRouter(prefix="/api/v1/knowledge", tags=["knowledge"])
+router = APIRouter(prefix="/api/v1/knowledge", tags=["knowledge"], route_class=Again)
 
 
 class Explain(Body):
@@ -52,6 +53,7 @@ class Foreign(Body):
 
 
 @router.post("/explain", **knows(ExplainedSearch, 404))
+@repeatable
 def explain_search_results(fields: Explain, caller: CallCaller, control: HereControl) -> Answer:
     """Explain a search: what each stage contributed, which terms matched; and where a document stands. It is not recorded."""
     control.knowledge.check(caller.tenant, fields.collection)
@@ -61,6 +63,7 @@ def explain_search_results(fields: Explain, caller: CallCaller, control: HereCon
 
 
 @router.post("/rerank", **knows(Reordered, 404))
+@repeatable
 def rerank_results(fields: Foreign, caller: CallCaller, control: HereControl) -> Answer:
     """Put the results of OpenSearch, Qdrant or another engine in a better order. Nothing of them is kept."""
     ranker, missing = None, {}

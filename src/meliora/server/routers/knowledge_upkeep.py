@@ -19,13 +19,14 @@ from meliora.knowledge.upkeep.keeper import Applied
 from meliora.knowledge.upkeep.redundancy import Pair, Queued
 from meliora.knowledge.upkeep.shelf import Archived, KeptPair, PairState
 from meliora.knowledge.upkeep.staleness import Stale
+from meliora.server.again import Again
 from meliora.server.auth import AdminCaller, HereControl, ReadCaller
 from meliora.server.inputs import Body, PageLimit
 from meliora.server.routers.knowledge import CollectionName, DocumentFields, TakenDocuments
 from meliora.server.shapes import Answer, knows
 
-router = APIRouter(prefix="/api/v1/knowledge", tags=["knowledge"])
-bare = APIRouter(prefix="/knowledge", tags=["knowledge"])
+router = APIRouter(prefix="/api/v1/knowledge", tags=["knowledge"], route_class=Again)
+bare = APIRouter(prefix="/knowledge", tags=["knowledge"], route_class=Again)
 
 DocumentId = Annotated[str, Field(min_length=1, max_length=512)]
 Confidence = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

@@ -7,13 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from meliora.routing.preferences.profile import Profile
+from meliora.server.again import Again
 from meliora.server.auth import HereControl, ReadCaller
 from meliora.server.inputs import Cursor, Filter, PageLimit
 from meliora.server.shapes import Answer, says
 from meliora.store.cursors import Page
 from meliora.store.loop.learning_events import LearningEvent, LearningKind
 
-router = APIRouter(prefix="/api/v1/learning", tags=["preferences"])
+router = APIRouter(prefix="/api/v1/learning", tags=["preferences"], route_class=Again)
 
 
 @router.get("/events", **says(Page[LearningEvent]))

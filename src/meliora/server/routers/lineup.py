@@ -13,6 +13,7 @@ from meliora.routing.escalation import SECURITY_RULE, security_rule
 from meliora.routing.matrix import MatrixRow, level_of, matrix
 from meliora.routing.pool import Candidate
 from meliora.routing.rules import RuleSet
+from meliora.server.again import Again
 from meliora.server.auth import CallCaller, Caller, HereControl, ReadCaller
 from meliora.server.context import Control
 from meliora.server.dispatch import QueueSeen
@@ -22,7 +23,7 @@ from meliora.server.routers.decisions import in_flight
 from meliora.server.shapes import Answer, says
 from meliora.store.calls.analytics import ModelRank
 
-router = APIRouter(tags=["routing"])
+router = APIRouter(tags=["routing"], route_class=Again)
 
 _OLDER = {"fast": ("FAST", "L0"), "balanced": ("L1",), "deep": ("QUALITY", "L2", "L3"), "code": ("CODE",)}
 _UP = {"fast": "balanced", "balanced": "deep", "deep": None, "code": "deep"}

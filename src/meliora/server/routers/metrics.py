@@ -8,6 +8,7 @@ import msgspec
 from fastapi import APIRouter
 from pydantic import Field
 
+from meliora.server.again import Again
 from meliora.server.auth import FeedbackCaller, HereControl, ReadCaller
 from meliora.server.inputs import Body, Cursor, Filter, JsonObject, Name, Number, PageLimit, Since, Until
 from meliora.server.shapes import Answer, says
@@ -15,7 +16,7 @@ from meliora.store.calls.metrics import MetricName, MetricPoint, MetricSummary
 from meliora.store.cursors import Page
 from meliora.store.routing.model_performances import ModelPerformance
 
-router = APIRouter(prefix="/api/v1", tags=["metrics"])
+router = APIRouter(prefix="/api/v1", tags=["metrics"], route_class=Again)
 
 
 class Observation(Body):

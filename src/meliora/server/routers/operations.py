@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Query
 
+from meliora.server.again import Again
 from meliora.server.auth import AdminCaller, HereControl, ReadCaller
 from meliora.server.inputs import Cursor, Filter, PageLimit
 from meliora.server.routers.internal import CACHE_EPOCH
@@ -16,7 +17,7 @@ from meliora.store.cursors import Page
 from meliora.store.gateways import GatewaySeen
 from meliora.telemetry.processes import WorkerBeat, workers
 
-router = APIRouter(prefix="/api/v1", tags=["operations"])
+router = APIRouter(prefix="/api/v1", tags=["operations"], route_class=Again)
 
 
 class BreakerSeen(msgspec.Struct, frozen=True, kw_only=True):

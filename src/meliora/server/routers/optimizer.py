@@ -15,12 +15,13 @@ from meliora.loop.gates.board import GateRow
 from meliora.loop.report import LoopReport
 from meliora.loop.report_page import markdown
 from meliora.loop.shown import CycleShown, History, Status, Triggered
+from meliora.server.again import Again
 from meliora.server.auth import AdminCaller, HereControl, ReadCaller
 from meliora.server.inputs import Body, Cursor, PageLimit, Since, Until
 from meliora.server.loop import actor, for_operators, loop_of
 from meliora.server.shapes import Answer, says
 
-router = APIRouter(prefix="/api/v1/optimizer", tags=["optimizer"])
+router = APIRouter(prefix="/api/v1/optimizer", tags=["optimizer"], route_class=Again)
 
 WEEK_US = 7 * 86_400_000_000
 

@@ -17,12 +17,13 @@ from meliora.routing.preferences.tracker import (
     Recommendation,
 )
 from meliora.routing.preferences.words import FeedbackType, task_of
+from meliora.server.again import Again, repeatable
 from meliora.server.auth import AdminCaller, Caller, FeedbackCaller, HereControl, ReadCaller
 from meliora.server.context import Control
 from meliora.server.inputs import Body, Count, Filter, Id, JsonObject, Moment, Name, Number, User
 from meliora.server.shapes import Answer, says
 
-router = APIRouter(prefix="/preferences", tags=["preferences"])
+router = APIRouter(prefix="/preferences", tags=["preferences"], route_class=Again)
 
 _Text = Annotated[str, Field(max_length=1024 * 1024)]
 _Models = Annotated[tuple[Name, ...], Field(max_length=200)]
@@ -121,6 +122,7 @@ def feedback(fields: ReactionFields, caller: FeedbackCaller, control: HereContro
 
 
 @router.post("/recommend", **says(Recommendation))
+@repeatable
 def recommend(fields: RecommendFields, caller: ReadCaller, control: HereControl) -> Answer:
     """Say which model a user will probably like best, and how sure that is."""
     return Answer(_recommended(fields, caller, control))

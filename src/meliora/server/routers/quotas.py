@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from fastapi import APIRouter
 
+from meliora.server.again import Again
 from meliora.server.auth import AdminCaller, HereControl, ReadCaller
 from meliora.server.inputs import Body, Count, Limit, Name
 from meliora.server.shapes import Answer, says
@@ -12,7 +13,7 @@ from meliora.store import Store
 from meliora.store.budgets import BudgetStatus
 from meliora.store.keys import Key
 
-router = APIRouter(prefix="/api/v1/quotas", tags=["quotas"])
+router = APIRouter(prefix="/api/v1/quotas", tags=["quotas"], route_class=Again)
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,13 +9,14 @@ from fastapi import APIRouter
 from pydantic import Field, model_validator
 
 from meliora.routing.preferences.offsets import Offsets
+from meliora.server.again import Again, repeatable
 from meliora.server.auth import CallCaller, Caller, HereControl
 from meliora.server.choice import Asker, Choice, Question, chooser_of
 from meliora.server.context import Control
 from meliora.server.inputs import Body, Id, Limit, Name
 from meliora.server.shapes import Answer, says
 
-router = APIRouter(tags=["routing"])
+router = APIRouter(tags=["routing"], route_class=Again)
 
 _Text = Annotated[str, Field(max_length=1024 * 1024)]
 
@@ -68,6 +69,7 @@ class RouteFields(Body):
 
 
 @router.post("/route", **says(Choice, 404))
+@repeatable
 def route(asked: RouteFields, caller: CallCaller, control: HereControl) -> Answer:
     """Decide as the gateway would, exploration left aside, and say why. Nothing is called, recorded or charged."""
     key = caller.key

@@ -11,6 +11,7 @@ from pydantic import Field
 from meliora.loop.states import State
 from meliora.routing.learning.records import Outcome, Snapshot
 from meliora.routing.learning.scoring import ScorerStatus, standing
+from meliora.server.again import Again
 from meliora.server.auth import AdminCaller, Caller, HereControl, ReadCaller
 from meliora.server.context import Control
 from meliora.server.inputs import BIG, Body
@@ -20,7 +21,7 @@ from meliora.server.shapes import Answer, says
 if TYPE_CHECKING:
     from meliora.routing.learning.promotion import Bench
 
-router = APIRouter(prefix="/api/v1/routing", tags=["routing"])
+router = APIRouter(prefix="/api/v1/routing", tags=["routing"], route_class=Again)
 
 Number = Annotated[int, Path(ge=1, lt=BIG)]
 Days = Annotated[float, Field(gt=0, le=3650, allow_inf_nan=False, description="Days of traffic to look at.")]

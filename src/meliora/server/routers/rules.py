@@ -10,13 +10,14 @@ from pydantic import Field
 
 from meliora.gateway.state import RuleState
 from meliora.routing.rules import PATTERN_CHARS, RuleSet, validate_pattern
+from meliora.server.again import Again, repeatable
 from meliora.server.auth import AdminCaller, HereControl, ReadCaller
 from meliora.server.inputs import Body, JsonObject, Name
 from meliora.server.shapes import Answer, says
 from meliora.settings.models import Tier
 from meliora.store.routing.rules import AppliesTo, Rule, RuleWish
 
-router = APIRouter(prefix="/api/v1/rules", tags=["rules"])
+router = APIRouter(prefix="/api/v1/rules", tags=["rules"], route_class=Again)
 
 Pattern = Annotated[
     str, Field(min_length=1, max_length=PATTERN_CHARS, description="RE2, searched in the prompt's text.")
@@ -97,6 +98,7 @@ def reorder(order: Order, caller: AdminCaller, control: HereControl) -> Answer:
 
 
 @router.post("/test", **says(Tried))
+@repeatable
 def test(trial: Try, caller: ReadCaller, control: HereControl) -> Answer:
     """Search a text, with a pattern or with the rules that stand. Changes nothing."""
     if trial.pattern is None:

@@ -11,6 +11,7 @@ from pydantic import Field
 from meliora.errors import Conflict
 from meliora.loop.states import State
 from meliora.routing.rules import PATTERN_CHARS
+from meliora.server.again import Again, repeatable
 from meliora.server.auth import AdminCaller, FeedbackCaller, HereControl, ReadCaller
 from meliora.server.inputs import CamelBody, Count, JsonObject, LongText, Name, Number
 from meliora.server.loop import actor
@@ -19,7 +20,7 @@ from meliora.settings.models import Tier
 from meliora.store.calls.metrics import MetricPoint, MetricSummary
 from meliora.telemetry.improvement import Heuristic, HeuristicChange, ModelScore, Report
 
-router = APIRouter(prefix="/tools", tags=["tools"])
+router = APIRouter(prefix="/tools", tags=["tools"], route_class=Again)
 
 T = TypeVar("T")
 _INT = 2**31
@@ -154,6 +155,7 @@ def record_metric(asked: RecordMetric, caller: FeedbackCaller, control: HereCont
 
 
 @router.post("/analyze_metrics", **says(Done[MetricsAnalysis]))
+@repeatable
 def analyze_metrics(caller: ReadCaller, control: HereControl, asked: AnalyzeMetrics | None = None) -> Answer:
     """Summarise models and metrics, with the improvement report unless it is not wanted."""
     asked = asked or AnalyzeMetrics()
@@ -186,6 +188,7 @@ def heuristics(
 
 
 @router.post("/get_routing_heuristics", **says(HeuristicsDone))
+@repeatable
 def get_routing_heuristics(
     caller: ReadCaller, control: HereControl, asked: GetRoutingHeuristics | None = None
 ) -> Answer:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 from fastapi import APIRouter
 
+from meliora.server.again import Again
 from meliora.server.auth import AdminCaller, HereControl
 from meliora.server.inputs import User
 from meliora.server.shapes import Answer, says
 
-router = APIRouter(prefix="/api/v1/users", tags=["users"])
+router = APIRouter(prefix="/api/v1/users", tags=["users"], route_class=Again)
 
 
 class Erased(msgspec.Struct, frozen=True):

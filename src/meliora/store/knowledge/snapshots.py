@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from meliora.errors import NotFound, StoreError
 from meliora.knowledge.config import SearchConfig, Snapshot
 from meliora.knowledge.shelf import Fenced, unfenced
-from meliora.store.engine import reading, writing
+from meliora.store.engine import once_more, reading, writing
 from meliora.store.knowledge.collections import hold_in, row_in, set_in
 from meliora.store.knowledge.learned import kept_without
 from meliora.store.rows import AnyRow, insert_into, page_size
@@ -32,6 +32,7 @@ class KnowledgeSnapshots:
         self._engine = engine
         self._clock_us = clock_us
 
+    @once_more
     def serving(self, tenant: str, collection: str) -> Snapshot:
         """Give what serves; number 0 and `SearchConfig()` where nothing was kept."""
         with reading(self._engine) as connection:
@@ -39,6 +40,7 @@ class KnowledgeSnapshots:
             number = 0 if row is None else row.snapshot or 0
             return _get(connection, tenant, collection, number)
 
+    @once_more
     def get(self, tenant: str, collection: str, number: int) -> Snapshot:
         """Give one. Raises `NotFound`; 0 is always there."""
         with reading(self._engine) as connection:
@@ -95,6 +97,7 @@ class KnowledgeSnapshots:
             connection.execute(insert_into(connection, knowledge_artifacts).values(**values).on_conflict_do_nothing())
         return digest
 
+    @once_more
     def artifact(self, tenant: str, sha256: str) -> bytes:
         """Give an artifact. Raises `NotFound`, `StoreError` where its bytes are no longer those that were kept."""
         query = sa.select(_A.data).where(_A.tenant == tenant, _A.sha256 == sha256)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from meliora.errors import Conflict, InvalidRequest, NotFound
 from meliora.gateway.state import GATEWAY, Overlay, Phase, TrialState
-from meliora.store.engine import reading, writing
+from meliora.store.engine import once_more, reading, writing
 from meliora.store.loop.halting import Halting, halting
 from meliora.store.rows import AnyRow, hold, insert_into
 from meliora.store.tables import trial_stages, trials
@@ -148,6 +148,7 @@ class Trials:
             raise _unknown(change)
         return Trial(state=_state(row), live=row.live, began_us=row.began_us, updated_us=row.updated_us)
 
+    @once_more
     def live(self, tenant: str) -> tuple[TrialState, ...]:
         """Give the tenant's live trials, one a surface at most."""
         with reading(self._engine) as connection:
@@ -165,6 +166,7 @@ class Trials:
         with reading(self._engine) as connection:
             return frozen_in(connection, tenant)
 
+    @once_more
     def halting(self) -> Halting:
         """Give how the kill switch stands: one row of a small table."""
         with reading(self._engine) as connection:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from meliora.errors import MissingExtra, SchemaMismatch, StoreError, StoreUnavailable
 from meliora.knowledge.index.base import IndexHeld
-from meliora.store.engine import reading, writing
+from meliora.store.engine import lost, reading, writing
 
 Cursor: TypeAlias = Any
 """A cursor of psycopg that gets and gives binary values."""
@@ -25,7 +25,7 @@ PATIENCE_MS = 600_000
 def asking(engine: sa.Engine) -> Iterator[Cursor]:
     """Hold a connection to read by; each statement sees what is committed then. Raises `StoreUnavailable` where the database is away."""
     # Without a transaction there is no word to and fro for its beginning and its end: a search asks several times.
-    with _ours(), reading(engine.execution_options(isolation_level="AUTOCOMMIT")) as connection:
+    with _ours(), reading(engine.execution_options(isolation_level="AUTOCOMMIT")) as connection, _noticed(connection):
         yield connection.connection.cursor(binary=True)  # pyright: ignore[reportCallIssue]
 
 
@@ -35,7 +35,7 @@ def holding(engine: sa.Engine, key: int, name: str) -> Iterator[Cursor]:
 
     Raises `IndexHeld` where another has it, `OSError` for a full disk.
     """
-    with _ours(), writing(engine) as connection:
+    with _ours(), writing(engine) as connection, _noticed(connection):
         cursor: Cursor = connection.connection.cursor(binary=True)  # pyright: ignore[reportCallIssue]
         # Locks are the database's: another deployment may stand beside this one, in a schema of its own.
         query = "SELECT pg_try_advisory_xact_lock(%s::bigint # hashtextextended(current_schema(), 0))"
@@ -52,6 +52,21 @@ def copy(cursor: Cursor, table: str, columns: Sequence[tuple[str, str]], rows: I
         into.set_types([kind for _, kind in columns])
         for row in rows:
             into.write_row(row)
+
+
+@contextmanager
+def _noticed(connection: sa.Connection) -> Iterator[None]:
+    """Tell the pool of a connection that broke under the driver: it sees only what goes through it. Raises `ConnectionLost`."""
+    import psycopg
+
+    driver: Any = connection.connection.driver_connection
+    try:
+        yield
+    except psycopg.Error as error:
+        if not driver.closed:
+            raise
+        connection.invalidate(error)
+        raise lost(_first(error)) from error
 
 
 @contextmanager

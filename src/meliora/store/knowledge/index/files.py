@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 
 from meliora.errors import StoreError
+from meliora.store.engine import once_more
 from meliora.store.knowledge.index.driver import Cursor, asking
 
 
@@ -23,12 +24,16 @@ class Files:
         """Give what is in a file. Raises `StoreError` where it was removed: the view is too old."""
         body = self._known.get(name)
         if body is None:
-            with asking(self._engine) as cursor:
-                found = read(cursor, self._generation, [name])
-            if name not in found:
-                raise outlived()
-            body = self._known[name] = found[name]
+            body = self._known[name] = self._asked(name)
         return body
+
+    @once_more
+    def _asked(self, name: str) -> bytes:
+        with asking(self._engine) as cursor:
+            found = read(cursor, self._generation, [name])
+        if name not in found:
+            raise outlived()
+        return found[name]
 
     def file(self, name: str) -> File:
         """Give one that is read later."""

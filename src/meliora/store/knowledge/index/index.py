@@ -19,6 +19,7 @@ from meliora.knowledge.index.embedded.layout import Step, check_generation, is_l
 from meliora.knowledge.index.embedded.making import Settings
 from meliora.knowledge.index.embedded.vectors import Embed
 from meliora.knowledge.index.embedded.view import EmptyView
+from meliora.store.engine import once_more
 from meliora.store.knowledge.index import catalog
 from meliora.store.knowledge.index.catalog import State
 from meliora.store.knowledge.index.driver import Cursor, asking, holding
@@ -31,6 +32,7 @@ def _no_step(name: str) -> None:
     pass
 
 
+@once_more
 def indexed(engine: sa.Engine) -> list[tuple[str, str]]:
     """Give every collection that has an index in the database, by tenant and name, be it deleted or not."""
     with asking(engine) as cursor:
@@ -64,6 +66,7 @@ class PostgresIndex:
         self._lock = threading.Lock()
         self._opened: PostgresView | None = None
 
+    @once_more
     def view(self) -> View:
         """Give what serves now: a look at one row, and the view that is open where it is the same.
 
@@ -121,6 +124,7 @@ class PostgresIndex:
             if catalog.whole(cursor, *self._of, generation) is None:
                 self._build(cursor, documents, generation, upto)
 
+    @once_more
     def built(self, generation: str) -> View:
         """Give a built generation, whether it serves or not. Raises `NotFound` where there is no whole one of that name."""
         with asking(self._engine) as cursor:

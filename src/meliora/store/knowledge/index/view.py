@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import sqlalchemy as sa
 
@@ -18,6 +18,7 @@ from meliora.knowledge.index.embedded.entries import Record, safe
 from meliora.knowledge.index.embedded.vectors import Embed
 from meliora.knowledge.index.embedded.view import refuse_unknown
 from meliora.knowledge.index.embedded.view_base import BaseView, best_first, document_hashes, embedded_query
+from meliora.store.engine import once_more
 from meliora.store.knowledge.index.catalog import State, check_kept, lengths
 from meliora.store.knowledge.index.driver import Cursor, asking
 from meliora.store.knowledge.index.files import Files, outlived
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+Rank: TypeAlias = Callable[[Cursor], tuple[list[int], list[float]]]
+"""Finds rows and their scores."""
 PAGE = 5000
 """Rows that are read at once where all are."""
 
@@ -71,12 +74,7 @@ class PostgresView(BaseView):
         if limit < 1 or not self.passages:
             return ()
         allowed = self._alive if where is None else self._columns.passing(where) & self._alive
-        rank = self._ranking(leg, asked, limit, allowed)
-        with asking(self._engine) as cursor:
-            rows, scores = rank(cursor)
-            names = self._names(cursor, rows)
-            check_kept(cursor, self._state)
-        return best_first((names[row] for row in rows), scores)
+        return self._best(self._ranking(leg, asked, limit, allowed))
 
     def stored(self, passages: Sequence[str]) -> Sequence[Stored | None]:
         """Give what is kept of passages, in the order asked for; None for one that is not here."""
@@ -95,9 +93,15 @@ class PostgresView(BaseView):
         """Give the id and hash of every document that it holds."""
         return document_hashes(record for _, record in self._all())
 
-    def _ranking(
-        self, leg: Leg, asked: Asked, limit: int, allowed: NDArray[np.bool_]
-    ) -> Callable[[Cursor], tuple[list[int], list[float]]]:
+    @once_more
+    def _best(self, rank: Rank) -> Sequence[Hit]:
+        with asking(self._engine) as cursor:
+            rows, scores = rank(cursor)
+            names = self._names(cursor, rows)
+            check_kept(cursor, self._state)
+        return best_first((names[row] for row in rows), scores)
+
+    def _ranking(self, leg: Leg, asked: Asked, limit: int, allowed: NDArray[np.bool_]) -> Rank:
         """Give what finds rows and scores. What it takes besides is read before: nobody waits for a second connection."""
         if leg == "dense":
             vector = self._vector(asked.terms, asked.text)
@@ -149,6 +153,7 @@ class PostgresView(BaseView):
             raise outlived()
         return {row: name.decode() for row, name in found}
 
+    @once_more
     def _find(self, names: Sequence[str]) -> list[tuple[int, Record]]:
         """Give the living rows of passages, in whatever order."""
         if not names:
@@ -161,10 +166,14 @@ class PostgresView(BaseView):
 
     def _all(self) -> Iterator[tuple[int, Record]]:
         """Give the living rows, in their order."""
-        query = "SELECT row, record FROM index_passages WHERE generation = %s AND row >= %s AND row < %s ORDER BY row"
         for at in range(0, self._state.rows, PAGE):
-            with asking(self._engine) as cursor:
-                end = min(at + PAGE, self._state.rows)
-                found = cursor.execute(query, (self._state.id, at, end)).fetchall()
-                check_kept(cursor, self._state)
-            yield from ((row, decode(body)) for row, body in found if self._alive[row])
+            yield from ((row, decode(body)) for row, body in self._page(at) if self._alive[row])
+
+    @once_more
+    def _page(self, at: int) -> list[tuple[int, bytes]]:
+        query = "SELECT row, record FROM index_passages WHERE generation = %s AND row >= %s AND row < %s ORDER BY row"
+        with asking(self._engine) as cursor:
+            end = min(at + PAGE, self._state.rows)
+            found = cursor.execute(query, (self._state.id, at, end)).fetchall()
+            check_kept(cursor, self._state)
+        return found
