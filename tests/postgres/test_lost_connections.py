@@ -195,7 +195,7 @@ def test_what_the_worker_does_goes_on_at_its_next_turn(searched: House, schema: 
     from meliora.errors import StoreUnavailable
 
     settings, store, clock = searched.context.settings, searched.store, searched.clock
-    steps = (Following(settings, store, clock), Using(store, clock), Upkeeping(settings, store, clock))
+    steps = (Following(settings, store, clock), Using(store, clock), Upkeeping(settings, store, clock, "w"))
     with ending(searched, schema) as end:
         for step in steps:
             for turn in range(1, 50):

@@ -104,14 +104,16 @@ def test_a_look_at_a_collection_that_failed_is_made_again_at_the_next_step(
     """A database that is away for a moment costs a collection no day, and not the look itself."""
     looked: list[str] = []
 
-    def ask(keeper: Keeper, tenant: str, collection: str) -> int:
+    compare = Keeper.compare
+
+    def failing(keeper: Keeper, tenant: str, collection: str) -> int:
         looked.append(collection)
         if looked == ["a"]:
             raise StoreUnavailable("The database cannot be used.")
-        return 0
+        return compare(keeper, tenant, collection)
 
-    monkeypatch.setattr(Keeper, "ask", ask)
-    upkeeping = Upkeeping(settings_of(tmp_path), store, FrozenClock())
+    monkeypatch.setattr(Keeper, "compare", failing)
+    upkeeping = Upkeeping(settings_of(tmp_path), store, FrozenClock(), "worker")
     with pytest.raises(StoreUnavailable):
         upkeeping.step()
     upkeeping.step()

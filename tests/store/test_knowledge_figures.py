@@ -61,7 +61,7 @@ def read(shelf) -> list[Kept]:
 
 
 def kept_by(store, now: int, searches: tuple[Searched, ...] = (), **rules) -> Keeper:
-    shelves = store.knowledge_documents, store.knowledge_figures, store.knowledge_upkeep
+    shelves = store.knowledge_documents, store.knowledge_figures, store.knowledge_upkeep, store.knowledge_comparisons
     return Keeper(*shelves, lambda *_: searches, lambda: now, Rules(stale_days=DAYS, **rules))
 
 
@@ -145,12 +145,12 @@ def test_documents_are_compared_again_after_a_change_alone(store, shelf, now, fe
     assert keeper.health(keeper.look("default", "d")).redundant == 1
     assert keeper.health(keeper.look("default", "d")).redundant == 1
     assert times == [2]
-    assert keeper.compared("default", "d").pairs[0].kept == "a"
+    assert keeper.compared("default", "d").found.pairs[0].kept == "a"
     store.searches.give("default", Opinion(search=feed.search(collection="d").id, said="click", document="b"))
     shelf.note_uses("default", "d", 0, 0.5)
     assert keeper.health(keeper.look("default", "d", worth=False)).redundant == 1
     assert times == [2]
-    assert keeper.compared("default", "d").pairs[0].kept == "b"  # the one that is used stays
+    assert keeper.compared("default", "d").found.pairs[0].kept == "b"  # the one that is used stays
     assert times == [2, 2]
     shelf.put("default", "d", [document("b", "something else")])
     assert keeper.health(keeper.look("default", "d", worth=False)).redundant == 0

@@ -151,7 +151,7 @@ LONG = "The harbour opens at six in the morning and closes at ten in the evening
 
 @pytest.fixture
 def keeper(store, clock) -> Keeper:
-    shelves = store.knowledge_documents, store.knowledge_figures, store.knowledge_upkeep
+    shelves = store.knowledge_documents, store.knowledge_figures, store.knowledge_upkeep, store.knowledge_comparisons
     return Keeper(*shelves, lambda *_: (), clock, Rules())
 
 
@@ -195,7 +195,7 @@ def test_of_two_that_say_the_same_one_stays_whoever_archives_meanwhile(store, ke
         def __getattr__(self, name: str):
             return getattr(upkeep, name)
 
-    shelves = store.knowledge_documents, store.knowledge_figures, Meanwhile()
+    shelves = store.knowledge_documents, store.knowledge_figures, Meanwhile(), store.knowledge_comparisons
     other = Keeper(*shelves, lambda *_: (), lambda: 0, Rules())  # type: ignore[arg-type]
     done = other.plan("t", "c", stale=False, apply=True)
     assert (done.archived, done.left) == (0, ("sane",))

@@ -19,6 +19,7 @@ from meliora.knowledge.front import Opinion
 from meliora.knowledge.memory.records import Said
 from meliora.knowledge.memory.summary import Summary
 from meliora.knowledge.shelf import Judgment
+from meliora.knowledge.upkeep.redundancy import Pair
 from meliora.knowledge.upkeep.staleness import ageing
 from meliora.loop.alerts import Alert
 from meliora.loop.approvals import ApprovalWish
@@ -87,6 +88,7 @@ REPOSITORIES = (
     "knowledge_snapshots",
     "knowledge_upkeep",
     "knowledge_figures",
+    "knowledge_comparisons",
     "judgments",
     "datasets",
     "searches",
@@ -246,6 +248,8 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "knowledge_upkeep.archived": ["c"],
         "knowledge_upkeep.returned": ["c"],
         "knowledge_upkeep.waiting": ["c"],
+        "knowledge_comparisons.last": ["c", 10],
+        "knowledge_figures.characters": ["c"],
         "knowledge_figures.figures": ["c", ageing(2**60)],
         "knowledge_figures.sources": ["c", [], 10, "none"],
         "knowledge_figures.stalest": ["c", ageing(2**60)],
@@ -374,6 +378,8 @@ def test_nothing_of_a_tenant_is_seen_by_another(store, feed, clock) -> None:
         "knowledge_snapshots.exchange": ["c", 0],
         "knowledge_upkeep.ask": ["c", [LikePair(a="a", b="b", containment=1, ratio=1, why="")]],
         "knowledge_upkeep.decide": ["c", "a", "b", "merged", "thief"],
+        "knowledge_comparisons.claim": ["c", "thief", 0, 10],
+        "knowledge_comparisons.note": ["c", 99, [], 0, 0],
         "knowledge_upkeep.archive": ["c", "chg_2", [ArchiveNote(document="a", why="")]],
         "knowledge_upkeep.restore": ["c", "chg_1"],
         "datasets.put": [msgspec.structs.replace(DATASET, made_by="thief")],
@@ -512,6 +518,8 @@ def keep_knowledge(store: Store, feed) -> str:
     store.knowledge_documents.exchange_generation("acme", "c", "2", instead_of="1")
     store.knowledge_snapshots.keep("acme", "expansion", b"table")
     store.knowledge_upkeep.ask("acme", "c", [LikePair(a="a", b="b", containment=0.6, ratio=0.8, why="")])
+    both = Pair(kept="a", archived="b", containment=1.0, ratio=1.0)
+    store.knowledge_comparisons.note("acme", "c", 3, [both], 3, 0)
     store.knowledge_upkeep.archive("acme", "c", "chg_0", [ArchiveNote(document="z", why="old")])
     store.knowledge_upkeep.restore("acme", "c", "chg_0")
     store.knowledge_upkeep.archive("acme", "c", "chg_1", [ArchiveNote(document="z", why="old")])

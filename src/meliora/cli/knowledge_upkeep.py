@@ -18,6 +18,7 @@ judgments = typer.Typer(no_args_is_help=True, help="Judgments: which documents a
 upkeep = typer.Typer(no_args_is_help=True, help="How a collection stands.")
 app.add_typer(judgments, name="judgments")
 app.add_typer(upkeep, name="upkeep")
+Now = Annotated[bool, typer.Option("--now", help="Compare all documents first, here and now.")]
 Apply = Annotated[bool, typer.Option("--apply", help="Archive them; without it, they are only named.")]
 
 
@@ -156,13 +157,24 @@ def stale(collection: Collection = "default", tenant: Tenant = "default", json: 
 
 
 @app.command()
-def redundant(collection: Collection = "default", tenant: Tenant = "default", json: Json = False) -> None:
+def redundant(
+    collection: Collection = "default", now: Now = False, tenant: Tenant = "default", json: Json = False
+) -> None:
     """List near-duplicates: those that may be consolidated, and those that a person has to look at."""
+    from meliora.knowledge.upkeep.keeper import COMPARE
+
     with opened_plane() as plane:
-        found = plane.keeper.compared(tenant, collection)
+        if now:
+            plane.keeper.compare(tenant, collection)
+        known = plane.keeper.compared(tenant, collection)
     if json:
-        show(found)
+        show(known)
         return
+    if known is None:
+        say(f"They were never compared. {COMPARE}")
+        return
+    found = known.found
+    say(f"Compared {when(known.compared_us)}{', and changed since' if known.changed else ''}.")
     rows = [[plain(one.kept), plain(one.archived), "says the same"] for one in found.pairs]
     rows += [[plain(one.a), plain(one.b), plain(f"{one.why}: {one.said}")] for one in found.queued]
     table(rows, ("document", "other", "what"))
@@ -172,12 +184,15 @@ def redundant(collection: Collection = "default", tenant: Tenant = "default", js
 def prune(
     collection: Collection = "default",
     apply: Apply = False,
+    now: Now = False,
     confidence: Annotated[float, typer.Option(min=0, max=1, help="How sure it must be.")] = 0.8,
     tenant: Tenant = "default",
     json: Json = False,
 ) -> None:
     """Plan to archive what is stale, double or useless; with --apply, do it. Nothing is deleted."""
     with opened_plane() as plane:
+        if now:
+            plane.keeper.compare(tenant, collection)
         found = plane.keeper.plan(tenant, collection, least=confidence, apply=apply)
     if json:
         show(found)

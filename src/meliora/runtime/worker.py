@@ -323,7 +323,8 @@ def _knowledge(settings: Settings, store: Store, clock: Clock) -> list[Task]:
         Task("uses", Aside(Using(store, clock).step).step, USES_SECONDS),
     ]
     if settings.knowledge.upkeep.enabled:
-        made.append(Task("upkeep", Aside(Upkeeping(settings, store, clock).step).step, UPKEEP_SECONDS))
+        upkeeping = Upkeeping(settings, store, clock, process_name("worker"))
+        made.append(Task("upkeep", Aside(upkeeping.step).step, UPKEEP_SECONDS))
     if settings.loop.enabled:
         from meliora.runtime.gates import gate_board
         from meliora.runtime.knowledge.plane import indexes_of

@@ -18,6 +18,7 @@
 
     knowledge_documents, knowledge_snapshots   documents by collection; how each is searched
     judgments, knowledge_upkeep                frozen judgments; near-duplicates and what was archived
+    knowledge_comparisons                      what was found when a collection was last compared, and who is at it
     datasets                                   made queries as data sets
     searches, search_arms, memory              what was searched and what came of it; conversations
 

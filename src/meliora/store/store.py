@@ -28,6 +28,7 @@ from meliora.store.engine import connect, database_url
 from meliora.store.gateways import Gateways
 from meliora.store.housekeeping import StoreHousekeeping
 from meliora.store.keys import Keys
+from meliora.store.knowledge.comparisons import KnowledgeComparisons
 from meliora.store.knowledge.datasets import DataSets
 from meliora.store.knowledge.documents import KnowledgeDocuments
 from meliora.store.knowledge.figures import KnowledgeFigures
@@ -139,6 +140,7 @@ class Store:
         self.shadows = Shadows(engine, clock_us)
         self.shadow_arms = ShadowArms(engine)
         self.knowledge_documents = KnowledgeDocuments(engine, clock_us)
+        self.knowledge_comparisons = KnowledgeComparisons(engine, clock_us)
         self.knowledge_figures = KnowledgeFigures(engine)
         self.knowledge_snapshots = KnowledgeSnapshots(engine, clock_us)
         self.knowledge_upkeep = KnowledgeUpkeep(engine, clock_us)

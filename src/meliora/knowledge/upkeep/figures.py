@@ -91,6 +91,10 @@ class FigureShelf(Protocol):
         """
         ...
 
+    def characters(self, tenant: str, collection: str) -> int:
+        """Count the characters of their texts."""
+        ...
+
     def count_stale(self, tenant: str, collection: str, ageing: Ageing, least: float, within: Collection[str]) -> int:
         """Count stale documents of a confidence of at least so much, of some categories."""
         ...

@@ -7,11 +7,12 @@ from hashlib import sha256
 
 import msgspec
 
-from meliora.errors import Conflict, InvalidRequest, NotFound
+from meliora.errors import InvalidRequest, NotFound
 from meliora.knowledge.documents import DocumentState, Kept
 from meliora.knowledge.quality.records import Searched
 from meliora.knowledge.shelf import DocumentShelf
 from meliora.knowledge.upkeep import archive
+from meliora.knowledge.upkeep.comparing import ComparisonShelf
 from meliora.knowledge.upkeep.figures import Ageing, Figures, FigureShelf
 from meliora.knowledge.upkeep.health import CollectionHealth, health
 from meliora.knowledge.upkeep.plan import Entry, Pruning, Rules, plan, useless
@@ -20,12 +21,21 @@ from meliora.knowledge.upkeep.relevance import Relevance, Shown, relevance
 from meliora.knowledge.upkeep.shelf import Archived, ArchiveNote, KeptPair, LikePair, PairState, UpkeepShelf
 from meliora.knowledge.upkeep.staleness import Stale, ageing, all_stale, stale
 
-MOST_COMPARED = 20_000
-"""Documents of a collection that are held against each other while somebody waits; the worker compares more."""
+MOST_COMPARED = 1_000
+"""Documents of a collection that are held against each other while somebody waits: that takes some tenths of a second."""
+MOST_CHARACTERS = 2_000_000
+"""Of their texts. Of more, what the worker last found is told."""
+MOST_BY_WORKER = 100_000
+"""Documents of a collection that the worker compares."""
+MOST_PAIRS = 5_000
+"""Pairs of documents that say the same of which a plan is made: of more, the surest."""
+LEASE_US = 3_600_000_000
+"""How long a worker is left at a comparison before another takes it over."""
 MOST_ENTRIES = 500
 """Documents that one plan archives: of more, the surest."""
 LOOKED_US = 180 * 86_400_000_000
 """How far back it is read what people did with results."""
+COMPARE = "The worker compares them every night; `meliora knowledge redundant --now` does it at once."
 _PAGE = 500
 _REMEMBERED = 16
 """Collections of which it is remembered what was double in them."""
@@ -38,10 +48,24 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     """A collection as upkeep sees it."""
 
     figures: Figures
-    redundancy: Redundancy | None
-    """None: there are too many documents to compare them while somebody waits."""
+    doubles: Doubles | None
+    """None: they were never compared, and there are too many to do it while somebody waits."""
     relevances: Mapping[str, Relevance]
     """Of live documents that were shown. Empty where nobody says what they used."""
+
+
+class Doubles(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a collection's near-duplicates."""
+
+    found: Redundancy
+    """Of the pairs that say the same the surest, where they were compared by the worker."""
+    total: int
+    """Pairs that say the same."""
+    compared_us: int
+    changed: bool = False
+    """Whether any document came, went or changed since: those that did are in no pair."""
+    recorded: bool = False
+    """Whether the worker compared them, and not whoever asked."""
 
 
 class _Compared(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +73,8 @@ class _Compared(msgspec.Struct, frozen=True, kw_only=True):
 
     latest: int
     accesses: int
-    found: Redundancy
+    doubles: Doubles | None
+    """None: their texts are too long."""
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,17 +97,20 @@ class Keeper:
         documents: DocumentShelf,
         figures: FigureShelf,
         shelf: UpkeepShelf,
+        comparisons: ComparisonShelf,
         searches: SearchesOf,
         now_us: Callable[[], int],
         rules: Rules | None = None,
     ) -> None:
-        self._documents, self._figures, self._shelf = documents, figures, shelf
+        self._documents, self._figures, self._shelf, self._comparisons = documents, figures, shelf, comparisons
         self._searches, self._now_us = searches, now_us
         self._compared: dict[tuple[str, str], _Compared] = {}
         self.rules = rules or Rules()
 
     def look(self, tenant: str, collection: str, *, compared: bool = True, worth: bool = True) -> Looked:
-        """Look at a collection; its documents are read where they have to be compared, once after each change. Raises `NotFound`.
+        """Look at a collection; the documents of a small one are read where they have to be compared, once after each change.
+
+        Raises `NotFound`.
 
         Without `worth` it may be told as when it was last compared which of two doubles was used more.
         """
@@ -90,7 +118,7 @@ class Keeper:
         figures = self.figures(tenant, collection)
         return Looked(
             figures=figures,
-            redundancy=self._redundancy(tenant, collection, latest, figures, worth) if compared else None,
+            doubles=self._doubles(tenant, collection, latest, figures, worth) if compared else None,
             relevances=self._relevances(tenant, collection),
         )
 
@@ -114,23 +142,17 @@ class Keeper:
         found = self._figures.stalest(tenant, collection, ageing, limit=limit)
         return all_stale(found, ageing.now_us, self.rules.stale_days)
 
-    def compared(self, tenant: str, collection: str) -> Redundancy:
-        """Give near-duplicates. Raises `NotFound`, `Conflict` where there are too many documents for that."""
+    def compared(self, tenant: str, collection: str) -> Doubles | None:
+        """Give near-duplicates; None where they were never looked for. Raises `NotFound`."""
         latest = self._documents.collection(tenant, collection).latest
-        found = self._redundancy(tenant, collection, latest, self.figures(tenant, collection), True)
-        if found is None:
-            raise Conflict(
-                f"{collection!r} has too many documents to compare them while you wait; {MOST_COMPARED:,} are.",
-                hint="Look at the pairs that the worker found.",
-            )
-        return found
+        return self._doubles(tenant, collection, latest, self.figures(tenant, collection), True)
 
     def health(self, looked: Looked) -> CollectionHealth:
         """Judge a collection that was looked at."""
         return health(
             total=looked.figures.documents,
             stale=looked.figures.stale,
-            redundant=None if looked.redundancy is None else len(looked.redundancy.pairs),
+            redundant=None if looked.doubles is None else looked.doubles.total,
             relevances=[one.score for one in looked.relevances.values()],
         )
 
@@ -148,15 +170,13 @@ class Keeper:
         """Plan what to archive, of a collection that was looked at; with `apply`, archive it. Raises `NotFound`, `InvalidRequest`."""
         rules = self.rules if least is None else msgspec.structs.replace(self.rules, least=least)
         looked = looked or self.look(tenant, collection, compared=redundant)
-        redundancy = looked.redundancy if redundant else None
-        if redundant and redundancy is None and not stale:
-            raise InvalidRequest(
-                f"{collection!r} has too many documents to compare them now; {MOST_COMPARED:,} are.",
-                hint="Look at the pairs that the worker found.",
-            )
+        doubles = looked.doubles if redundant else None
+        if redundant and doubles is None and not stale:
+            raise InvalidRequest(f"The documents of {collection!r} were never compared.", hint=COMPARE)
         relevances = looked.relevances if stale else {}
-        if redundancy is None:
-            found = self._of_stale(tenant, collection, relevances, rules)
+        redundancy = None if doubles is None else doubles.found
+        if doubles is None or doubles.recorded:
+            found = self._of_few(tenant, collection, relevances, rules, redundancy)
         else:
             kept = list(self._all(tenant, collection, "live"))
             back = self._shelf.returned(tenant, collection)
@@ -189,10 +209,29 @@ class Keeper:
         entries = [self._noted(tenant, collection, one) for one in self._all(tenant, collection, "archived")]
         return archive.file_name(now), archive.export(collection, entries, now)
 
-    def ask(self, tenant: str, collection: str, most: int = 100_000) -> int:
-        """Let the pairs that upkeep does not decide wait for a person; give how many are new. Raises `NotFound`."""
-        few = self._documents.collection(tenant, collection).documents <= most
-        pairs = redundant(list(self._all(tenant, collection, "live"))).queued if few else ()
+    def compare(self, tenant: str, collection: str) -> int:
+        """Compare all documents and note what was found; give how many pairs wait for a person newly.
+
+        It reads every document: not where others wait for the process. Raises `NotFound`.
+        """
+        latest = self._documents.collection(tenant, collection).latest
+        found = redundant(list(self._all(tenant, collection, "live")))
+        self._comparisons.note(tenant, collection, latest, found.pairs, found.documents, found.left_out)
+        return self._asked(tenant, collection, found.queued)
+
+    def compare_if_due(self, tenant: str, collection: str, owner: str, every_us: int) -> int | None:
+        """Compare where it is due, something changed, and no other worker is at it; else, and where there are too many, give None.
+
+        Raises `NotFound`.
+        """
+        if self._documents.collection(tenant, collection).documents > MOST_BY_WORKER:
+            return None
+        if not self._comparisons.claim(tenant, collection, owner, every_us, LEASE_US):
+            return None
+        return self.compare(tenant, collection)
+
+    def _asked(self, tenant: str, collection: str, pairs: Sequence[Queued]) -> int:
+        """Let the pairs that upkeep does not decide wait for a person; give how many are new."""
         return self._shelf.ask(tenant, collection, [_like(one) for one in pairs])
 
     def pairs(self, tenant: str, collection: str, state: PairState | None, limit: int) -> Sequence[KeptPair]:
@@ -271,25 +310,51 @@ class Keeper:
     def _ageing(self) -> Ageing:
         return ageing(self._now_us(), self.rules.stale_days)
 
-    def _redundancy(
-        self, tenant: str, collection: str, latest: int, figures: Figures, worth: bool
-    ) -> Redundancy | None:
-        """Compare a collection, or give what was found when it was as it is; `latest` was read before anything else."""
-        if figures.documents > MOST_COMPARED:
-            return None
+    def _doubles(self, tenant: str, collection: str, latest: int, figures: Figures, worth: bool) -> Doubles | None:
+        """Compare a small collection, or tell what was found of a large one; `latest` was read before anything else."""
+        found = None
+        if figures.documents <= MOST_COMPARED:
+            found = self._of_small(tenant, collection, latest, figures, worth)
+        return found or self._recorded(tenant, collection)
+
+    def _of_small(self, tenant: str, collection: str, latest: int, figures: Figures, worth: bool) -> Doubles | None:
+        """Compare now, or give what was found when the collection was as it is; None where the texts are too long for that."""
         name = tenant, collection
         last = self._compared.get(name)
         if last is not None and last.latest == latest and (last.accesses == figures.accesses or not worth):
-            return last.found
-        found = redundant(list(self._all(tenant, collection, "live")))
+            return last.doubles
+        doubles = None
+        if self._figures.characters(tenant, collection) <= MOST_CHARACTERS:
+            found = redundant(list(self._all(tenant, collection, "live")))
+            doubles = Doubles(found=found, total=len(found.pairs), compared_us=self._now_us())
         self._compared.pop(name, None)
-        self._compared[name] = _Compared(latest=latest, accesses=figures.accesses, found=found)
+        self._compared[name] = _Compared(latest=latest, accesses=figures.accesses, doubles=doubles)
         for oldest in tuple(self._compared)[:-_REMEMBERED]:
             self._compared.pop(oldest, None)
-        return found
+        return doubles
 
-    def _of_stale(self, tenant: str, collection: str, relevances: Mapping[str, Relevance], rules: Rules) -> Pruning:
-        """Plan without a comparison: of what is stale the surest, and what is useless; nobody reads the rest."""
+    def _recorded(self, tenant: str, collection: str) -> Doubles | None:
+        last = self._comparisons.last(tenant, collection, MOST_PAIRS)
+        if last is None:
+            return None
+        queued = tuple(
+            Queued(a=one.a, b=one.b, containment=one.containment, ratio=one.ratio, why=one.why, said=one.said)
+            for one in (kept.pair for kept in self._shelf.pairs(tenant, collection, state="open", limit=_PAGE))
+        )
+        found = Redundancy(
+            documents=last.documents, pairs=last.pairs, queued=queued, left_out=last.left_out, compared=0
+        )
+        return Doubles(found=found, total=last.total, compared_us=last.compared_us, changed=last.changed, recorded=True)
+
+    def _of_few(
+        self,
+        tenant: str,
+        collection: str,
+        relevances: Mapping[str, Relevance],
+        rules: Rules,
+        redundancy: Redundancy | None,
+    ) -> Pruning:
+        """Plan of what is stale the surest, what is useless, and what is known to be there twice; nobody reads the rest."""
         ageing = self._ageing()
         old = self._figures.stalest(
             tenant,
@@ -301,14 +366,18 @@ class Keeper:
             limit=MOST_ENTRIES,
         )
         low = {name: one for name, one in relevances.items() if useless(one, rules)}
-        kept = {one.document.id: one for one in old} | dict(self._figures.light(tenant, collection, low))
+        twice = () if redundancy is None else [id for one in redundancy.pairs for id in (one.archived, one.kept)]
+        kept = {one.document.id: one for one in old}
+        kept |= self._figures.light(tenant, collection, {*low, *twice})
         among = [
             one
             for one in kept.values()
             if one.document.category not in rules.protected or not _stale_enough(one, ageing.now_us, rules)
         ]
         back = self._shelf.returned(tenant, collection)
-        found = plan(collection, among, ageing.now_us, relevances=low, rules=rules, returned=back)
+        found = plan(
+            collection, among, ageing.now_us, redundancy=redundancy, relevances=low, rules=rules, returned=back
+        )
         spared = self._figures.count_stale(tenant, collection, ageing, rules.least, rules.protected)
         return msgspec.structs.replace(found, protected=found.protected + spared)
 

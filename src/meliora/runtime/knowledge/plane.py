@@ -85,7 +85,7 @@ def keeper_of(settings: Settings, store: Store, clock: Clock) -> Keeper:
         return [searched(one) for one in store.searches.window(tenant, collection, since_us, until_us, MOST)]
 
     rules = Rules(least=chosen.prune_confidence, stale_days=chosen.stale_days)
-    shelves = store.knowledge_documents, store.knowledge_figures, store.knowledge_upkeep
+    shelves = store.knowledge_documents, store.knowledge_figures, store.knowledge_upkeep, store.knowledge_comparisons
     return Keeper(*shelves, searches, clock.now_us, rules)
 
 

@@ -102,36 +102,31 @@ UPKEEP_SECONDS = 60.0
 
 
 class Upkeeping:
-    """Looks at each collection at its interval, and lets pairs of documents that are nearly the same wait for a person."""
+    """Compares the documents of each collection at its interval: one worker for all, what it finds noted for everybody."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, settings: Settings, store: Store, clock: Clock, owner: str) -> None:
+        """`owner` names this process: another takes over what it does not finish."""
+        self._store, self._owner = store, owner
         self._keeper = keeper_of(settings, store, clock)
-        self._every = settings.knowledge.upkeep.interval
-        self._looked: dict[tuple[str, str], tuple[float, int]] = {}
+        self._every_us = round(settings.knowledge.upkeep.interval * 1e6)
 
     def step(self) -> bool:
-        """Look at the collections that are due and have changed since. One that fails stops no other, and is raised at the end.
+        """Compare the collections that are due and have changed since. One that fails stops no other, and is raised at the end.
 
         It is due again at the next step: else a database that was away for a moment would cost it a day.
         """
         failed: MelioraError | None = None
         for tenant, collection in list(collections(self._store)):
-            now = self._clock.monotonic()
             try:
-                latest = self._store.knowledge_documents.latest(tenant, collection)
-                at, seen = self._looked.get((tenant, collection), (float("-inf"), -1))
-                if now - at < self._every:
-                    continue
-                if latest != seen:
-                    asked = self._keeper.ask(tenant, collection)
-                    log.info("a collection was looked after", collection=collection, pairs=asked)
-                self._looked[tenant, collection] = now, latest
+                asked = self._keeper.compare_if_due(tenant, collection, self._owner, self._every_us)
             except NotFound:
                 continue  # somebody just deleted it
             except MelioraError as error:
                 log.error("a collection could not be looked after", collection=collection, error=str(error))
                 failed = error
+                continue
+            if asked is not None:
+                log.info("a collection was looked after", collection=collection, pairs=asked)
         if failed is not None:
             raise failed
         return False

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from meliora.knowledge.front import DEFAULT, Plane
 from meliora.knowledge.upkeep.health import CollectionHealth
-from meliora.knowledge.upkeep.keeper import Applied
+from meliora.knowledge.upkeep.keeper import COMPARE, Applied
 from meliora.knowledge.upkeep.redundancy import Pair, Queued
 from meliora.knowledge.upkeep.shelf import Archived, KeptPair, PairState
 from meliora.knowledge.upkeep.staleness import Stale
@@ -81,13 +81,25 @@ class StaleList(msgspec.Struct, frozen=True):
     total: int
 
 
-class RedundantList(msgspec.Struct, frozen=True):
-    """Near-duplicates: those that may be consolidated, and those that a person has to look at."""
+class RedundantList(msgspec.Struct, frozen=True, kw_only=True):
+    """Near-duplicates: those that may be consolidated, and those that a person has to look at.
+
+    A collection of more than 1000 documents is compared by the worker every night, and a small one at once: `compared_us` says when,
+    and is null where it never was. Of documents that came or changed since (`changed_since`) no pair tells.
+    """
 
     pairs: tuple[Pair, ...]
+    """The surest first, where the worker compared them."""
+    total: int | None
+    """Pairs that say the same, those that are not told here too; null: not known."""
     for_a_person: tuple[Queued, ...]
-    documents: int
+    documents: int | None
+    """That were compared."""
     left_out: int
+    compared_us: int | None
+    changed_since: bool
+    note: str | None
+    """What to do where they were never compared."""
 
 
 class PairList(msgspec.Struct, frozen=True):
@@ -128,6 +140,8 @@ class KnowledgeReport(msgspec.Struct, frozen=True, kw_only=True):
     stale: tuple[Stale, ...]
     plan: Applied
     for_a_person: int
+    compared_us: int | None
+    """When its documents were last compared; null: never, and what is there twice is not known."""
 
 
 MOST_TOLD = 100
@@ -196,11 +210,36 @@ def stale(caller: ReadCaller, control: HereControl, collection: str = DEFAULT, l
     return Answer(StaleList(tuple(found), keeper.figures(caller.tenant, collection).stale))
 
 
-@both("GET", "/redundant", RedundantList, 404, 409)
+@both("GET", "/redundant", RedundantList, 404)
 def redundant(caller: ReadCaller, control: HereControl, collection: str = DEFAULT, limit: PageLimit = 100) -> Answer:
-    """List near-duplicates."""
-    found = control.knowledge.keeper.compared(caller.tenant, collection)
-    return Answer(RedundantList(found.pairs[:limit], found.queued[:limit], found.documents, found.left_out))
+    """List near-duplicates, as they were when the collection was last compared."""
+    known = control.knowledge.keeper.compared(caller.tenant, collection)
+    if known is None:
+        return Answer(
+            RedundantList(
+                pairs=(),
+                total=None,
+                for_a_person=(),
+                documents=None,
+                left_out=0,
+                compared_us=None,
+                changed_since=False,
+                note=COMPARE,
+            )
+        )
+    found = known.found
+    return Answer(
+        RedundantList(
+            pairs=found.pairs[:limit],
+            total=known.total,
+            for_a_person=found.queued[:limit],
+            documents=found.documents,
+            left_out=found.left_out,
+            compared_us=known.compared_us,
+            changed_since=known.changed,
+            note=None,
+        )
+    )
 
 
 @both("GET", "/health", CollectionHealth, 404)
@@ -222,6 +261,7 @@ def report(caller: ReadCaller, control: HereControl, collection: str = DEFAULT) 
             stale=tuple(keeper.stale(caller.tenant, collection, MOST_TOLD)),
             plan=keeper.plan(caller.tenant, collection, looked=looked),
             for_a_person=keeper.waiting(caller.tenant, collection),
+            compared_us=None if looked.doubles is None else looked.doubles.compared_us,
         )
     )
 

@@ -48,8 +48,10 @@ from meliora.store.tables import (
     judgments,
     knowledge_archived,
     knowledge_collections,
+    knowledge_comparisons,
     knowledge_deletions,
     knowledge_documents,
+    knowledge_doubles,
     knowledge_pairs,
     searches,
 )
@@ -59,6 +61,9 @@ _X = knowledge_deletions.c
 MOST_CHARACTERS = 30_000_000
 """Of the texts that are told at once; one document is told whatever it has."""
 _LAST = 2**63 - 1
+
+_COMPARED = (knowledge_pairs, knowledge_comparisons, knowledge_doubles)
+"""What is known of documents that are alike."""
 
 
 class KnowledgeDocuments:
@@ -184,7 +189,7 @@ class KnowledgeDocuments:
             row = hold_in(connection, tenant, collection)
             own = of_collection(tenant, collection)
             count = connection.execute(sa.delete(knowledge_documents).where(own)).rowcount
-            for table in (knowledge_deletions, knowledge_pairs, knowledge_archived, judgment_sets, judgments):
+            for table in (*_COMPARED, knowledge_deletions, knowledge_archived, judgment_sets, judgments):
                 t = table.c
                 connection.execute(sa.delete(table).where(t.tenant == tenant, t.collection == collection))
             drop_datasets(connection, tenant, collection)

@@ -13,7 +13,7 @@ from meliora.knowledge.documents import Document, Kept, Metadata
 from meliora.knowledge.shelf import ToKeep
 from meliora.store.bulk import Row, write_rows
 from meliora.store.rows import AnyRow, insert_into
-from meliora.store.tables import knowledge_deletions, knowledge_documents, knowledge_pairs
+from meliora.store.tables import knowledge_deletions, knowledge_documents, knowledge_doubles, knowledge_pairs
 
 COLUMNS = tuple(column.name for column in knowledge_documents.columns)
 BATCH = 500
@@ -91,6 +91,7 @@ def forget_pairs_in(
     connection: sa.Connection, tenant: str, collection: str, ids: Sequence[str], *, undecided: bool = False
 ) -> None:
     """Delete the pairs that documents are in, which hold words of them; with `undecided` those alone that nobody decided."""
+    _forget_doubles_in(connection, tenant, collection, ids)
     t = knowledge_pairs.c
     own = sa.and_(t.tenant == tenant, t.collection == collection)
     own = sa.and_(own, t.state == "open") if undecided else own
@@ -98,6 +99,17 @@ def forget_pairs_in(
         return
     for some in chunks(ids):
         connection.execute(sa.delete(knowledge_pairs).where(own, sa.or_(t.a.in_(some), t.b.in_(some))))
+
+
+def _forget_doubles_in(connection: sa.Connection, tenant: str, collection: str, ids: Sequence[str]) -> None:
+    t = knowledge_doubles.c
+    own = sa.and_(t.tenant == tenant, t.collection == collection)
+    if connection.execute(sa.select(sa.literal(1)).where(own).limit(1)).first() is None:
+        return
+    for some in chunks(ids):
+        # two statements: each has an index of its own
+        connection.execute(sa.delete(knowledge_doubles).where(own, t.archived.in_(some)))
+        connection.execute(sa.delete(knowledge_doubles).where(own, t.kept.in_(some)))
 
 
 def forget_deletions_in(connection: sa.Connection, tenant: str, collection: str, ids: Sequence[str]) -> None:

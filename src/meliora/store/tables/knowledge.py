@@ -131,6 +131,31 @@ knowledge_pairs = sa.Table(
     sa.Index("ix_knowledge_pairs_state", "tenant", "collection", "state", "at_us"),
 )
 
+knowledge_comparisons = sa.Table(
+    "knowledge_comparisons",
+    metadata,
+    text("tenant", key=True),
+    text("collection", key=True),
+    time("compared_us", null=True),  # empty: never yet
+    count("latest"),  # number of the last change that it knew
+    count("documents"),
+    count("left_out"),
+    text("lease_owner", null=True),
+    time("lease_until_us", null=True),
+)
+
+knowledge_doubles = sa.Table(
+    "knowledge_doubles",
+    metadata,
+    text("tenant", key=True),
+    text("collection", key=True),
+    text("archived", key=True),  # the document that could be
+    text("kept"),
+    sa.Column("containment", sa.Double, nullable=False),
+    sa.Column("ratio", sa.Double, nullable=False),
+    sa.Index("ix_knowledge_doubles_kept", "tenant", "collection", "kept"),
+)
+
 knowledge_archived = sa.Table(
     "knowledge_archived",
     metadata,
