@@ -56,10 +56,10 @@ def settings_of(folder: Path) -> Settings:
     return Settings(server=Server(state_dir=folder), loop=loop)
 
 
-def founded(judged: Judged, folder: Path, frozen: Sequence[str]) -> None:
-    """Put documents and judgments of the queries `frozen` into a new deployment's folder, and index them."""
+def founded(judged: Judged, folder: Path, frozen: Sequence[str], url: str = "") -> None:
+    """Put documents and judgments of the queries `frozen` into a new deployment's folder, or database, and index them."""
     clock = FrozenClock()
-    engine = connect(database_url("", folder))
+    engine = connect(database_url(url, folder))
     upgrade(engine)
     with Store(engine, clock_us=clock.now_us) as store:
         store.keys.create(TENANT, KeyWish(name="admin", scopes=("admin",)))
@@ -156,11 +156,13 @@ class Town:
 
 
 @contextmanager
-def opened(folder: Path, queries: Sequence[Query], rng: random.Random, *, a_day: int, people: int) -> Iterator[Town]:
+def opened(
+    folder: Path, queries: Sequence[Query], rng: random.Random, *, a_day: int, people: int, url: str = ""
+) -> Iterator[Town]:
     """Open a founded deployment's folder."""
     settings, clock = settings_of(folder), FrozenClock()
     randbytes = random.Random(rng.getrandbits(64)).randbytes
-    with Store(connect(database_url("", folder)), clock_us=clock.now_us, randbytes=randbytes) as store:
+    with Store(connect(database_url(url, folder)), clock_us=clock.now_us, randbytes=randbytes) as store:
         waiting: list[Searched] = []
         plane = plane_of(settings, store, clock, lambda one: waiting.append(_timed(one, rng)))
         loop = loop_of(settings, store, clock, "worker", lambda _: None, randbytes)
