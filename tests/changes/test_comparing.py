@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from meliora.changes.comparing import ALPHA, compared
+from meliora.changes.comparing import ALPHA, compared, hopeful
 
 
 def p_gain(gains: list[float]) -> float:
@@ -29,6 +31,22 @@ def test_where_losses_were_seen_none_is_made_up() -> None:
 def test_gains_that_rare_losses_nearly_pay_for_are_not_shown() -> None:
     """Sign flips alone would take this for a gain (p .003): the losses are few, but of the size that pays for all others."""
     assert p_gain([0.05] * 58 + [-0.45] * 2) > ALPHA
+
+
+def hopes(gains: list[float]) -> bool:
+    before = {f"q{at}": 0.5 for at in range(len(gains))}
+    return hopeful(before, {f"q{at}": 0.5 + gain for at, gain in enumerate(gains)}, 7)
+
+
+def test_a_mean_that_is_higher_by_chance_is_no_hope_and_a_gain_is() -> None:
+    """Of candidates that gain nothing half have a higher mean; no more than one of twenty is worth a proof."""
+    rng = random.Random(3)
+    chance = [[rng.gauss(0, 0.2) for _ in range(60)] for _ in range(200)]
+    assert sum(sum(one) > 0 for one in chance) > 80
+    assert sum(map(hopes, chance)) <= 20
+    gaining = [[rng.gauss(0.08, 0.2) for _ in range(60)] for _ in range(50)]
+    assert sum(map(hopes, gaining)) >= 40
+    assert not hopes([0.1] * 5)
 
 
 def test_too_few_queries_tell_nothing() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from meliora.stats.ranking import ndcg
 DEPTH = 10
 ALPHA = 0.01
 """Of the gain: several kinds may be tried after one drop."""
+HOPE = 0.05
+"""Of the gain by cross-validation from which on a trained candidate is proposed at all: the proof asks for more, on other queries."""
 UNSEEN = 0.5
 """NDCG that one more query is assumed to lose, where none was seen to lose half of that. Gains on nearly all queries may be paid for by
 rare large losses: what there is of them in the sample is allowed for by its skewness, what may be missing by this
@@ -59,6 +61,13 @@ def held_against(before: Answering, after: Answering, queries: Sequence[JudgedQu
     """Answer queries by both. A query without an answer that is known to be right tells nothing, and is left out."""
     told = sorted(each_once(queries), key=lambda one: (-one.at_us, one.id))[:MOST]
     return compared([scored(before, one) for one in told], [scored(after, one) for one in told], seed)
+
+
+def hopeful(before: Mapping[str, float], after: Mapping[str, float], seed: int) -> bool:
+    """Tell whether scores by query gain beyond what chance gives one of twenty candidates that gain nothing."""
+    asked = sorted(before)
+    gain = compared([before[one] for one in asked], [after[one] for one in asked], seed).p_gain
+    return gain is not None and gain < HOPE
 
 
 def compared(old: Sequence[float], new: Sequence[float], seed: int, beside: Sequence[Sequence[float]] = ()) -> Compared:

@@ -51,6 +51,8 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     cycle: str | None = None
     trigger: str | None = None
     """The metric that a gate saw."""
+    replaces: bool = False
+    """Whether what serves has to be replaced, gain or none: it learned from people who were erased since."""
 
 
 class Train(Protocol):
@@ -110,6 +112,7 @@ class Reranker(SnapshotChange):
                 change=change.id,
                 cycle=change.cycle,
                 trigger=(work.finding or {}).get("metric"),
+                replaces=bool(erased),
             )
             trained = self._train(change.tenant, lesson)
             if trained is None:

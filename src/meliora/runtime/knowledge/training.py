@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import structlog
 
+from meliora.changes.comparing import hopeful
 from meliora.changes.reranker.kind import DATASET, Lesson, Trained
 from meliora.errors import Conflict, InvalidRequest, NotFound
 from meliora.knowledge.augment.examples import Example
@@ -35,7 +36,10 @@ class RerankerTraining:
         self._workshop = workshop
 
     def __call__(self, tenant: str, lesson: Lesson) -> Trained | None:
-        """Train on what is fitted; None where too little of it tells anything, or a model of one part of it orders the rest no better."""
+        """Train on what is fitted; None where too little of it tells anything.
+
+        None, too, where models of some parts of it do not order the rest better, beyond chance, unless one has to replace what serves.
+        """
         from meliora.knowledge.ranking.examples import examples
         from meliora.knowledge.ranking.train import cross_validate, train
 
@@ -48,10 +52,12 @@ class RerankerTraining:
         drawn = lesson.seed % 1_000_003
         try:
             folded = cross_validate(learned, seed=drawn)
-            before, after = (_mean(scores, asked) for scores in (folded.before, folded.after))
-            if after <= before:
+            before, after = (
+                {id: score for id, score in scores.items() if id in asked} for scores in (folded.before, folded.after)
+            )  # made queries prove nothing
+            if not lesson.replaces and not hopeful(before, after, drawn):
                 return None
-            figures = {"ndcg10_before": round(before, 5), "ndcg10_after": round(after, 5)}
+            figures = {"ndcg10_before": round(_mean(before), 5), "ndcg10_after": round(_mean(after), 5)}
             until = max(one.at_us for one in lesson.fitted)
             people = self._subjects(tenant, lesson.fitted)
             texts = [one.text for one in (*lesson.fitted, *added)]
@@ -115,7 +121,5 @@ def _families(lesson: Lesson, added: list[JudgedQuery]) -> Callable[[JudgedQuery
     return lambda query: made.get(query.id, query.id)
 
 
-def _mean(scores: Mapping[str, float], asked: Mapping[str, JudgedQuery]) -> float:
-    """Give the mean over the queries that people asked or judged: made ones prove nothing."""
-    mine = [score for id, score in scores.items() if id in asked]
-    return sum(mine) / len(mine) if mine else 0.0
+def _mean(scores: Mapping[str, float]) -> float:
+    return sum(scores.values()) / len(scores) if scores else 0.0
