@@ -31,8 +31,8 @@ from meliora.loop.change import Change
 from meliora.loop.policy.request import Actor
 from meliora.runtime.loop import loop_of
 from meliora.store import Store
-from meliora.store.changes import Changes
 from meliora.store.engine import connect, database_url
+from meliora.store.loop.changes import Changes
 from tests.postgres.conftest import schema  # noqa: F401
 
 WRITTEN = re.compile(r"(?:INSERT INTO|UPDATE) (knowledge_snapshots|knowledge_collections|change_edges|trials)\b")
