@@ -59,7 +59,7 @@ class House:
         """Give the provider behind a model."""
         return self.anthropic if model.startswith("claude") else self.openai
 
-    def record(self, call_id: str, seconds: float = 5.0) -> CallFinished:
+    def record(self, call_id: str, seconds: float = 20.0) -> CallFinished:
         """Give the record of a call, waiting for its end. Raises `LookupError` where none comes."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

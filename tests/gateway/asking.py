@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,14 @@ def settings(tmp_path: Path, *providers: FakeProvider | RawUpstream, gateway: Ga
     models = {"m": Model(context_window=100_000)}
     given: dict[str, Any] = {"providers": made, "models": models, **more}
     return Settings(server=Server(state_dir=tmp_path / "state"), gateway=gateway, **given)
+
+
+def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait for what other threads bring about."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.005)
 
 
 def chat(text: str = "What is 2+2?", **more: Any) -> dict[str, Any]:

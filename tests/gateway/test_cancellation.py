@@ -7,7 +7,6 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from meliora.gateway.watch import Watch
 from meliora.settings.models import Model, Price, Retry, Timeouts
 from meliora.telemetry.records import CallBegun
 from meliora.testing.gateway import SECRET, RunningGateway, key
-from tests.gateway.asking import QUICK, chat, settings
+from tests.gateway.asking import QUICK, chat, settings, until
 from tests.gateway.raw_upstream import GOOD, Answer, RawUpstream, said, stream, whole
 
 SLOW_RETRY = QUICK.model_copy(update={"retry": Retry(attempts=3, backoff=30, backoff_max=30)})
@@ -45,21 +44,14 @@ def _send(gateway: RunningGateway, **body: Any) -> socket.socket:
     return connection
 
 
-def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.01)
-
-
 def _nothing_held(gateway: RunningGateway) -> None:
     house = gateway.gateway.house
-    _until(lambda: house.admission.in_flight == 0)
-    assert len(house.replies._idempotency) == 0
+    until(lambda: house.admission.in_flight == 0)
+    until(lambda: len(house.replies._idempotency) == 0)
     for account in house.admission.ledger._accounts.values():
-        assert account.reserved == 0
+        until(lambda account=account: account.reserved == 0)
     for pool in _pools(gateway):
-        _until(lambda pool=pool: pool.open == len(pool._idle))
+        until(lambda pool=pool: pool.open == len(pool._idle))
 
 
 def _pools(gateway: RunningGateway) -> list[Pool]:
@@ -76,8 +68,8 @@ def test_whenever_a_client_leaves_its_call_ends_once_and_gives_everything_back(t
         limited = key(budget_day_micros=1_000_000, concurrent=1)
         with RunningGateway(made, keys=(limited,)) as gateway:
             client = _send(gateway, stream=streamed, headers={"idempotency-key": "k"})
-            _until(lambda: upstream.requests)
-            _until(lambda: gateway.gateway.house.admission.in_flight == 1)
+            until(lambda: upstream.requests)
+            until(lambda: gateway.gateway.house.admission.in_flight == 1)
             if moment == "within a stream":
                 client.recv(10)
             time.sleep(0.05)
@@ -110,12 +102,12 @@ def test_leaving_while_a_provider_is_at_work_does_not_make_a_call_free(
         made = settings(tmp_path, upstream, gateway=QUICK, models=PRICED)
         with RunningGateway(made, keys=(limited,)) as gateway:
             client = _send(gateway, text="x" * 80, **body)
-            _until(lambda: upstream.requests)
+            until(lambda: upstream.requests)
             client.close()
             [record] = gateway.finished(1)
+            _nothing_held(gateway)
             ledger = gateway.gateway.house.admission.ledger
             charged = {account.total for account in ledger._accounts.values()}
-            _nothing_held(gateway)
     assert record.usage is not None
     assert (record.usage.input, record.usage.output) == tokens
     assert (record.model, record.usage_source, record.outcome) == ("m", "estimated", "cancelled")
@@ -129,10 +121,11 @@ def test_leaving_while_nobody_is_asked_costs_nothing(tmp_path: Path) -> None:
         made = settings(tmp_path, upstream, gateway=SLOW_RETRY, models=PRICED)
         with RunningGateway(made, keys=(key(budget_day_micros=1_000_000),)) as gateway:
             client = _send(gateway)
-            _until(lambda: upstream.requests)
-            _until(lambda: any(pool._idle for pool in _pools(gateway)))  # the refusal is read
+            until(lambda: upstream.requests)
+            until(lambda: any(pool._idle for pool in _pools(gateway)))  # the refusal is read
             client.close()
             [record] = gateway.finished(1)
+            _nothing_held(gateway)
             charged = {account.total for account in gateway.gateway.house.admission.ledger._accounts.values()}
     assert (record.usage, record.cost_micros, record.model) == (None, None, None)
     assert charged == {0}
@@ -150,12 +143,12 @@ def test_when_the_first_of_two_equal_calls_leaves_the_second_makes_the_call(tmp_
         clients = []
         for number in range(3):
             clients.append(_send(gateway, headers={"idempotency-key": "k"}))
-            _until(lambda: upstream.requests)
-            _until(lambda number=number: waiting() == number)
+            until(lambda: upstream.requests)
+            until(lambda number=number: waiting() == number)
         clients[1].close()
-        _until(lambda: waiting() == 1)
+        until(lambda: waiting() == 1)
         clients[0].close()
-        _until(lambda: len(upstream.requests) == 2)
+        until(lambda: len(upstream.requests) == 2)
         ready.set()
         assert clients[2].recv(15) == b"HTTP/1.1 200 OK"
         clients[2].close()
@@ -253,8 +246,9 @@ def test_tokens_of_a_stream_that_was_left_are_not_those_of_its_first_event(tmp_p
         anthropic = made.providers["p0"].model_copy(update={"kind": "anthropic"})
         with RunningGateway(made.model_copy(update={"providers": {"p0": anthropic}})) as gateway:
             client = _send(gateway, stream=True, max_tokens=1000)
-            client.recv(10)
-            time.sleep(0.05)
+            given = b""
+            while given.count(b"word") < 400:
+                given += client.recv(65_536)
             client.close()
             [record] = gateway.finished(1)
     assert record.usage is not None
@@ -278,6 +272,6 @@ def test_a_client_that_never_takes_its_whole_answer_is_given_up(
         client = _send(gateway, headers={name: value})
         assert client.recv(15) == b"HTTP/1.1 200 OK"
         connections = gateway._server.server_state.connections
-        _until(lambda: not connections)
+        until(lambda: not connections)
         client.close()
         assert [record.outcome for record in gateway.finished(1)] == ["ok"]

@@ -1,8 +1,6 @@
 """A cascade in the request path: both cheap models are asked, every leg is charged, nothing is left running."""
 
 import asyncio
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +14,7 @@ from meliora.gateway.state import LeaseGrant
 from meliora.telemetry.records import CallFinished, Leg, Usage
 from meliora.testing.gateway import RunningGateway, key
 from meliora.testing.policies import laddered, planted
-from tests.gateway.asking import opened, post
+from tests.gateway.asking import opened, post, until
 from tests.gateway.learned import KNOWN, PATH, POLICY, PRICES, answered, asked_models, auto, failing, settings, upstream
 from tests.gateway.raw_upstream import Step
 
@@ -57,13 +55,6 @@ class Patience:
     def end(self) -> None:
         """Let the time be over; from any thread."""
         self._loop.call_soon_threadsafe(self._made.reschedule, 0.0)
-
-
-def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.005)
 
 
 def free(gateway: RunningGateway) -> int:
@@ -215,12 +206,10 @@ def test_a_client_that_leaves_takes_both_legs_with_it(tmp_path: Path) -> None:
             connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
             head = {"content-type": "application/json", "authorization": f"Bearer {SECRET}"}
             connection.request("POST", PATH, json.dumps(auto()), head)
-            deadline = time.monotonic() + 10
-            while len(fake.requests) < 2 and time.monotonic() < deadline:
-                time.sleep(0.005)
+            until(lambda: len(fake.requests) == 2)
             connection.close()
             [record] = gateway.finished(1)
-            assert gateway.gateway.house.admission.in_flight == 0
+            until(lambda: gateway.gateway.house.admission.in_flight == 0)
     assert (record.outcome, record.error_code) == ("cancelled", "client_left")
     assert {leg.error for leg in record.legs} == {"cancelled"}
     assert len(record.legs) == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from meliora.settings.models import Model, Price, Provider, Server, Settings
 from meliora.telemetry.records import CallFinished, Usage
 from meliora.testing.gateway import SECRET, RunningGateway, key
 from meliora.testing.policies import planted
-from tests.gateway.asking import QUICK, post
+from tests.gateway.asking import QUICK, post, until
 from tests.gateway.learned import KNOWN, PATH, POLICY, PRICES, TIERS, answered, asked_models, auto
 from tests.gateway.raw_upstream import RawUpstream, Step, whole
 from tests.gateway.test_cascade import Patience, cascade, legs, price
@@ -205,12 +204,10 @@ def test_a_client_that_leaves_takes_the_comparison_with_it(tmp_path: Path) -> No
         connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
         head = {"content-type": "application/json", "authorization": f"Bearer {SECRET}"}
         connection.request("POST", PATH, json.dumps(auto()), head)
-        deadline = time.monotonic() + 10
-        while len(fake.requests) < 3 and time.monotonic() < deadline:
-            time.sleep(0.005)
+        until(lambda: len(fake.requests) == 3)
         connection.close()
         [record] = gateway.finished(1)
-        assert gateway.gateway.house.admission.in_flight == 0
+        until(lambda: gateway.gateway.house.admission.in_flight == 0)
     assert (record.outcome, record.error_code) == ("cancelled", "client_left")
     assert {name: leg[2] for name, leg in legs(record).items()} == {"tiny": None, "small": None, MODEL: "cancelled"}
 

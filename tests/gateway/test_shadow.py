@@ -13,7 +13,7 @@ import pytest
 from meliora.gateway.state import SHADOW_KEY, Overlay, PolicyRef, RuleState, TrialState
 from meliora.telemetry.records import Shadow, ShadowBegun
 from meliora.testing.gateway import SECRET, RunningGateway, key, ref_of
-from tests.gateway.asking import chat, get, post
+from tests.gateway.asking import chat, get, post, until
 from tests.gateway.learned import PATH, PRICES, answered, asked_models, failing, settings, upstream
 from tests.gateway.raw_upstream import RawUpstream
 
@@ -47,10 +47,7 @@ def told(answer: Any) -> tuple[Any, ...]:
 
 def left_out(gateway: RunningGateway, why: str) -> None:
     """Wait until a shadow was left out for a reason."""
-    deadline = time.monotonic() + 5
-    while why not in gateway.gateway.house.shadows.left_out:
-        assert time.monotonic() < deadline, gateway.gateway.house.shadows.left_out
-        time.sleep(0.005)
+    until(lambda: why in gateway.gateway.house.shadows.left_out)
 
 
 STEPS = {"tiny": answered("4"), "big": answered("four", tokens=(10, 20))}
@@ -111,16 +108,13 @@ def test_the_shown_answer_is_the_same_to_the_byte(tmp_path: Path, how: str) -> N
         after = post(gateway, PATH, tiny("again 2"))
     assert told(shown) == told(without)
     assert after.status == 200
-    assert took < 5
+    assert took < 20, "it waited for the one that hangs"
 
 
 def test_the_answer_leaves_before_the_candidate_is_asked(tmp_path: Path) -> None:
     with upstream({**STEPS, "big": [30.0]}) as fake, running(tmp_path, fake) as gateway:
         assert post(gateway, PATH, tiny()).status == 200
-        deadline = time.monotonic() + 5
-        while len(asked_models(fake)) < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        until(lambda: len(asked_models(fake)) == 2)
         assert gateway.gateway.house.shadows.under_way == 1
         assert gateway.gateway.house.admission.in_flight == 0, "it takes no place of a call"
 
@@ -213,10 +207,7 @@ def test_a_client_that_left_has_no_shadow(tmp_path: Path) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
         headers = {"content-type": "application/json", "authorization": f"Bearer {SECRET}"}
         connection.request("POST", PATH, json.dumps(tiny()), headers)
-        deadline = time.monotonic() + 5
-        while not fake.requests:
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        until(lambda: fake.requests)
         connection.close()
         [shown] = gateway.finished(1)
         assert not gateway.shadows()
@@ -250,9 +241,7 @@ def test_a_slice_of_the_money_that_is_used_up_ends_them_without_the_store(tmp_pa
     with upstream(STEPS) as fake, running(tmp_path, fake, loop=loop) as gateway:
         for number in range(20):
             assert post(gateway, PATH, tiny(f"2 {number}")).status == 200
-            deadline = time.monotonic() + 5
-            while gateway.gateway.house.shadows.under_way:
-                assert time.monotonic() < deadline
+            until(lambda: not gateway.gateway.house.shadows.under_way)
         left_out(gateway, "no money")
         spent = sum(one.call.cost_micros or 0 for one in gateway.shadows() if one.call is not None)
     assert 0 < spent <= 600 + 500, "one slice of a twentieth on credit, and the call that overdraws it"
@@ -303,10 +292,7 @@ def test_what_is_under_way_stops_at_once_and_says_so(tmp_path: Path, how: str) -
         gateway = running(tmp_path, fake)
         with gateway:
             post(gateway, PATH, tiny())
-            deadline = time.monotonic() + 5
-            while len(asked_models(fake)) < 2:
-                assert time.monotonic() < deadline
-                time.sleep(0.005)
+            until(lambda: len(asked_models(fake)) == 2)
             if how == "file":
                 (gateway.state_dir / "kill").touch()
                 [found] = gateway.shadows(1)

@@ -13,7 +13,7 @@ from meliora.telemetry.records import CallFinished
 from meliora.testing import FrozenClock
 from meliora.testing.gateway import RunningGateway, key, ref_of
 from meliora.testing.policies import laddered, planted
-from tests.gateway.asking import QUICK, chat, get, post
+from tests.gateway.asking import QUICK, chat, get, post, until
 from tests.gateway.asking import settings as plain
 from tests.gateway.learned import KNOWN, PATH, POLICY, answered, asked_models, auto, failing, settings, upstream
 from tests.gateway.raw_upstream import RawUpstream
@@ -325,13 +325,3 @@ def test_a_record_without_the_fields_of_trials_still_reads() -> None:
     }
     record = msgspec.json.decode(json.dumps(old).encode(), type=CallFinished)
     assert arm_of(record) == (None, None, None, None)
-
-
-def until(condition: Any) -> None:
-    """Wait for the gateway's ticker, which has a rhythm of its own."""
-    import time
-
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +15,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from meliora.errors import SettingsError
 from meliora.gateway.state import State
 from meliora.store.store import Store
-from meliora.supervisor.layout import free_port
 from meliora.testing import FakeProvider
 from tests.postgres.conftest import Schema
 from tests.survival.house import House
@@ -42,16 +39,6 @@ class Said:
     status: int
     headers: dict[str, str]
     body: Any
-
-
-def quiet_port() -> int:
-    """Give a free port that the system gives to nobody by itself, so that it is still free when a process gets to it."""
-    chance = random.SystemRandom()
-    while True:
-        try:
-            return free_port("127.0.0.1", chance.randrange(12_000, 30_000))
-        except SettingsError:
-            continue
 
 
 class Machine(House):
@@ -125,7 +112,6 @@ class Site:
             self.provider,
             toml=toml + self.toml,
             store_url=store_url or self.schema.url,
-            port=quiet_port(),
         )
         self._stack.enter_context(made)
         return made

@@ -15,10 +15,10 @@ import pytest
 
 from meliora.cli import main
 from meliora.store.migrate import head_revision
-from meliora.supervisor.layout import free_port
 from meliora.testing import FakeProvider
 from tests.postgres.conftest import Schema
 from tests.postgres.machine import Machine, Site
+from tests.survival.house import quiet_port
 
 
 @dataclass
@@ -131,7 +131,7 @@ def _back_up_and_restore(here: Machine, typed: Typed, secret: str, ids: list[str
 def test_a_missing_driver_is_one_sentence_with_the_command(tmp_path: Path, failure: str, arguments: list[str]) -> None:
     """Also of a process that is started by itself, which then is not started again and again."""
     (tmp_path / "psycopg.py").write_text(f"raise {failure}\n")
-    own = {"PYTHONPATH": str(tmp_path), "MELIORA_SERVER__PORT": str(free_port("127.0.0.1", 0))}
+    own = {"PYTHONPATH": str(tmp_path), "MELIORA_SERVER__PORT": str(quiet_port())}
     done = subprocess.run(
         [sys.executable, "-m", "meliora.cli", *arguments],
         cwd=tmp_path,

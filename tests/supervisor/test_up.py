@@ -16,7 +16,8 @@ import pytest
 
 from meliora.settings.models import Server, Settings
 from meliora.supervisor.detach import stop
-from meliora.supervisor.layout import Layout, free_port, read_pids, write_pids
+from meliora.supervisor.layout import Layout, read_pids, write_pids
+from tests.survival.house import quiet_port
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -24,7 +25,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MELIORA_")}
-    environ["MELIORA_SERVER__PORT"] = str(free_port("127.0.0.1", 0))
+    environ["MELIORA_SERVER__PORT"] = str(quiet_port())
 
     def meliora(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "meliora.cli", *arguments]

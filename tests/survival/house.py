@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from meliora.errors import SettingsError
 from meliora.settings.load import load
 from meliora.settings.models import Settings
 from meliora.store.engine import connect, database_url
@@ -33,6 +35,19 @@ segment_bytes = 65536
 base_url = "{url}"
 models = ["m"]
 """
+
+
+def quiet_port() -> int:
+    """Give a free port that the system gives to nobody by itself, so that it is still free when a process gets to it.
+
+    A port that the system chose may be the end of anybody's connection a moment later, and each time its server is down.
+    """
+    chance = random.SystemRandom()
+    while True:
+        try:
+            return free_port("127.0.0.1", chance.randrange(12_000, 30_000))
+        except SettingsError:
+            continue
 
 
 class Place(Protocol):
@@ -56,7 +71,7 @@ class House:
     """All settings, in place of the usual ones."""
     environ: dict[str, str] = field(default_factory=dict)
     store_url: str = ""
-    port: int = field(default_factory=lambda: free_port("127.0.0.1", 0))
+    port: int = field(default_factory=quiet_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -8,9 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from meliora.supervisor.layout import CHILDREN, free_port, read_pids
+from meliora.supervisor.layout import CHILDREN, read_pids
 from meliora.testing import FakeProvider
-from tests.survival.house import House
+from tests.survival.house import House, quiet_port
 from tests.survival.load import Load, compare
 
 
@@ -50,7 +50,7 @@ def test_two_workers_and_two_gateways_share_a_spool(
     """Each record is taken once, whoever takes it; one of each is killed on the way."""
     with House(tmp_path, provider).prepare() as house:
         house.spawn("control")
-        second = free_port("127.0.0.1", 0)
+        second = quiet_port()
         for tag, port in (("", house.port), ("-b", second)):
             house.spawn("gateway", tag=tag, MELIORA_SERVER__PORT=str(port))
             house.spawn("worker", tag=tag)

@@ -56,7 +56,7 @@ class Answers:
             self.all.append(self._now)
 
 
-def talk(port: int, *pieces: bytes, seconds: float = 5.0, pause: float = 0.02, until: int = 0) -> tuple[bytes, bool]:
+def talk(port: int, *pieces: bytes, seconds: float = 20.0, pause: float = 0.02, until: int = 0) -> tuple[bytes, bool]:
     """Send pieces, read until the server closes, or `until` answers are there; give the bytes, and whether it closed."""
     read = b""
     deadline = time.monotonic() + seconds

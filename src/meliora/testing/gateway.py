@@ -169,11 +169,11 @@ class RunningGateway:
                 offset = chunk.end
         return found
 
-    def shadows(self, count: int = 0, seconds: float = 5.0) -> list[Shadow]:
+    def shadows(self, count: int = 0, seconds: float = 20.0) -> list[Shadow]:
         """Give the shadows that came to an end, waiting until there are at least `count`."""
         return self._of(Shadow, count, seconds)
 
-    def finished(self, count: int = 0, seconds: float = 5.0) -> list[CallFinished]:
+    def finished(self, count: int = 0, seconds: float = 20.0) -> list[CallFinished]:
         """Give the finish records, waiting until there are at least `count`."""
         return self._of(CallFinished, count, seconds)
 

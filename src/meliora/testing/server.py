@@ -153,12 +153,12 @@ class FakeProvider:
                 held.close()
                 self._do(self._listen)
 
-    def wait_for(self, condition: Callable[[FakeProvider], bool], timeout: float = 5.0) -> bool:
+    def wait_for(self, condition: Callable[[FakeProvider], bool], timeout: float = 20.0) -> bool:
         """Wait until the condition holds, which is looked at when a request comes or ends. False after the timeout."""
         with self._change:
             return self._change.wait_for(lambda: condition(self), timeout)
 
-    def wait_idle(self, timeout: float = 5.0) -> bool:
+    def wait_idle(self, timeout: float = 20.0) -> bool:
         """Wait until no call is under way, so that `finished` and `aborted` stand. False after the timeout."""
         return self.wait_for(lambda _: self._open_calls == 0, timeout)
 
