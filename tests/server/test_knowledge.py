@@ -165,3 +165,16 @@ def test_a_search_whose_model_file_is_of_another_version_or_cut_is_answered_with
     answer = client.post(f"{URL}/search", json={"query": "harbour"}).json()
     assert [one["document"] for one in answer["results"]] == ["a"]
     assert why in answer["skipped"]["reranking"]
+
+
+def test_a_grade_below_0_counts_as_0_over_http_as_it_does_out_of_a_file(house: House) -> None:
+    """TREC grades what is spam, or was looked at in vain, below 0."""
+    client = house.client(house.key())
+    client.post(f"{URL}/documents", json={"documents": [{"id": "a", "text": "harbour"}]})
+    graded = [{"query": "harbour", "document": "a", "grade": 2}, {"query": "harbour", "document": "b", "grade": -2}]
+    made = client.post(f"{URL}/judgments", json={"judgments": graded})
+    assert (made.status_code, made.json()["judgments"]) == (200, 2), made.text
+    graded[1]["grade"] = 0
+    assert client.post(f"{URL}/judgments", json={"judgments": graded}).json() == made.json()
+    by_query = {"queries": {"q": "harbour"}, "qrels": {"q": {"a": 2, "b": -1}}}
+    assert client.post(f"{URL}/judgments", json=by_query).status_code == 200

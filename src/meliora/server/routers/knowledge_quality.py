@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Path, Query
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from meliora.errors import InvalidRequest
 from meliora.knowledge.config import SearchConfig, Snapshot
@@ -24,7 +24,11 @@ router = APIRouter(prefix="/api/v1/knowledge", tags=["knowledge"], route_class=A
 
 SnapshotNumber = Annotated[int, Path(ge=0, lt=BIG)]
 QueryId = Annotated[str, Field(min_length=1, max_length=200)]
-Grade = Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False)]
+Grade = Annotated[
+    float,
+    Field(gt=-1e9, lt=1e9, allow_inf_nan=False, description="What TREC grades below 0 counts as 0."),
+    AfterValidator(lambda grade: max(0.0, grade)),
+]
 
 
 class JudgmentFields(Body):
