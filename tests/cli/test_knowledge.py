@@ -47,7 +47,14 @@ def test_how_large_a_file_may_be_is_a_setting(typed: Typed, tmp_path: Path, monk
 def test_conditions_hold_for_numbers_texts_and_bounds(typed: Typed, tmp_path: Path) -> None:
     """What is typed has no type; a field that is named again may have either value."""
     rows = [
-        {"id": f"y{year}", "text": "a harbour report", "year": year, "open": year > 2021, "code": str(year)}
+        {
+            "id": f"y{year}",
+            "text": "a harbour report",
+            "year": year,
+            "open": year > 2021,
+            "code": str(year),
+            "on": f"{year}-05-01",
+        }
         for year in range(2020, 2024)
     ]
     (tmp_path / "reports.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -61,6 +68,9 @@ def test_conditions_hold_for_numbers_texts_and_bounds(typed: Typed, tmp_path: Pa
     assert found("year=2021") == found("code=2021") == ["y2021"]
     assert found("year=2020", "year=2023") == ["y2020", "y2023"]
     assert found("year>=2021", "year<2023") == ["y2021", "y2022"]
+    assert found("on>=2021", "on<2023") == found("code>=2021", "code<2023") == ["y2021", "y2022"], (
+        "texts, such as dates"
+    )
     assert found("open=true") == ["y2022", "y2023"]
     assert "FIELD=VALUE" in typed("knowledge", "search", "harbour", "--where", "year")[2]
 

@@ -44,7 +44,7 @@ def filter_of(said: Sequence[str]) -> dict[str, Any]:
         elif _TESTS[mark] in tests:
             raise InvalidRequest(f"{field} has two bounds by {mark}.", field="where")
         else:
-            tests[_TESTS[mark]] = value if number is None else number
+            tests[_TESTS[mark]] = value if number is None else [number, value]
     return found
 
 

@@ -32,7 +32,10 @@ class Filter(msgspec.Struct, frozen=True):
 
 
 def read_filter(said: Mapping[str, Any] | None) -> Filter | None:
-    """Read `{"field": value}`, `{"field": [one, of, these]}` and `{"field": {"gte": low, "lt": high}}`. Raises `InvalidRequest`."""
+    """Read `{"field": value}`, `{"field": [one, of, these]}` and `{"field": {"gte": low, "lt": high}}`. Raises `InvalidRequest`.
+
+    A bound may be a list of two, a number and a text: each value is held against the one of its kind.
+    """
     if not said:
         return None
     conditions: list[Condition] = []
@@ -66,9 +69,12 @@ def _range(field: str, test: Any, bound: Any) -> Condition:
             hint="There are: in, gt, gte, lt, lte.",
             field=f"filter.{field}",
         )
-    if isinstance(bound, bool) or not isinstance(bound, (int, float, str)):
+    bounds = tuple(bound) if isinstance(bound, (list, tuple)) else (bound,)
+    if not 1 <= len(bounds) <= 2 or any(
+        isinstance(one, bool) or not isinstance(one, (int, float, str)) for one in bounds
+    ):
         raise InvalidRequest(f"The bound {test} on {field!r} is no number or text.", field=f"filter.{field}")
-    return Condition(field, test, (bound,))
+    return Condition(field, test, bounds)
 
 
 def values_of(field: str, own: Mapping[str, Scalar], metadata: Mapping[str, Any]) -> tuple[Scalar, ...]:
@@ -85,8 +91,7 @@ def passes(where: Filter, own: Mapping[str, Scalar], metadata: Mapping[str, Any]
 def _passes(condition: Condition, values: tuple[Scalar, ...]) -> bool:
     if condition.test == "in":
         return any(_same(value, wanted) for value in values for wanted in condition.values)
-    bound = condition.values[0]
-    return any(_beside(value, condition.test, bound) for value in values)
+    return any(_beside(value, condition.test, bound) for value in values for bound in condition.values)
 
 
 def _same(value: Scalar, wanted: Scalar) -> bool:
