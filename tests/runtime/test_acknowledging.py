@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from meliora.errors import StoreError
-from meliora.runtime.acknowledging import BEAT_SECONDS, Acknowledging, acknowledging
+from meliora.runtime.acknowledging import BEAT_SECONDS, ERASURE_SECONDS, Acknowledging, Heeding, acknowledging
 from meliora.settings import Settings
 from meliora.settings.models import Server
 from meliora.store.store import Store
@@ -82,3 +82,18 @@ def test_a_kill_file_is_passed_on_by_a_control_process_too(store: Store, clock: 
     (tmp_path / "kill").write_text("it burns")
     one.step()
     assert store.control.halted() and obey.told == [True]
+
+
+def test_what_was_written_of_searches_is_let_go_once_for_each_erasure(clock: FrozenClock) -> None:
+    erased, let_go = [0], []
+    heeds = Heeding(lambda: erased[0], lambda: let_go.append(erased[0]), clock)
+    heeds.step()
+    assert let_go == []
+    for at in (100, 200):
+        erased[0] = at
+        heeds.step()  # it has just looked
+        clock.advance(ERASURE_SECONDS)
+        heeds.step()
+        clock.advance(ERASURE_SECONDS)
+        heeds.step()
+    assert let_go == [100, 200]

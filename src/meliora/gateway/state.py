@@ -174,6 +174,8 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     """The kill switch: all traffic to the baselines, nothing explored."""
     kill_epoch: int = 0
     """Grows with each turn of the kill switch; a gateway says which one it serves by."""
+    erased_us: int = 0
+    """When somebody was erased last: a gateway then closes the segment of its spool, so that it is taken in and goes."""
     lease_seconds: float = LEASE_SECONDS
     """A gateway that hears nothing for longer serves the baselines."""
     format: int = STATE_FORMAT

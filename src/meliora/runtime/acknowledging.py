@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 SWITCH_SECONDS = 0.2
 """How often the kill switch is looked at; a turn is acknowledged at once."""
 BEAT_SECONDS = 5.0
+ERASURE_SECONDS = 1.0
+"""How often it is looked whether somebody was erased, on whatever machine."""
 
 
 def _nothing(halted: bool) -> None:
@@ -72,6 +74,24 @@ class Acknowledging:
             log.warning("the end of this process was not noted; it counts as alive for a minute", why=str(error))
 
 
+class Heeding:
+    """Lets go of what was written down of searches once somebody was erased, so that it is taken in, stripped and deleted."""
+
+    def __init__(self, last_erasure: Callable[[], int], pass_on: Callable[[], None], clock: Clock) -> None:
+        self._last, self._pass_on, self._clock = last_erasure, pass_on, clock
+        self._seen_us, self._looked = 0, float("-inf")
+
+    def step(self) -> None:
+        """Look, once a second. Raises `StoreError`."""
+        now = self._clock.monotonic()
+        if 0 <= now - self._looked < ERASURE_SECONDS:
+            return
+        at, self._looked = self._last(), now
+        if at > self._seen_us:
+            self._pass_on()
+            self._seen_us = at
+
+
 def acknowledging(
     settings: Settings,
     store: Store,
@@ -96,10 +116,12 @@ def obeying(
 ) -> Iterator[None]:
     """Let a control process obey and acknowledge in a thread of its own, for as long as this is open.
 
-    The thread also closes what searches were written to ten minutes ago: of people who are erased nothing waits for the next search.
+    The thread also closes what searches were written to: ten minutes ago, or before somebody was erased on whatever machine. So
+    nothing of people who are erased waits for the next search.
     """
     obey = _nothing if plane is None else plane.obey
     says = acknowledging(settings, store, clock, name, "control", obey, signals=signals)
+    heeds = None if plane is None else Heeding(store.housekeeping.last_erasure_us, plane.pass_on, clock)
     stop = threading.Event()
 
     def repeat() -> None:
@@ -107,6 +129,8 @@ def obeying(
         while not stop.is_set():
             try:
                 says.step()
+                if heeds is not None:
+                    heeds.step()
             except MelioraError as error:
                 if not failing:
                     log.error("the kill switch cannot be looked at; it is tried again", error=str(error))

@@ -221,6 +221,8 @@ class Parts(Lifespan):
         gateway.house.shadows.hold(gateway.snapshot)
         gateway.house.admission.limiter.gateways = max(1, state.gateways)
         self._set_secret(gateway, state)
+        if state.erased_us > before.state.erased_us:
+            self._spool.close()  # it may hold words of somebody who was erased; the next record opens another
         if state.kill_epoch != before.state.kill_epoch:
             self.sync.beat_now()
         log.info("a new state was taken", version=state.version, keys=len(state.keys), rules=len(state.rules))

@@ -34,6 +34,7 @@ from meliora.runtime.starting import Offered, Starter
 from meliora.runtime.warming import make_ready
 from meliora.settings import Settings
 from meliora.store.store import Store
+from meliora.telemetry.clearing import Clearing
 from meliora.telemetry.ingest import Ingester, IngestReport
 from meliora.telemetry.processes import WorkerBeat, note
 from meliora.telemetry.spool import SpoolReader, spool_bytes
@@ -41,6 +42,8 @@ from meliora.telemetry.spool import SpoolReader, spool_bytes
 log = structlog.get_logger(__name__)
 
 BEAT_SECONDS = 5.0
+ERASURES_SECONDS = 1.0
+"""How often it is looked whether somebody was erased, and what of them lies in the spool."""
 ROLLUP_SECONDS = 5.0
 """Windows that have changed are rolled up this often, so that analytics are never further behind."""
 ROLLUP_BATCH = 20
@@ -225,6 +228,8 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
         quarantine=directory / "quarantine",
     )
 
+    clearing = Clearing(SpoolReader(directory), store.housekeeping.last_erasure_us)
+
     def beat() -> bool:
         errors = "; ".join(list(worker.errors.values())) or None
         newer = ingest.report.newer
@@ -239,6 +244,7 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
                 pid=os.getpid(),
                 seen_us=clock.now_us(),
                 spool_bytes=spool_bytes(directory),
+                erased_us=clearing.done_us,
                 error=errors,
             ),
         )
@@ -246,6 +252,7 @@ def build(settings: Settings, store: Store, clock: Clock) -> Worker:
 
     tasks = [
         Task("ingest", ingest.step, max(0.05, settings.recording.ingest_interval)),
+        Task("erasures", clearing.step, ERASURES_SECONDS),
         Task("rollups", lambda: roller.step(ROLLUP_BATCH) >= ROLLUP_BATCH, ROLLUP_SECONDS),
         Task("beat", beat, BEAT_SECONDS),
         Task("sweep", ingest.sweep, SWEEP_SECONDS),

@@ -73,6 +73,11 @@ class Erased:
         )
 
 
+def last_erasure(connection: sa.Connection) -> int:
+    """Give when anybody was erased last; 0 for never."""
+    return connection.execute(sa.select(sa.func.max(erasures.c.at))).scalar_one_or_none() or 0
+
+
 def erased_subjects(connection: sa.Connection, secret: str) -> Erased:
     """Read who was erased. Within an ingest transaction, so that none is missed."""
     query = sa.select(erasures.c.subject, sa.func.max(erasures.c.at)).group_by(erasures.c.subject)

@@ -13,7 +13,7 @@ from meliora.store.calls.sink import next_sequence
 from meliora.store.calls.slots import slots_of
 from meliora.store.calls.windows import first_stale
 from meliora.store.engine import reading, writing
-from meliora.store.erasures import ERASED
+from meliora.store.erasures import ERASED, last_erasure
 from meliora.store.knowledge.datasets import drop_old_searches, erase_datasets
 from meliora.store.knowledge.documents import erase_documents, prune_deletions
 from meliora.store.knowledge.learned import forget_learned, forget_words
@@ -212,6 +212,19 @@ class StoreHousekeeping:
             row = {"tenant": tenant, "subject": subject, "at": at, "counts": counts}
             connection.execute(sa.insert(erasures).values(**row))
         return found
+
+    def last_erasure_us(self) -> int:
+        """Give when anybody of the deployment was erased last; 0 for never."""
+        with reading(self._engine) as connection:
+            return last_erasure(connection)
+
+    def erased_us(self, tenant: str, user: str) -> int | None:
+        """Give when a person was erased last; None for never."""
+        query = sa.select(sa.func.max(erasures.c.at)).where(
+            erasures.c.subject == subject_of(self._secret, tenant, user)
+        )
+        with reading(self._engine) as connection:
+            return connection.execute(query).scalar_one_or_none()
 
     def forget_words(self, tenant: str, known: Callable[[str], bool]) -> int:
         """Let no expansion of a tenant translate to a word that no document has any more, as `known` tells; give how many went."""

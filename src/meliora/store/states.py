@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from meliora.gateway.state import LEASE_SECONDS, KeyHash, KeyState, PolicyRef, RuleState, State
 from meliora.store.engine import reading, writing
+from meliora.store.erasures import last_erasure
 from meliora.store.gateways import ALIVE_US
 from meliora.store.keys import to_state
 from meliora.store.loop.halting import halting
@@ -71,6 +72,7 @@ class States:
             choices=active_in(connection),
             halted=kill.halted,
             kill_epoch=kill.epoch,
+            erased_us=last_erasure(connection),
             lease_seconds=self._lease_seconds,
         )
         return state, sha256(msgspec.json.encode(state)).hexdigest()

@@ -8,6 +8,7 @@
     ids         time-ordered identifiers that carry their own proof of origin
     improvement the improvement manager: heuristics, metrics, model performance, and the report over them
     processes   how a worker says that it lives
+    clearing    whether an erased person is gone from the spool
 
 Knows `stats` and its own records; never a plane, never the loop.
 """

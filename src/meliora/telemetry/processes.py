@@ -41,6 +41,8 @@ class WorkerBeat(msgspec.Struct, frozen=True, kw_only=True):
     """Records that gateways could not write, as far as the worker can see."""
     quarantined: int | None = None
     """Records that could not be read and were put aside."""
+    erased_us: int | None = None
+    """Of erasures, the last of which nothing lies in the spool of its machine any more."""
     error: str | None = None
     """What keeps it from working, e.g. that the store is away."""
 

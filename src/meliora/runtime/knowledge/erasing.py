@@ -5,6 +5,7 @@ Says what may still hold something of the person, and until when: a report that 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from meliora.knowledge.indexes import next_generation
 from meliora.runtime.shared import spool_dir
 from meliora.settings import Settings
 from meliora.store.rewriting import AT_ONCE, rewrite, size_of
+from meliora.telemetry.processes import workers
 from meliora.telemetry.spool import SpoolReader
 
 if TYPE_CHECKING:
@@ -31,8 +33,8 @@ BACKUPS = (
 )
 
 OTHERS = (
-    "Other machines over this database, where there are any: a segment of their spool that was being written to, for ten minutes"
-    " at most; and what they keep besides the database, such as artifacts of cycles."
+    "Other machines over this database, where there are any: their spools, each until its processes have heard of this, which they do"
+    " within seconds or when they start; and what they keep besides the database, such as artifacts of cycles."
 )
 
 
@@ -69,7 +71,7 @@ class Erasing:
             held.append("Files of indexes: each machine builds those of the person's documents anew within seconds.")
         if done.cycles:
             held += self._tell_anew(tenant, done.cycles)
-        held += [*self._spooled(), *self._in_the_database(), BACKUPS]
+        held += [*self._spooled(done.at_us), *self._in_the_database(), BACKUPS]
         return msgspec.structs.replace(done, held=tuple(held))
 
     def _forget(self, tenant: str, collection: str) -> None:
@@ -118,16 +120,21 @@ class Erasing:
         if self._settings.loop.tracking.mlflow:
             yield "MLflow: it was handed the artifacts of these cycles anew; versions that it keeps itself are its own."
 
-    def _spooled(self) -> Iterator[str]:
+    def _spooled(self, at_us: int) -> Iterator[str]:
         reader = SpoolReader(spool_dir(self._settings))
         waiting = [one for one in reader.segments() if reader.size(one)]
         if waiting:
             live = sum(reader.live(one) for one in waiting)
             yield (
-                f"The spool: {len(waiting)} segments, {live} of them still written to. Records of the person are stripped as they"
-                " are taken in; a segment is deleted when all of it is and its writer has gone on, after ten minutes at most."
+                f"The spool: {len(waiting)} segments, {live} of them still written to. Their writers go on to others within seconds;"
+                " records of the person are stripped as they are taken in, and a segment is deleted when all of it is. A call that was"
+                " under way may be in a later one, for ten minutes more."
             )
         if self._store.engine.dialect.name == "postgresql":
+            own = str(self._settings.server.state_dir.resolve())
+            for one in workers(self._store.deployment, at_us):
+                if (one.host, one.state_dir) != (os.uname().nodename, own):
+                    yield f"The spool of {one.host}, {one.state_dir}: `meliora erase --look` tells when nothing of it is left there."
             yield OTHERS
         quarantine = reader.directory / "quarantine"
         if quarantine.is_dir() and any(quarantine.iterdir()):

@@ -9,6 +9,8 @@ from meliora.server.again import Again
 from meliora.server.auth import AdminCaller, HereControl
 from meliora.server.inputs import User
 from meliora.server.shapes import Answer, says
+from meliora.telemetry.clearing import ErasureStanding, standing
+from meliora.telemetry.processes import workers
 
 router = APIRouter(prefix="/api/v1/users", tags=["users"], route_class=Again)
 
@@ -19,6 +21,13 @@ class Erased(msgspec.Struct, frozen=True):
     counts: dict[str, int]
     held: tuple[str, ...] = ()
     """What may hold something of the person still, and until when."""
+
+
+@router.get("/{user:rest}", **says(ErasureStanding))
+def erasure(user: User, caller: AdminCaller, control: HereControl) -> Answer:
+    """Tell how the last erasure of a user stands on each machine; `erased_us` is null where nobody of this name was erased."""
+    at = control.store.housekeeping.erased_us(caller.tenant, user)
+    return Answer(standing(at, workers(control.store.deployment, control.now_us())))
 
 
 @router.delete("/{user:rest}", **says(Erased))
