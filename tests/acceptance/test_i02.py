@@ -102,10 +102,10 @@ def test_i02_what_a_user_says_of_answers_moves_auto_for_them_alone(tmp_path: Pat
     )
     known = {"simulated-small": (0.80, 0.001), "simulated-large": (0.83, 0.001)}
     with RunningMeliora(settings) as meliora:
-        meliora.store.routing.snapshots.add(
+        meliora.store.routing_snapshots.add(
             "default", lambda number: encode(planted(known, number=number)), kind="fit", made_by="test"
         )
-        meliora.store.routing.snapshots.promote("default", 1)
+        meliora.store.routing_snapshots.promote("default", 1)
         meliora.wait(lambda: bool(meliora.gateway.gateway.snapshot.loaded.policies), 10)
 
         def ask(model: str, user: str) -> tuple[str, str]:

@@ -35,7 +35,7 @@ def test_i14_a_word_becomes_the_documented_reward_of_a_choice_whose_probabilitie
 ) -> None:
     """rating + .3 max(0, 1 - cost/.01) + .2 max(0, 1 - ms/5000), over its greatest value; each model between .1 and .9."""
     with RunningMeliora(_settings(tmp_path)) as meliora:
-        snapshots = meliora.store.routing.snapshots
+        snapshots = meliora.store.routing_snapshots
         made = snapshots.add("default", lambda n: encode(planted(KNOWN, number=n)), kind="fit", made_by="cli")
         snapshots.promote("default", made.number)
         meliora.wait(lambda: "default" in meliora.gateway.gateway.snapshot.loaded.policies, 10)
@@ -49,7 +49,7 @@ def test_i14_a_word_becomes_the_documented_reward_of_a_choice_whose_probabilitie
             given = {"call_id": ids[-1], "feedback_type": word}
             assert post(meliora.gateway, "/api/v1/learning/feedback", given).status == 200
         meliora.settle()
-        outcomes = [meliora.store.routing.outcomes.get("default", one) for one in ids]
+        outcomes = [meliora.store.outcomes.get("default", one) for one in ids]
         calls = [get(meliora.gateway, f"/api/v1/calls/{one}").json for one in ids]
     for outcome, call, rating in zip(outcomes, calls, (1.0, 0.0), strict=True):
         cost, seconds = call["cost_micros"] / 1e6, (call["ended_us"] - call["started_us"]) / 1e6

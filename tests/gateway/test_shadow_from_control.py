@@ -52,7 +52,7 @@ def change(id: str = "chg_1") -> Change:
 
 
 def begin(meliora: RunningMeliora) -> None:
-    meliora.store.loop.trials.begin("default", TrialState("chg_1", "default", "shadow", "s", 0, 1.0, OVERLAY))
+    meliora.store.trials.begin("default", TrialState("chg_1", "default", "shadow", "s", 0, 1.0, OVERLAY))
     meliora.clock.advance(1)  # type: ignore[attr-defined]
     meliora.wait(lambda: "default" in meliora.gateway.gateway.snapshot.trials, 10)
 
@@ -112,7 +112,7 @@ def test_nothing_that_people_are_shown_counts_a_shadow(meliora: RunningMeliora) 
     key_id = listed["items"][0]["key_id"]
     assert key_id != SHADOW_KEY
     assert shadow.call is not None and shadow.call.cost_micros
-    assert meliora.store.calls.shadows.spent_micros(day_of(meliora.clock.now_us())) == shadow.call.cost_micros
+    assert meliora.store.shadows.spent_micros(day_of(meliora.clock.now_us())) == shadow.call.cost_micros
 
 
 def test_the_money_of_the_day_is_leased_from_the_store(meliora: RunningMeliora) -> None:
@@ -128,7 +128,7 @@ def test_its_end_ends_the_shadows(meliora: RunningMeliora) -> None:
     begin(meliora)
     ask(meliora, "shadow 1", "ann")
     meliora.gateway.shadows(1)
-    meliora.store.loop.trials.end("default", "chg_1")
+    meliora.store.trials.end("default", "chg_1")
     meliora.clock.advance(1)  # type: ignore[attr-defined]
     meliora.wait(lambda: "default" not in meliora.gateway.gateway.snapshot.trials, 10)
     ask(meliora, "shadow 2", "ann")

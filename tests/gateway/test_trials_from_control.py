@@ -43,7 +43,7 @@ def parts_of(meliora: RunningMeliora) -> Parts:
 
 def add(meliora: RunningMeliora, known: Any) -> PolicyRef:
     """Keep a policy and give how an overlay names it."""
-    shelf = meliora.store.routing.snapshots
+    shelf = meliora.store.routing_snapshots
     made = shelf.add("default", lambda number: encode(planted(known, number=number)), kind="fit", made_by="test")
     return PolicyRef(made.number, hashlib.sha256(shelf.blob("default", made.number)).hexdigest())
 
@@ -61,9 +61,9 @@ def ask(meliora: RunningMeliora, user: str) -> str:
 
 def test_a_trial_is_fetched_served_measured_and_ended(meliora: RunningMeliora) -> None:
     baseline, candidate = add(meliora, BEFORE), add(meliora, AFTER)
-    meliora.store.routing.snapshots.promote("default", baseline.number)
+    meliora.store.routing_snapshots.promote("default", baseline.number)
     trial = TrialState("chg_1", "default", "trial", "s", 0, 0.5, Overlay(policy=candidate))
-    meliora.store.loop.trials.begin("default", trial)
+    meliora.store.trials.begin("default", trial)
     wait_for_state(meliora, lambda now: "default" in now.trials and now.trials["default"].whole)
 
     users = [str(number) for number in range(12)]
@@ -76,15 +76,15 @@ def test_a_trial_is_fetched_served_measured_and_ended(meliora: RunningMeliora) -
 
     meliora.settle()
     now = meliora.clock.now_us() + 600_000_000
-    shown = meliora.store.loop.arms.read("default", "chg_1", "trial", [METRICS["error_rate"]], now)
+    shown = meliora.store.arms.read("default", "chg_1", "trial", [METRICS["error_rate"]], now)
     assert [(one.stage, one.arm) for one in shown] == [(0, "baseline"), (0, "candidate")]
     assert sum(one.units for one in shown) == sum(one.calls for one in shown) == 12
 
-    meliora.store.loop.trials.ramp("default", "chg_1", 1, 1.0)
+    meliora.store.trials.ramp("default", "chg_1", 1, 1.0)
     wait_for_state(meliora, lambda now: now.state.trials[0].stage == 1)
     assert {ask(meliora, user) for user in users} == {f"policy:{candidate.number}"}
 
-    meliora.store.loop.trials.end("default", "chg_1")
+    meliora.store.trials.end("default", "chg_1")
     wait_for_state(meliora, lambda now: not now.trials)
     assert {ask(meliora, user) for user in users} == {f"policy:{baseline.number}"}
     assert parts_of(meliora).trialled.serving == {}
@@ -92,7 +92,7 @@ def test_a_trial_is_fetched_served_measured_and_ended(meliora: RunningMeliora) -
 
 def test_a_policy_of_a_trial_that_cannot_be_had_is_told_and_counts_for_nobody(meliora: RunningMeliora) -> None:
     missing = TrialState("chg_1", "default", "trial", "s", 0, 1.0, Overlay(policy=PolicyRef(99, "00" * 32)))
-    meliora.store.loop.trials.begin("default", missing)
+    meliora.store.trials.begin("default", missing)
     wait_for_state(meliora, lambda now: "default" in now.trials)
     meliora.wait(lambda: bool(parts_of(meliora).trialled.troubles), 10)
     ask(meliora, "ann")
@@ -115,9 +115,9 @@ def no_beats(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_kill_switch_is_taken_acknowledged_and_shown_at_once(no_beats: None, meliora: RunningMeliora) -> None:
     trial = TrialState("chg_1", "default", "trial", "s", 0, 1.0, Overlay())
-    meliora.store.loop.trials.begin("default", trial)
+    meliora.store.trials.begin("default", trial)
     wait_for_state(meliora, lambda now: "default" in now.trials)
-    epoch = meliora.store.loop.control.kill("cli", "why")
+    epoch = meliora.store.control.kill("cli", "why")
     # The clock stands still: no look for a new state is due, only the glance at the switch.
     meliora.wait(lambda: meliora.gateway.gateway.snapshot.safety.halted, 10)
     seen = lambda: meliora.store.gateways.list(meliora.clock.now_us())[0]  # noqa: E731
@@ -126,7 +126,7 @@ def test_the_kill_switch_is_taken_acknowledged_and_shown_at_once(no_beats: None,
     [record] = meliora.gateway.finished(1)
     assert record.arm is None
     assert "halted" in post_health(meliora)["reason"]
-    meliora.store.loop.control.resume("cli", "why")
+    meliora.store.control.resume("cli", "why")
     meliora.wait(lambda: not meliora.gateway.gateway.snapshot.safety.halted, 10)
     meliora.wait(lambda: seen().kill_epoch == epoch + 1, 10)
     ask(meliora, "ann")
@@ -137,7 +137,7 @@ def test_a_gateway_whose_control_process_is_dead_serves_the_baselines_until_it_h
     meliora: RunningMeliora,
 ) -> None:
     trial = TrialState("chg_1", "default", "trial", "s", 0, 1.0, Overlay())
-    meliora.store.loop.trials.begin("default", trial)
+    meliora.store.trials.begin("default", trial)
     wait_for_state(meliora, lambda now: "default" in now.trials)
     meliora.stop_control()
     ask(meliora, "ann")
@@ -155,13 +155,13 @@ def test_a_gateway_whose_control_process_is_dead_serves_the_baselines_until_it_h
 
 def test_a_delivered_choice_serves_and_is_explained_until_it_is_taken_back(meliora: RunningMeliora) -> None:
     choice = ChoiceState("c", "default", "simulated-small", "simulated-large")
-    meliora.store.routing.model_choices.put("default", choice, "chg_1")
+    meliora.store.model_choices.put("default", choice, "chg_1")
     wait_for_state(meliora, lambda now: bool(now.state.choices))
     answer = post(meliora.gateway, PATH, chat(model="simulated-small"))
     said = post(meliora.gateway, "/route", {"prompt": "Hi", "model": "simulated-small"}).json
     assert answer.headers["x-meliora-model"] == said["model"] == "simulated-large"
     assert answer.headers["x-meliora-reason"] == said["reason"] == "asked;choice:c"
     assert (said["trial"], said["arm"]) == (None, None)
-    meliora.store.routing.model_choices.retire("default", "c")
+    meliora.store.model_choices.retire("default", "c")
     wait_for_state(meliora, lambda now: not now.state.choices)
     assert post(meliora.gateway, PATH, chat(model="simulated-small")).headers["x-meliora-model"] == "simulated-small"

@@ -109,7 +109,8 @@ def test_a_trigger_without_a_breach_does_nothing_and_by_force_begins_one_cycle(h
     made = admin.post(f"{URL}/trigger", json={"force": True, "target": "models"}).json()
     assert (made["status"], made["actions_taken"], made["improvements"]) == ("started", ["routing_policy"], nothing)
     shown = admin.get(f"{URL}/cycles/{made['cycle_id']}").json()
-    assert (shown["cycle"]["kinds"], shown["improvements"]) == (["routing_policy", "routing_rule"], nothing)
+    kinds = ["routing_policy", "routing_rule", "query_repair", "reranker", "fusion_weights"]
+    assert (shown["cycle"]["kinds"], shown["improvements"]) == (kinds, nothing)
     assert [one["type"] for one in shown["actions"]] == ["routing_policy"]
     again = admin.post(f"{URL}/trigger", json={"force": True})
     assert again.status_code == 409 and "is open already" in error_of(again)["message"]
