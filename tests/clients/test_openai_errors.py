@@ -149,7 +149,7 @@ async def test_an_impatient_client_gets_its_timeout_and_the_upstream_is_let_go(
 ) -> None:
     with house.spoiled(model, faults.SlowHeaders(30)) as provider:
         with pytest.raises(openai.APITimeoutError):
-            await _chat(openai_client.with_options(timeout=0.3, max_retries=0), model)
+            await _chat(openai_client.with_options(timeout=1.0, max_retries=0), model)
         assert provider.wait_idle()
         assert provider.requests[-1].aborted
 

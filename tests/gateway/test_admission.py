@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from meliora.gateway.state import KeyHash, RuleState
-from meliora.settings.models import Cache, Model, Price
+from meliora.settings.models import Cache, Model, Price, Timeouts
 from meliora.testing import FakeProvider, FaultPlan, FaultRule, faults
 from meliora.testing.gateway import RunningGateway, key
-from tests.gateway.asking import QUICK, Answer, chat, get, messages, post, settings
+from tests.gateway.asking import QUICK, Answer, chat, get, messages, post, settings, until
+from tests.gateway.raw_upstream import GOOD, RawUpstream, whole
 
 LIMITED = "mel_limited"
+PATIENT = QUICK.model_copy(update={"timeouts": Timeouts(first_byte=30)})
 
 
 def _ask(gateway: RunningGateway, **more: Any) -> Answer:
@@ -95,13 +97,17 @@ def test_the_token_rate_of_a_key_counts_what_was_really_used(tmp_path: Path) -> 
 def test_a_keys_calls_in_flight_are_limited(tmp_path: Path) -> None:
     """The second call of two is refused while the first runs, and welcome after it."""
     keys = [key("limited", LIMITED, concurrent=1)]
-    plan = FaultPlan([faults.SlowHeaders(0.7)])
-    with FakeProvider(plan) as provider, RunningGateway(settings(tmp_path, provider), keys=keys) as gateway:
+    go_on = threading.Event()
+    with (
+        RawUpstream([lambda: go_on.wait(20), *whole(GOOD)]) as upstream,
+        RunningGateway(settings(tmp_path, upstream, gateway=PATIENT), keys=keys) as gateway,
+    ):
         first: list[Answer] = []
         thread = threading.Thread(target=lambda: first.append(_ask(gateway)))
         thread.start()
-        assert provider.wait_for(lambda p: p.count == 1)
+        until(lambda: upstream.requests)
         assert _ask(gateway).status == 429
+        go_on.set()
         thread.join()
         assert first[0].status == 200
         assert _ask(gateway).status == 200
@@ -190,13 +196,17 @@ def test_a_failed_call_is_not_kept_under_its_idempotency_key(tmp_path: Path) -> 
 def test_more_calls_than_the_house_has_room_for_are_refused_with_503(tmp_path: Path) -> None:
     """Overload is said, not suffered."""
     limits = QUICK.limits.model_copy(update={"concurrent_calls": 1})
-    made = QUICK.model_copy(update={"limits": limits})
-    plan = FaultPlan([faults.SlowHeaders(0.6)])
-    with FakeProvider(plan) as provider, RunningGateway(settings(tmp_path, provider, gateway=made)) as gateway:
+    made = PATIENT.model_copy(update={"limits": limits})
+    go_on = threading.Event()
+    with (
+        RawUpstream([lambda: go_on.wait(20), *whole(GOOD)]) as upstream,
+        RunningGateway(settings(tmp_path, upstream, gateway=made)) as gateway,
+    ):
         thread = threading.Thread(target=lambda: post(gateway, "/v1/chat/completions", chat()))
         thread.start()
-        assert provider.wait_for(lambda p: p.count == 1)
+        until(lambda: upstream.requests)
         answer = post(gateway, "/v1/chat/completions", chat())
+        go_on.set()
         thread.join()
     assert answer.status == 503
     assert "retry-after" in answer.headers

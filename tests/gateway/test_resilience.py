@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from meliora.settings.models import Gateway, Model, Provider, Retry, Settings, Timeouts
+from meliora.settings.models import Model, Provider, Retry, Settings, Timeouts
+from meliora.telemetry.records import CallFinished
 from meliora.testing import FakeProvider, FaultPlan, FaultRule, FrozenClock, Play, faults
 from meliora.testing.gateway import RunningGateway
 from tests.gateway.asking import QUICK, chat, get, messages, opened, post, settings, stream_text
+from tests.gateway.raw_upstream import RawUpstream, Step, said, stream, whole
 
-IMPATIENT = QUICK.model_copy(update={"timeouts": Timeouts(connect=1, first_byte=0.4, stall=0.4, total=20)})
+IMPATIENT = Timeouts(connect=1, first_byte=1, stall=1, total=20)
 BEFORE_CONTENT = [
     faults.Reset(),
     faults.Status(500),
@@ -44,11 +48,12 @@ BEFORE_CONTENT_OF_A_STREAM = [
 ]
 
 
-def _two(tmp_path: Path, bad: FakeProvider, good: FakeProvider, gateway: Gateway = IMPATIENT) -> Settings:
-    """Two endpoints of one model; the bad one is always tried first."""
-    made = settings(tmp_path, bad, good, gateway=gateway)
+def _two(tmp_path: Path, bad: FakeProvider, good: FakeProvider) -> Settings:
+    """Two endpoints of one model; the bad one is always tried first, and soon given up."""
+    made = settings(tmp_path, bad, good)
+    first = made.providers["p0"].model_copy(update={"timeouts": IMPATIENT})
     second = made.providers["p1"].model_copy(update={"weight": 0})
-    return made.model_copy(update={"providers": {"p0": made.providers["p0"], "p1": second}})
+    return made.model_copy(update={"providers": {"p0": first, "p1": second}})
 
 
 @pytest.mark.parametrize("fault", BEFORE_CONTENT, ids=repr)
@@ -228,7 +233,10 @@ def test_retries_stay_within_their_budget(tmp_path: Path) -> None:
     breaker = QUICK.breaker.model_copy(update={"min_calls": 1000})
     made = QUICK.model_copy(update={"retry": retry, "breaker": breaker})
     plan = FaultPlan(rules=[FaultRule(faults.Status(500))])
-    with FakeProvider(plan) as provider, RunningGateway(settings(tmp_path, provider, gateway=made)) as gateway:
+    with (
+        FakeProvider(plan) as provider,
+        RunningGateway(settings(tmp_path, provider, gateway=made), clock=FrozenClock()) as gateway,  # in no time
+    ):
         for _ in range(20):
             post(gateway, "/v1/chat/completions", chat())
         assert provider.count == 22
@@ -236,24 +244,33 @@ def test_retries_stay_within_their_budget(tmp_path: Path) -> None:
 
 def test_a_stream_is_kept_alive_while_the_upstream_thinks(tmp_path: Path) -> None:
     """The client sees signs of life in its dialect's form, and then the whole answer."""
-    made = QUICK.model_copy(update={"keepalive": 0.2})
-    plan = FaultPlan([faults.SlowHeaders(1.0)])
-    with FakeProvider(plan) as provider, RunningGateway(settings(tmp_path, provider, gateway=made)) as gateway:
-        answer = post(gateway, "/v1/chat/completions", chat(stream=True))
-    assert answer.body.startswith(b": keep-alive\n\n")
-    assert "[simulated]" in stream_text(answer.body)
+    body, _ = _kept_alive(tmp_path, stream(said("hello"), b"data: [DONE]\n\n"))
+    assert body.startswith(b": keep-alive\n\n")
+    assert stream_text(body) == "hello"
 
 
 def test_a_failure_after_a_keep_alive_is_an_error_in_the_stream(tmp_path: Path) -> None:
     """The status has left; the error comes as an event."""
-    made = IMPATIENT.model_copy(update={"keepalive": 0.1, "retry": Retry(attempts=1)})
-    plan = FaultPlan(rules=[FaultRule(faults.SlowHeaders(30))])
-    with FakeProvider(plan) as provider, RunningGateway(settings(tmp_path, provider, gateway=made)) as gateway:
-        answer = post(gateway, "/v1/chat/completions", chat(stream=True))
-        [record] = gateway.finished(1)
-    assert answer.status == 200
-    assert b'"error"' in answer.body
+    body, record = _kept_alive(tmp_path, whole({"error": {"message": "x"}}, "500 X"))
+    assert b'"error"' in body
     assert record.outcome == "error"
+
+
+def _kept_alive(tmp_path: Path, answer: Iterable[Step]) -> tuple[bytes, CallFinished]:
+    """Let the upstream answer once the client has seen a sign of life; give what the client read, and the record."""
+    alive = threading.Event()
+    made = QUICK.model_copy(update={"keepalive": 0.1, "retry": Retry(attempts=1), "timeouts": Timeouts(first_byte=30)})
+    with (
+        RawUpstream([lambda: alive.wait(20), *answer]) as upstream,
+        RunningGateway(settings(tmp_path, upstream, gateway=made)) as gateway,
+    ):
+        with opened(gateway, "/v1/chat/completions", chat(stream=True)) as response:
+            assert response.status == 200
+            body = response.readline()
+            alive.set()
+            body += response.read()
+        [record] = gateway.finished(1)
+    return body, record
 
 
 def test_a_stream_of_ten_thousand_chunks_passes_whole(tmp_path: Path) -> None:
