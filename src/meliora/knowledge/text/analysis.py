@@ -14,6 +14,7 @@ from meliora.errors import MissingExtra
 from meliora.knowledge.text.folding import INDIC, JOINERS, LONGEST, MARKS, UNSPACED, fold, plain
 from meliora.knowledge.text.identifiers import pieces
 from meliora.knowledge.text.languages import UNKNOWN, language_of
+from meliora.knowledge.text.remembered import Remembered
 from meliora.knowledge.text.stopwords import STEMMERS, stop_words
 
 VERSION = "2"
@@ -56,11 +57,9 @@ def analyse(text: str, language: str = "", *, otherwise: str = "en") -> Analysed
     `language` has two letters; empty: told from the text, and `otherwise` where that is too short to tell. Of an unknown language
     words are taken as they are.
     """
-    terms_of = _analyser(language or language_of(text, otherwise))[1]
-    if text.isascii():
-        found = list(map(terms_of, _ASCII.findall(text)))
-    else:
-        found = [_unspaced_terms(one[0]) if one["unspaced"] else terms_of(one[0]) for one in _WRITTEN.finditer(text)]
+    # No word goes beyond white space, and what stands between two spaces comes again and again.
+    known = _analyser(language or language_of(text, otherwise))[1]
+    found = list(map(known.__getitem__, text.split()))
     terms = chain.from_iterable(map(itemgetter(0), found))
     return Analysed(tuple(terms), tuple(chain.from_iterable(map(itemgetter(1), found))))
 
@@ -94,14 +93,9 @@ def _unspaced(run: str) -> list[Piece]:
     return [(one + two, one + two, start, end + 1) for (one, start), (two, end) in pairwise(letters)]
 
 
-def _unspaced_terms(run: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    terms = tuple(map(itemgetter(0), _unspaced(run)))
-    return terms, terms
-
-
 @lru_cache(32)
-def _analyser(language: str) -> tuple[Callable, Callable]:
-    """Give what tells the pieces of a written word, and what tells its terms and words, which remembers those it met."""
+def _analyser(language: str) -> tuple[Callable, Remembered[tuple[tuple[str, ...], tuple[str, ...]]]]:
+    """Give what tells the pieces of a written word, and the terms and words of a stretch of text without white space."""
     stem, stopped = _stemmer(language), stop_words().get(language, frozenset())
 
     def pieces_of(word: str) -> tuple[Piece, ...]:
@@ -112,12 +106,15 @@ def _analyser(language: str) -> tuple[Callable, Callable]:
                 found.append((stem(part), bare, start, end))
         return tuple(found)
 
-    @lru_cache(100_000)
-    def terms_of(word: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        found = pieces_of(word)
+    def terms_of(stretch: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        pattern = _ASCII if stretch.isascii() else _WRITTEN
+        found: list[Piece] = []
+        for one in pattern.finditer(stretch):
+            unspaced = pattern is _WRITTEN and one["unspaced"]
+            found.extend(_unspaced(one[0]) if unspaced else pieces_of(one[0]))
         return tuple(term for term, *_ in found), tuple(written for _, written, *_ in found)
 
-    return pieces_of, terms_of
+    return pieces_of, Remembered(terms_of, 50_000, LONGEST)
 
 
 @lru_cache(64)

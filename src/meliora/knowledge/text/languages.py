@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from functools import lru_cache
 
 from meliora.knowledge.text.folding import fold
@@ -15,6 +16,7 @@ SAMPLE = 3_000
 """Characters that are looked at."""
 
 _WORD = re.compile(r"[^\W\d_]+")
+_SPACED = {code: " " for code in range(128) if not chr(code).isalpha()}
 _CYRILLIC = re.compile("[\u0400-\u04ff]")
 _NOT_RUSSIAN = re.compile("[іїєґўђјљњћџѓќѕ]")
 _SCRIPTS = re.compile("[\u0370-\u03ff\u0530-\u1fff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
@@ -31,8 +33,12 @@ def language_of(text: str, otherwise: str = "en") -> str:
         script = _script(sample)
         if script:
             return script
-    words = _WORD.findall(sample.lower())
-    found = _votes(words)
+    if sample.isascii():
+        words = sample.lower().translate(_SPACED).split()
+        found = _votes(words)
+    else:
+        words = _WORD.findall(sample.lower())
+        found = _votes(map(fold, words))
     if not found:
         return UNKNOWN if _foreign(sample, words) else otherwise
     (best, most), second = found[0], found[1][1] if len(found) > 1 else 0
@@ -43,12 +49,11 @@ def language_of(text: str, otherwise: str = "en") -> str:
     return best
 
 
-def _votes(words: list[str]) -> list[tuple[str, int]]:
-    languages_by_word = _profile()
+def _votes(words: Iterable[str]) -> list[tuple[str, int]]:
     votes: Counter[str] = Counter()
-    for word in words:
-        for language in languages_by_word.get(fold(word), ()):
-            votes[language] += 1
+    for languages, times in Counter(filter(None, map(_profile().get, words))).items():
+        for language in languages:
+            votes[language] += times
     return votes.most_common()
 
 

@@ -13,7 +13,8 @@ import msgspec
 from meliora.knowledge.documents import Document, Kept, Mark, Passage, Scalar
 from meliora.knowledge.filters import OWN, Filter, passes, values_of
 from meliora.knowledge.index.base import Stored
-from meliora.knowledge.text.analysis import analyse, grams
+from meliora.knowledge.text.analysis import Analysed, analyse, grams
+from meliora.knowledge.text.remembered import Remembered
 
 Chunk = Callable[[Document], Sequence[Passage]]
 LONGEST = 100
@@ -91,6 +92,8 @@ class Entry:
     """A passage on its way into an index."""
 
     record: Record
+    terms: Sequence[str]
+    """Of title and text."""
     written: tuple[str, ...]
     """Words of title and text."""
 
@@ -106,16 +109,14 @@ def entries(kept: Kept, chunk: Chunk) -> list[Entry]:
     passages = chunk(document) or (
         Passage(document=document.id, number=0, title=document.title, text="", start=0, end=0),
     )
-    titles: dict[str, tuple[str, tuple[str, ...]]] = {}
+    titles: dict[str, Analysed] = {}
     return [_entry(kept, document, one, titles) for one in passages]
 
 
-def _entry(kept: Kept, document: Document, passage: Passage, titles: dict[str, tuple[str, tuple[str, ...]]]) -> Entry:
+def _entry(kept: Kept, document: Document, passage: Passage, titles: dict[str, Analysed]) -> Entry:
     if passage.title not in titles:
-        title = analyse(passage.title, document.language)
-        titles[passage.title] = (" ".join(all_safe(title.terms)), all_safe(title.written))
-    title_terms, title_written = titles[passage.title]
-    text = analyse(passage.text, document.language)
+        titles[passage.title] = _analysed(passage.title, document.language)
+    title, text = titles[passage.title], _analysed(passage.text, document.language)
     record = Record(
         document.id,
         passage.number,
@@ -123,8 +124,8 @@ def _entry(kept: Kept, document: Document, passage: Passage, titles: dict[str, t
         passage.text,
         passage.start,
         passage.end,
-        " ".join(all_safe(text.terms)),
-        title_terms,
+        " ".join(text.terms),
+        " ".join(title.terms),
         document.source,
         dict(document.metadata),
         kept.marks,
@@ -134,13 +135,18 @@ def _entry(kept: Kept, document: Document, passage: Passage, titles: dict[str, t
         document.language,
         document.user,
     )
-    return Entry(record, title_written + all_safe(text.written))
+    return Entry(record, title.terms + text.terms, title.written + text.written)
+
+
+def _analysed(text: str, language: str) -> Analysed:
+    found = analyse(text, language)
+    return Analysed(all_safe(found.terms), all_safe(found.written))
 
 
 def again(record: Record) -> Entry:
     """Analyse a kept passage again: what it had added is to be taken away."""
     written = (*analyse(record.title, record.language).written, *analyse(record.text, record.language).written)
-    return Entry(record, all_safe(written))
+    return Entry(record, record.all_terms, all_safe(written))
 
 
 def all_safe(terms: tuple[str, ...]) -> tuple[str, ...]:
@@ -163,11 +169,18 @@ def safe(term: str) -> str:
     return term
 
 
-@lru_cache(200_000)
-def grams_of(word: str) -> str:
-    """Give the character n-grams of a word, joined by spaces."""
-    found = grams((word[:LONGEST_GRAMS],))
-    return " ".join(found if word.isalnum() else map(safe, found))
+def grams_of(words: Iterable[str]) -> str:
+    """Give the character n-grams of words, joined by spaces."""
+    return " ".join(map(_grams().__getitem__, words))
+
+
+@lru_cache(1)
+def _grams() -> Remembered[str]:
+    def of_word(word: str) -> str:
+        found = grams((word[:LONGEST_GRAMS],))
+        return " ".join(found if word.isalnum() else map(safe, found))
+
+    return Remembered(of_word, 100_000, LONGEST)
 
 
 def token(field: str, value: Scalar) -> str | None:

@@ -6,7 +6,7 @@ Whatever fails before that, a full disk or a kill, leaves a folder and tails of 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -178,13 +178,12 @@ class Making:
         first = self._rows.rows
         for entry in found:
             row = self._rows.add(entry.name, entry.record)
-            terms = entry.record.all_terms
             fields = list(entry.record.fields())
-            grams = " ".join(map(grams_of, entry.written))
-            self._words.add(row, f"{entry.record.title_terms} {entry.record.terms}", grams, tokens(fields))
+            words = f"{entry.record.title_terms} {entry.record.terms}"
+            self._words.add(row, words, grams_of(entry.written), tokens(fields))
             self._columns.add(row, fields)
-            self._tally.add(terms, entry.written)
-            self._count(entry.record.metadata, terms, 1)
+            self._tally.add(entry.terms, entry.written)
+            self._count(entry.record.metadata, entry.terms, 1)
         self._added[document] = range(first, self._rows.rows)
         self._documents += 1
 
@@ -202,16 +201,15 @@ class Making:
             kept = Rows(self._folder, self._base.epoch, self._rows.sizes, self._rows.rows)
         for row in gone:
             entry = again(kept.record(row))
-            terms = entry.record.all_terms
-            self._tally.remove(terms, entry.written)
-            self._count(entry.record.metadata, terms, -1)
+            self._tally.remove(entry.terms, entry.written)
+            self._count(entry.record.metadata, entry.terms, -1)
         self._dead.update(gone)
         self._documents -= 1
 
     def _kept(self, manifest: Manifest) -> Rows:
         return Rows(self._folder, manifest.epoch, manifest.sizes, manifest.rows)
 
-    def _count(self, metadata: Iterable[str], terms: list[str], by: int) -> None:
+    def _count(self, metadata: Iterable[str], terms: Sequence[str], by: int) -> None:
         self._passages += by
         self._total += by * len(terms)
         for field in metadata:

@@ -81,10 +81,10 @@ class Making:
         """Take the passages of a document that it does not have."""
         first = self._rows
         for entry in found:
-            record, terms = entry.record, entry.record.all_terms
+            record, terms = entry.record, entry.terms
             self._pending.append(entry)
             self._legs[0].add(terms)
-            self._legs[1].add(" ".join(map(grams_of, entry.written)).split())
+            self._legs[1].add(grams_of(entry.written).split())
             self._columns.add(self._rows, record.fields())
             self._tally.add(terms, entry.written)
             self._count(record.metadata, terms, 1)
@@ -148,10 +148,9 @@ class Making:
     def _remove(self, document: str) -> None:
         gone = self._rows_of(document)
         for row, entry in gone:
-            terms = entry.record.all_terms
             self._dead.add(row)
-            self._tally.remove(terms, entry.written)
-            self._count(entry.record.metadata, terms, -1)
+            self._tally.remove(entry.terms, entry.written)
+            self._count(entry.record.metadata, entry.terms, -1)
         self._documents -= bool(gone)
 
     def _rows_of(self, document: str) -> list[tuple[int, Entry]]:
