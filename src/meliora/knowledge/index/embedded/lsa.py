@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -50,7 +51,7 @@ class Lsa:
         axes, rarity = self._axes.astype("<f4").tobytes(), self._rarity.astype("<f4").tobytes()
         return msgspec.msgpack.encode(_File(list(self._places), self.dimension, rarity, axes))
 
-    def folded(self, passages: Iterable[Sequence[str]]) -> NDArray[np.float32]:
+    def folded(self, passages: Sequence[Sequence[str]]) -> NDArray[np.float32]:
         """Give the vectors of passages by their terms, of length 1; zeros where no term is known."""
         import numpy as np
 
@@ -87,7 +88,7 @@ def fit(passages: Sequence[Sequence[str]], dimension: int, seed: int) -> Lsa | N
     """Fit a model to a sample of passages by their terms; None where they have too few terms to tell anything."""
     import numpy as np
 
-    frequency = Counter(term for one in passages for term in set(one))
+    frequency = Counter(chain.from_iterable(map(set, passages)))
     terms = [term for term, _ in sorted(frequency.items(), key=lambda one: (-one[1], one[0]))[:MOST_TERMS]]
     dimension = min(dimension, len(terms) - 1, len(passages) - 1)
     if dimension < 2:
@@ -116,20 +117,29 @@ def _axes(matrix: Any, dimension: int, rng: np.random.Generator) -> NDArray[np.f
     return (small @ first.astype(np.float32)).astype(np.float32)
 
 
-def _weighted(passages: Iterable[Sequence[str]], places: Mapping[str, int], rarity: NDArray[np.float32]) -> Any:
+def _weighted(passages: Sequence[Sequence[str]], places: Mapping[str, int], rarity: NDArray[np.float32]) -> Any:
     import numpy as np
 
-    columns: list[int] = []
-    ends = [0]
-    for terms in passages:
-        columns.extend([place for place in map(places.get, terms) if place is not None])
-        ends.append(len(columns))
+    columns, ends = _placed(passages, places)
     ones = np.ones(len(columns), dtype=np.float32)
-    shape = (len(ends) - 1, len(places))
-    matrix = _sparse().csr_matrix((ones, np.array(columns, dtype=np.int32), np.array(ends)), shape=shape)
+    matrix = _sparse().csr_matrix((ones, columns, ends), shape=(len(passages), len(places)))
     matrix.sum_duplicates()
     matrix.data = (1 + np.log(matrix.data)) * rarity[matrix.indices]
     return matrix
+
+
+def _placed(
+    passages: Sequence[Sequence[str]], places: Mapping[str, int]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Give the places of the known terms of all passages in a row, and where each passage begins and the last one ends."""
+    import numpy as np
+
+    until = np.cumsum([0, *map(len, passages)])
+    found = np.fromiter(map(places.get, chain.from_iterable(passages), repeat(-1)), np.int32, int(until[-1]))
+    known = found >= 0
+    before = np.zeros(len(found) + 1, dtype=np.int32)
+    np.cumsum(known, out=before[1:])
+    return found[known], before[until]
 
 
 def _sparse() -> Any:
