@@ -60,6 +60,8 @@ class View(Protocol):
     documents: int
     average_length: float
     """Words a passage."""
+    fitted: bool
+    """Whether its vectors are made of its own documents, and of no model."""
 
     def retrieve(self, leg: Leg, asked: Asked, limit: int, where: Filter | None = None) -> Sequence[Hit]:
         """Give the best passages, best first; ties by id. Nothing where the query has nothing that the leg could use.

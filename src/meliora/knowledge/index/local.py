@@ -20,6 +20,7 @@ class LocalView:
 
     generation = "local"
     watermark = 0
+    fitted = True
 
     def __init__(self, passages: Sequence[Stored], hashes: Mapping[str, str] | None = None) -> None:
         """Take passages; `hashes` are those of their documents, for an audit."""

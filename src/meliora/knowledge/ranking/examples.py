@@ -29,7 +29,7 @@ def pool(text: str, view: View, config: SearchConfig, parts: Parts | None = None
     found: dict[Leg, Sequence[Hit]] = {
         leg: view.retrieve(leg, asked, rules.depth) for leg in LEGS if weight_of(rules, leg)
     }
-    first = fuse(found, rules)[:depth]
+    first = fuse(found, rules, fitted=view.fitted)[:depth]
     kept = zip(first, view.stored([one.passage for one in first]), strict=True)
     here = [(one, stored) for one, stored in kept if stored is not None]
     return Pool(view, query, asked, [one for one, _ in here], [stored for _, stored in here])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 from typing import Literal
 
@@ -11,9 +12,9 @@ from meliora.errors import InvalidRequest, NotFound
 from meliora.knowledge.answers import Answer, Matched, Result, Words
 from meliora.knowledge.config import LEGS, Leg, Snapshot
 from meliora.knowledge.filters import Condition, Filter
-from meliora.knowledge.index.base import Stored, View
+from meliora.knowledge.index.base import Hit, Stored, View
 from meliora.knowledge.search.asking import Question, as_it_is, question, read
-from meliora.knowledge.search.fusion import weight_of
+from meliora.knowledge.search.fusion import FIRST, weight_of, weights_of
 from meliora.knowledge.search.parts import Near, Parts, Ranked
 from meliora.knowledge.search.searcher import MOST_RESULTS, Request, searched
 
@@ -30,7 +31,7 @@ class LegPlace(msgspec.Struct, frozen=True, kw_only=True):
 
     leg: Leg
     weight: float
-    """In the fusion; of weight 0, the leg is not asked."""
+    """In the fusion of this query; of weight 0, the leg is not asked."""
     rank: int | None
     """Of its best passage, from 1; None: not among the first thousand."""
     score: float | None
@@ -90,7 +91,8 @@ def explain(
     found = next((one for one in answer.results if one.document == document), None)
     position = None if found is None else found.position
     at = None if found is None or ranked is None else _scored(found, ranked)
-    legs = tuple(_leg(view, snapshot, asked, leg, document) for leg in LEGS)
+    weights = _weights(request, view, snapshot, asked)
+    legs = tuple(_leg(view, weights[leg], asked, leg, document) for leg in LEGS)
     terms = frozenset(term for one in passages for term in (*one.terms, *one.title_terms))
     place = DocumentPlace(
         document=document,
@@ -157,8 +159,16 @@ def _asked(request: Request, view: View, parts: Parts) -> Question:
     return question(query, rewritten, view, cut)
 
 
-def _leg(view: View, snapshot: Snapshot, asked: Question, leg: Leg, document: str) -> LegPlace:
-    weight = weight_of(snapshot.config.fusion, leg)
+def _weights(request: Request, view: View, snapshot: Snapshot, asked: Question) -> dict[Leg, float]:
+    rules = snapshot.config.fusion
+    weights: dict[Leg, float] = {leg: weight_of(rules, leg) for leg in LEGS}
+    first: dict[Leg, Sequence[Hit]] = {
+        leg: view.retrieve(leg, asked.asked, FIRST, request.where) for leg, weight in weights.items() if weight
+    }
+    return weights | weights_of(rules, first, fitted=view.fitted)
+
+
+def _leg(view: View, weight: float, asked: Question, leg: Leg, document: str) -> LegPlace:
     own = Filter((Condition("id", "in", (document,)),))
     best = next(iter(view.retrieve(leg, asked.asked, 1, own)), None)
     rank = None

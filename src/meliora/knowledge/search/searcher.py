@@ -136,7 +136,7 @@ def _candidates(request: Request, view: View, snapshot: Snapshot, asked: Questio
     while True:
         found = _retrieved(request, view, snapshot, asked, depth, course)
         with course.stage("fusion"):
-            candidates = fuse(found, rules)
+            candidates = fuse(found, rules, fitted=view.fitted)
             documents = _documents(candidates)
         more = any(len(hits) >= depth for leg, hits in found.items() if leg == "words" or not rules.words)
         if documents >= wanted or not more or depth >= DEEPEST or (request.where and documents == before):

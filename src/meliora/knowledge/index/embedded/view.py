@@ -44,6 +44,7 @@ class EmbeddedView(BaseView):
         self.generation, self.watermark = manifest.generation, manifest.watermark
         self.passages, self.documents = manifest.passages, manifest.documents
         self.average_length = manifest.words / manifest.passages if manifest.passages else 0.0
+        self.fitted = embed is None
         self._manifest, self._embed = manifest, embed
         self._rows = Rows(folder, manifest.epoch, manifest.sizes, manifest.rows)
         self._alive: NDArray[np.bool_] = alive_rows(folder, manifest)
@@ -164,6 +165,7 @@ class EmptyView:
     generation = ""
     watermark = passages = documents = 0
     average_length = 0.0
+    fitted = True
 
     def retrieve(self, leg: Leg, asked: Asked, limit: int, where: Filter | None = None) -> Sequence[Hit]:
         """Give nothing."""

@@ -49,6 +49,7 @@ class PostgresView(BaseView):
         self.generation, self.watermark = state.generation, state.watermark
         self.passages, self.documents = state.passages, state.documents
         self.average_length = state.words / state.passages if state.passages else 0.0
+        self.fitted = embed is None
         self._engine, self._state, self._embed = engine, state, embed
         self._alive: NDArray[np.bool_] = unpacked(alive, state.rows)
         if before is not None and before._state.id != state.id:
