@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meliora.stats.special import log_gamma, normal_cdf, normal_quantile, student_cdf, student_quantile
@@ -38,6 +38,8 @@ def test_student_quantiles_are_those_of_the_tables(share, freedom, t):
 
 
 @given(st.floats(0.001, 0.999), st.floats(0.5, 1e5))
+@example(0.50000001, 10.0)
+@example(0.5000001, 1000.0)
 def test_a_student_quantile_is_where_its_share_lies(share, freedom):
     assert student_cdf(student_quantile(share, freedom), freedom) == pytest.approx(share, abs=1e-9)
 

@@ -50,7 +50,8 @@ def student_cdf(t: float, freedom: float) -> float:
         raise ValueError(f"Student's t needs a positive freedom, not {freedom}")
     if math.isinf(t):
         return 0.0 if t < 0 else 1.0
-    tail = 0.5 * _beta_share(freedom / (freedom + t * t), freedom / 2, 0.5)
+    square = t * t
+    tail = 0.5 * _beta_share(freedom / (freedom + square), square / (freedom + square), freedom / 2, 0.5)
     return tail if t < 0 else 1 - tail
 
 
@@ -71,13 +72,13 @@ def student_quantile(share: float, freedom: float) -> float:
     return (low + high) / 2
 
 
-def _beta_share(x: float, a: float, b: float) -> float:
-    """Give the regularised incomplete beta function I_x(a, b)."""
-    if x <= 0 or x >= 1:
+def _beta_share(x: float, rest: float, a: float, b: float) -> float:
+    """Give the regularised incomplete beta function I_x(a, b); `rest` is 1 - x, which an `x` near 1 does not tell."""
+    if x <= 0 or rest <= 0:
         return 0.0 if x <= 0 else 1.0
     if x > (a + 1) / (a + b + 2):
-        return 1 - _beta_share(1 - x, b, a)
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
+        return 1 - _beta_share(rest, x, b, a)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(rest))
     return front * _beta_fraction(x, a, b) / a
 
 
