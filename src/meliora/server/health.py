@@ -75,9 +75,14 @@ def worst(statuses: Iterable[Status]) -> Status:
 
 
 def _store(lately: Iterable[Heard]) -> Part:
-    """What answers may take nothing: whether it does, it is asked every few seconds, by the gateways' signs of life."""
-    refused = next((one.refused for one in lately if one.refused), "")
-    return Part("unhealthy", f"It answers, and takes nothing: {refused}") if refused else Part("healthy")
+    """What answers may take nothing: whether it does, it is asked every few seconds, by the gateways' signs of life.
+
+    The last one tells: of a gateway that is gone, the one before it was refused may have been the last.
+    """
+    last = max(lately, key=lambda one: (one.seen_us, one.refused), default=None)
+    if last is None or not last.refused:
+        return Part("healthy")
+    return Part("unhealthy", f"It answers, and takes nothing: {last.refused}")
 
 
 def _disk(seen: Sequence[DiskSeen]) -> Part:
