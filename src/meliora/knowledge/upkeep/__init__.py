@@ -13,6 +13,8 @@
 - `archive`     what carries a plan out, entry by entry, and a file of it
 - `shelf`       what upkeep asks of the store
 - `figures`     what upkeep asks of the store about a whole collection
+- `comparing`   what a comparison of a whole collection leaves behind
+- `looked`      what was seen of a collection, and done there
 - `keeper`      all of it over a collection
 - `health`      figures of a collection's state
 """

@@ -15,6 +15,7 @@ from meliora.knowledge.upkeep import archive
 from meliora.knowledge.upkeep.comparing import ComparisonShelf
 from meliora.knowledge.upkeep.figures import Ageing, Figures, FigureShelf
 from meliora.knowledge.upkeep.health import CollectionHealth, health
+from meliora.knowledge.upkeep.looked import Applied, Doubles, Looked
 from meliora.knowledge.upkeep.plan import Entry, Pruning, Rules, plan, useless
 from meliora.knowledge.upkeep.redundancy import Queued, Redundancy, redundant
 from meliora.knowledge.upkeep.relevance import Relevance, Shown, relevance
@@ -44,30 +45,6 @@ SearchesOf = Callable[[str, str, int, int], Sequence[Searched]]
 """Gives the searches of a tenant's collection in a stretch of time."""
 
 
-class Looked(msgspec.Struct, frozen=True, kw_only=True):
-    """A collection as upkeep sees it."""
-
-    figures: Figures
-    doubles: Doubles | None
-    """None: they were never compared, and there are too many to do it while somebody waits."""
-    relevances: Mapping[str, Relevance]
-    """Of live documents that were shown. Empty where nobody says what they used."""
-
-
-class Doubles(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a collection's near-duplicates."""
-
-    found: Redundancy
-    """Of the pairs that say the same the surest, where they were compared by the worker."""
-    total: int
-    """Pairs that say the same."""
-    compared_us: int
-    changed: bool = False
-    """Whether any document came, went or changed since: those that did are in no pair."""
-    recorded: bool = False
-    """Whether the worker compared them, and not whoever asked."""
-
-
 class _Compared(msgspec.Struct, frozen=True, kw_only=True):
     """What was found when a collection was last compared, and what it was then: its last change, and how often it was used."""
 
@@ -75,18 +52,6 @@ class _Compared(msgspec.Struct, frozen=True, kw_only=True):
     accesses: int
     doubles: Doubles | None
     """None: their texts are too long."""
-
-
-class Applied(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan, and what came of it."""
-
-    plan: str
-    """Its hash: what it archived is restored by this name."""
-    pruning: Pruning
-    applied: bool
-    archived: int
-    left: tuple[str, ...] = ()
-    """Changed or gone since it was planned."""
 
 
 class Keeper:

@@ -15,7 +15,8 @@ from pydantic import Field
 
 from meliora.knowledge.front import DEFAULT, Plane
 from meliora.knowledge.upkeep.health import CollectionHealth
-from meliora.knowledge.upkeep.keeper import COMPARE, Applied
+from meliora.knowledge.upkeep.keeper import COMPARE
+from meliora.knowledge.upkeep.looked import Applied
 from meliora.knowledge.upkeep.redundancy import Pair, Queued
 from meliora.knowledge.upkeep.shelf import Archived, KeptPair, PairState
 from meliora.knowledge.upkeep.staleness import Stale
