@@ -77,6 +77,13 @@ def test_new_words_compete_for_what_they_mean() -> None:
     assert both.of("sure")["w1"] > 3 * both.of("sure")["w2"]
 
 
+def test_of_very_many_new_words_those_of_most_queries_are_learned() -> None:
+    rare = [Example(asked=("rare", *one.asked[1:]), found=one.found) for one in EXAMPLES[:2]]
+    table = learn([*rare, *EXAMPLES], {"zorblax", "rare"}, BACKGROUND, rules=Learning(terms=1))
+    assert table is not None
+    assert set(table.words) == {"zorblax"}
+
+
 def test_two_new_words_may_mean_the_same_old_one() -> None:
     two = [Example(asked=(new, *one.asked[1:]), found=one.found) for new in ("zorblax", "brimkat") for one in EXAMPLES]
     table = learn(two, {"zorblax", "brimkat"}, BACKGROUND)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
 
 import msgspec
 
@@ -42,11 +43,16 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
     contexts: Contexts | None = None
     """The queries of before."""
 
-    def gone(self, term: str) -> float:
-        """Give the log-odds of before against now in standard errors (Monroe, Colaresi and Quinn 2008), from -1 to 3."""
-        before, now = self.before.get(term, 0) + 0.5, self.now.get(term, 0) + 0.5
+    def gone(self) -> Callable[[str], float]:
+        """Give what tells of a term the log-odds of before against now in standard errors, from -1 to 3 (Monroe and others 2008)."""
         scale = (sum(self.now.values()) + 1) / (sum(self.before.values()) + 1)
-        return max(-1.0, min(3.0, math.log(before * scale / now) / math.sqrt(1 / before + 1 / now)))
+
+        @cache
+        def told(term: str) -> float:
+            before, now = self.before.get(term, 0) + 0.5, self.now.get(term, 0) + 0.5
+            return max(-1.0, min(3.0, math.log(before * scale / now) / math.sqrt(1 / before + 1 / now)))
+
+        return told
 
 
 class Learning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,8 +60,10 @@ class Learning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     least: int = 2
     """Different queries that a word must stand in."""
+    terms: int = 300
+    """Words that are learned at once: those that stand in most queries."""
     words: int = 4
-    """That it is translated to."""
+    """That one is translated to."""
     total: float = 0.8
     """What they weigh together, beside 1 of a word that the documents have."""
     rounds: int = 4
@@ -99,8 +107,9 @@ def learn(
             for term in wanted.intersection(one.asked):
                 by_term.setdefault(term, {}).setdefault(tuple(sorted(set(one.asked))), []).append(one)
     enough = {term: queries for term, queries in by_term.items() if len(queries) >= rules.least}
-    most = sorted(enough, key=lambda term: (-len(enough[term]), term))[:MOST_TERMS]
-    meant = _competed({term: _meant(term, enough[term], background, asking, rules) for term in most}, rules)
+    most = sorted(enough, key=lambda term: (-len(enough[term]), term))[: min(rules.terms, MOST_TERMS)]
+    gone = None if asking is None else asking.gone()
+    meant = _competed({term: _meant(term, enough[term], background, asking, gone, rules) for term in most}, rules)
     words = {term: _weights(shares, rules) for term, shares in meant.items()}
     kept = {term: own for term, own in words.items() if own}
     return Table(words=kept, notes={"method": "ibm1"}) if kept else None
@@ -111,16 +120,17 @@ def _meant(
     queries: Mapping[tuple[str, ...], Sequence[Example]],
     background: Background,
     asking: Asking | None,
+    gone: Callable[[str], float] | None,
     rules: Learning,
 ) -> dict[str, float]:
     """Give how likely a term means each word: shares that sum to 1, by what answered its queries and by old traffic."""
     seen = [(_explained(asked, term, background, rules), _counted(own, rules)) for asked, own in queries.items()]
     shares = {word: share for word, share in _left_over(seen, rules.rounds).items() if background.knows(word)}
-    if asking is not None:
+    if asking is not None and gone is not None:
         instead = {} if asking.contexts is None else asking.contexts.instead(term, queries)
         for word in shares.keys() | instead.keys():
             place = 1.0 if asking.contexts is None else rules.apart + instead.get(word, 0.0)
-            shares[word] = (shares.get(word, 0.0) + rules.doubt) * place * math.exp(asking.gone(word))
+            shares[word] = (shares.get(word, 0.0) + rules.doubt) * place * math.exp(gone(word))
     shares.pop(term, None)
     return _normal(sorted(shares.items()))
 
