@@ -33,11 +33,12 @@ class Background:
 
     def beside(self, term: str) -> Mapping[str, float]:
         """Give what a word drawn from a document that has this term is: shares that sum to 1; empty for an unknown term."""
-        found = self._known.get(term)
+        found = self._known.pop(term, None)
         if found is None:
+            found = self._beside(term)
             if len(self._known) >= KEPT:
-                self._known.clear()
-            found = self._known[term] = self._beside(term)
+                del self._known[next(iter(self._known))]  # the one that was asked for the longest ago
+        self._known[term] = found
         return found
 
     def _beside(self, term: str) -> Mapping[str, float]:

@@ -60,7 +60,7 @@ class Learning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     least: int = 2
     """Different queries that a word must stand in."""
-    terms: int = 300
+    terms: int = 100
     """Words that are learned at once: those that stand in most queries."""
     words: int = 4
     """That one is translated to."""
